@@ -1,0 +1,5 @@
+"""Lets `python -m darknet_kit` do what `dkit` does."""
+
+from darknet_kit.cli.main import run
+
+run()

@@ -1,0 +1,1 @@
+"""The `dkit` command: one module per command, loaded when it is called."""

@@ -1,0 +1,101 @@
+"""The `dkit` command: finds a command's module when it is called, and ends every failure politely.
+
+Nothing heavy is imported here, so that `dkit --help` answers at once.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from darknet_kit import __version__
+from darknet_kit.cli.outcome import print_failure
+from darknet_kit.errors import DkitError
+
+# In the order in which people need them: name, module, and the line that `dkit --help` shows.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "Run the whole job on made-up images, in about two minutes."),
+    "convert": ("convert", "Turn ILSVRC, VOC or COCO annotations into a Darknet data set."),
+    "subset": ("subset", "Make a complete data set of some of the classes."),
+    "show": ("show", "Draw a contact sheet of images with their boxes."),
+    "make-cfg": ("make_cfg", "Write a network that trains: filters, schedule, size computed."),
+    "build": ("build", "Build darknet for this machine's GPU, or CPU."),
+    "train": ("train", "Train a network in a run folder; stop and resume at will."),
+    "plot-log": ("plot_log", "Draw loss and mAP from any Darknet log."),
+    "detect": ("detect", "Find objects in images; pictures with boxes, and JSON."),
+}
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run or explain it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"darknet_kit.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`dkit COMMAND --help` shows two examples to paste. Add --json for one JSON document, "
+    "--debug for tracebacks.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="dkit")
+def dkit() -> None:
+    """From a folder of annotated images to a trained Darknet network."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `dkit` and return its exit code; nothing but a bug or --debug shows a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json, debug = "--json" in words, "--debug" in words
+    try:
+        return int(dkit.main(words, prog_name="dkit", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"`{error.ctx.command_path} --help` shows how it is called."
+        print_failure(
+            DkitError(error.format_message(), code="usage", hint=hint), error.exit_code, as_json
+        )
+        return error.exit_code
+    except DkitError as error:
+        if debug:
+            traceback.print_exc()
+        print_failure(error, error.exit_code, as_json)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        stopped = DkitError(
+            "interrupted; what was written so far is whole",
+            code="interrupted",
+            hint="The same command goes on where this one stopped.",
+        )
+        print_failure(stopped, INTERRUPTED, as_json)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. Python would complain again while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What every floor above shares: boxes, records, problems, files, the worker pool."""

@@ -1,0 +1,1 @@
+"""Other people's annotations to a Darknet data set: convert, subset, class lists."""

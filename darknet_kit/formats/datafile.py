@@ -1,0 +1,160 @@
+"""Darknet's `.data` files and the lists they name: `.names`, `train.txt`, `valid.txt`.
+
+`.data` is `key = value` by line. Darknet removes blanks even inside values, takes the first of
+duplicate keys, and knows comments only at the start of a line (AlexeyAB `src/option_list.c`,
+`read_data_cfg`). A path with a blank in it therefore cannot be written there.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from darknet_kit.errors import AnyPath, DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A `.data` file, its paths made absolute. `classes` is None where the key is missing."""
+
+    path: Path
+    names: Path
+    train: Path
+    valid: Path | None = None
+    backup: Path | None = None
+    classes: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_data(text: str) -> dict[str, str]:
+    """Return the keys and values of a `.data` file as Darknet would read them."""
+    options: dict[str, str] = {}
+    for line in text.removeprefix("\ufeff").splitlines():
+        stripped = "".join(line.split())
+        if not stripped or stripped[0] in "#;" or "=" not in stripped:
+            continue
+        key, _, value = stripped.partition("=")
+        options.setdefault(key, value)
+    return options
+
+
+def format_data(options: Mapping[str, object]) -> str:
+    """Return the text of a `.data` file, one `key = value` a line."""
+    return "".join(f"{key} = {value}\n" for key, value in options.items())
+
+
+def read_data(path: AnyPath) -> DataFile:
+    """Read a `.data` file and find the files that it names.
+
+    A relative path means what it means to Darknet, relative to the current folder, where such a
+    file exists; else relative to the `.data` file itself. Raises DatasetError.
+    """
+    source = Path(path)
+    options = parse_data(read_text(source, "a Darknet .data file"))
+    missing = [key for key in ("train", "names") if not options.get(key)]
+    if missing:
+        raise DatasetError(
+            f"this is no Darknet .data file: it has no line `{missing[0]} = ...`",
+            code="not-a-data-file",
+            hint="`dkit convert` writes one; give the path of a file NAME.data.",
+            path=source,
+        )
+    classes = options.get("classes")
+    if classes is not None and not (classes.isascii() and classes.isdigit()):
+        raise DatasetError(
+            f"classes must be a whole number, not {classes!r}",
+            code="bad-classes",
+            hint="It is the number of lines of the .names file.",
+            path=source,
+        )
+    valid, backup = options.get("valid"), options.get("backup")
+    return DataFile(
+        path=source.absolute(),
+        names=_locate(options["names"], source),
+        train=_locate(options["train"], source),
+        valid=_locate(valid, source) if valid else None,
+        backup=_locate(backup, source) if backup else None,
+        classes=int(classes) if classes is not None else None,
+        options=options,
+    )
+
+
+def _locate(value: str, source: Path) -> Path:
+    path = Path(value)
+    if path.is_absolute() or path.exists():
+        return path.absolute()
+    beside = source.absolute().parent / path
+    return beside if beside.exists() else path.absolute()
+
+
+def parse_names(text: str) -> list[str]:
+    """Return the class names in the order of their class_id; blank lines at the end are dropped.
+
+    Darknet counts each blank line as a class, which is never meant.
+    """
+    names = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def read_names(path: AnyPath) -> list[str]:
+    """Read a `.names` file. Raises DatasetError where it is missing, empty, or has a gap."""
+    names = parse_names(read_text(path, "a .names file"))
+    if not names:
+        raise DatasetError(
+            "there is no class in this file",
+            code="no-classes",
+            hint="Write one class name a line, in the order of the class ids.",
+            path=path,
+        )
+    if "" in names:
+        raise DatasetError(
+            "a blank line between class names counts as a class",
+            code="blank-class",
+            hint="Remove the blank line, or name the class that belongs there.",
+            path=path,
+            line=names.index("") + 1,
+        )
+    return names
+
+
+def format_lines(lines: Iterable[str]) -> str:
+    """Return one item a line, as `.names` and image lists have it."""
+    return "".join(f"{line}\n" for line in lines)
+
+
+def iter_image_list(path: AnyPath) -> Iterator[str]:
+    """Yield the image paths of a `train.txt` or `valid.txt`, streaming. Raises DatasetError."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            for line in stream:
+                entry = line.strip()
+                if entry:
+                    yield entry
+    except OSError as error:
+        raise _unreadable(path, "an image list", error) from error
+
+
+def read_text(path: AnyPath, kind: str) -> str:
+    """Read a small text file as UTF-8. Raises DatasetError that says what `kind` was expected."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read()
+    except OSError as error:
+        raise _unreadable(path, kind, error) from error
+
+
+def _unreadable(path: AnyPath, kind: str, error: OSError) -> DatasetError:
+    if isinstance(error, FileNotFoundError):
+        return DatasetError(
+            f"no such file; expected {kind} here",
+            code="missing-file",
+            hint="Check the path; relative paths start at the current folder.",
+            path=path,
+        )
+    return DatasetError(
+        f"cannot read {kind}: {error.strerror}",
+        code="cannot-read",
+        hint="Check that it is a file and that you may read it.",
+        path=path,
+    )

@@ -1,0 +1,1 @@
+"""Networks as Darknet cfg files: models, schedule, heads, layer shapes."""
