@@ -1,11 +1,16 @@
-"""The one table of problem codes, and what is done with problems.
+"""The one table of problem codes.
 
 A problem is bad input inside a batch: the item is skipped, clipped or repaired, counted, and
 listed in `problems.csv`; the rest goes on.
 """
 
+import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+
+from darknet_kit.core.files import replacing
+from darknet_kit.errors import AnyPath
 
 
 class Severity(IntEnum):
@@ -18,13 +23,61 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A row of the table of problem codes."""
+    """A row of the table: how bad it is, what it means, and what dkit did."""
 
     severity: Severity
     meaning: str
+    action: str
 
 
-KINDS: dict[str, Kind] = {}
+_NOTE, _REPAIRED, _SKIPPED = Severity.NOTE, Severity.REPAIRED, Severity.SKIPPED
+
+KINDS: dict[str, Kind] = {
+    "bad-xml": Kind(_SKIPPED, "an annotation that is no well-formed XML", "image left out"),
+    "not-pascal": Kind(_SKIPPED, "XML that is no Pascal annotation", "image left out"),
+    "cannot-read": Kind(_SKIPPED, "a file that could not be read", "image left out"),
+    "missing-image": Kind(_SKIPPED, "an annotation whose image is not there", "left out"),
+    "unreadable-image": Kind(_SKIPPED, "an image whose header cannot be read", "image left out"),
+    "unsupported-image": Kind(
+        _SKIPPED, "an image of a type in which the engine finds no label", "image left out"
+    ),
+    "unsafe-path": Kind(
+        _SKIPPED, "a path that the engine would mangle or pass to a shell", "image left out"
+    ),
+    "outside-root": Kind(_SKIPPED, "a path that leads out of the data set", "left out"),
+    "ambiguous-image": Kind(
+        _SKIPPED, "an annotation that could belong to several images", "left out"
+    ),
+    "same-stem": Kind(_SKIPPED, "two images that would share one label file", "second left out"),
+    "duplicate-image": Kind(_SKIPPED, "an image that is listed twice", "second left out"),
+    "label-exists": Kind(
+        _SKIPPED, "another label file is there already", "kept as it is; image left out"
+    ),
+    "no-box-left": Kind(_SKIPPED, "no object of the image could be used", "image left out"),
+    "missing-in-tree": Kind(_SKIPPED, "in a split list, but not annotated here", "left out"),
+    "no-name": Kind(_SKIPPED, "an object without a class name", "object left out"),
+    "no-box": Kind(_SKIPPED, "an object without a box", "object left out"),
+    "bad-coordinate": Kind(_SKIPPED, "a coordinate that is no finite number", "box left out"),
+    "empty-box": Kind(_SKIPPED, "a box with no area inside the image", "box left out"),
+    "unknown-class": Kind(_SKIPPED, "a class that is not in the class list", "box left out"),
+    "unknown-image": Kind(_SKIPPED, "an annotation of an image id that is not there", "left out"),
+    "inverted-box": Kind(_REPAIRED, "a box whose corners are the wrong way round", "swapped"),
+    "clipped-box": Kind(_REPAIRED, "a box that reaches out of the image", "clipped"),
+    "no-size": Kind(_REPAIRED, "an annotation without a usable image size", "size from image"),
+    "wrong-size": Kind(
+        _REPAIRED, "an annotation whose size is not the image's", "boxes kept, size from image"
+    ),
+    "not-in-split": Kind(_NOTE, "annotated, but in none of the set's split lists", "left out"),
+    "other-filename": Kind(_NOTE, "<filename> names another image", "matched by stem"),
+    "box-at-edge": Kind(_NOTE, "a box up to one pixel beyond the image", "clipped"),
+    "exif-orientation": Kind(
+        _NOTE, "an image that is stored rotated; engines disagree on it", "used as stored"
+    ),
+    "no-annotation": Kind(_NOTE, "an image without an annotation", "left out of the lists"),
+    "only-excluded": Kind(
+        _NOTE, "all objects are of a kind that was left out on purpose", "image left out"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +92,21 @@ class Problem:
     @property
     def severity(self) -> Severity:
         return KINDS[self.code].severity
+
+
+def write_problems(path: AnyPath, problems: Iterable[Problem]) -> None:
+    """Write problems as CSV: code, severity, path, line, message, action."""
+    with replacing(path) as stream:
+        # Paths may hold bytes that are no UTF-8; backslash escapes keep the file readable.
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["code", "severity", "path", "line", "message", "action"])
+        for problem in problems:
+            kind = KINDS[problem.code]
+            row = [problem.code, kind.severity.name.lower(), problem.path, problem.line or ""]
+            writer.writerow(
+                [_printable(str(cell)) for cell in (*row, problem.message, kind.action)]
+            )
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,118 @@
+"""All coordinate arithmetic, and the pixel conventions that it starts from.
+
+Inside dkit a box is four edges in pixels, measured from the image's top-left corner: pixel
+number 0 reaches from 0.0 to 1.0, and a box around the whole image is (0, 0, width, height).
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BoxConvention(StrEnum):
+    """What the four numbers of a Pascal `<bndbox>` mean.
+
+    INCLUSIVE  pixel numbers from 1, the last one belongs to the box: the PASCAL VOC development
+               kit, whose overlap measure counts `xmax - xmin + 1` pixels (VOCevaldet.m).
+    PLAIN      edges in pixels from 0: labelImg, CVAT, VoTT, Roboflow exports, ILSVRC (whose files
+               hold 0 and never the image's width; its development kit names no origin).
+    VOC_LABEL  what pjreddie's and AlexeyAB's scripts/voc_label.py make of the numbers: the centre
+               less one pixel, the width as `xmax - xmin`. For labels equal to older ones.
+    """
+
+    INCLUSIVE = "inclusive"
+    PLAIN = "plain"
+    VOC_LABEL = "voc-label"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Edges in pixels from the image's top-left corner, xyxy_px."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+
+def box_from_pascal(
+    xmin: float, ymin: float, xmax: float, ymax: float, convention: BoxConvention
+) -> Box:
+    """Return the edges that four Pascal numbers stand for."""
+    if convention is BoxConvention.PLAIN:
+        return Box(xmin, ymin, xmax, ymax)
+    if convention is BoxConvention.INCLUSIVE:
+        return Box(xmin - 1, ymin - 1, xmax, ymax)
+    return Box(xmin - 1, ymin - 1, xmax - 1, ymax - 1)
+
+
+def box_from_xywh(x: float, y: float, width: float, height: float) -> Box:
+    """Return the edges of a COCO `bbox`: 0-based top-left corner, width and height, in pixels."""
+    return Box(x, y, x + width, y + height)
+
+
+def box_from_cxcywh_norm(
+    cx: float, cy: float, width: float, height: float, image_width: int, image_height: int
+) -> Box:
+    """Return the edges in pixels of a Darknet label: centre and size as fractions of the image."""
+    return Box(
+        (cx - width / 2) * image_width,
+        (cy - height / 2) * image_height,
+        (cx + width / 2) * image_width,
+        (cy + height / 2) * image_height,
+    )
+
+
+def cxcywh_norm(box: Box, image_width: int, image_height: int) -> tuple[float, float, float, float]:
+    """Return centre and size as fractions of the image, as a Darknet label holds them."""
+    return (
+        (box.left + box.right) / 2 / image_width,
+        (box.top + box.bottom) / 2 / image_height,
+        box.width / image_width,
+        box.height / image_height,
+    )
+
+
+def is_finite(box: Box) -> bool:
+    """Tell whether all four edges are numbers."""
+    return (
+        math.isfinite(box.left)
+        and math.isfinite(box.top)
+        and math.isfinite(box.right)
+        and math.isfinite(box.bottom)
+    )
+
+
+def ordered(box: Box) -> Box:
+    """Return the box with left before right and top above bottom."""
+    if box.left <= box.right and box.top <= box.bottom:
+        return box
+    return Box(
+        min(box.left, box.right),
+        min(box.top, box.bottom),
+        max(box.left, box.right),
+        max(box.top, box.bottom),
+    )
+
+
+def clip(box: Box, image_width: int, image_height: int) -> Box:
+    """Return the part of an ordered box that lies inside the image; it may have no area."""
+    return Box(
+        min(max(box.left, 0.0), image_width),
+        min(max(box.top, 0.0), image_height),
+        min(max(box.right, 0.0), image_width),
+        min(max(box.bottom, 0.0), image_height),
+    )
+
+
+def overhang(box: Box, image_width: int, image_height: int) -> float:
+    """Return by how many pixels an ordered box reaches beyond the image at most; 0 when inside."""
+    return max(-box.left, -box.top, box.right - image_width, box.bottom - image_height, 0.0)

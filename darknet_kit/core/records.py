@@ -1,0 +1,50 @@
+"""The records that pass between the floors of a conversion."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from darknet_kit.core.boxes import Box
+from darknet_kit.core.problems import Problem
+
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledObject:
+    """One object of an annotation. `box` is in pixels, as yet unchecked; `line` is 1-based."""
+
+    name: str
+    box: Box
+    line: int = 0
+    difficult: bool = False
+    truncated: bool = False
+    iscrowd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What an annotation says of one image. Width and height are 0 where they are not usable.
+
+    `filename` is what the annotation calls its image; real sets often name another one.
+    """
+
+    objects: tuple[LabelledObject, ...]
+    width: int = 0
+    height: int = 0
+    filename: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to convert and the file that annotates it, both absolute paths.
+
+    `name` is the image's path below the data set's images, with `/` and without its suffix.
+    `split` is empty where the data set does not say; `annotation` where there is none.
+    """
+
+    image: str
+    annotation: str
+    name: str
+    split: Split | Literal[""] = ""

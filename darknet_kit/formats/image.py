@@ -1,0 +1,54 @@
+"""Image files by their header: size and orientation, without decoding a pixel."""
+
+import os
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+from darknet_kit.errors import AnyPath, DatasetError
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp", ".gif")
+)
+"""In lower case. What counts as an image in a data set; engines read fewer."""
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """Width and height in pixels as stored; `orientation` is EXIF's, 1 when upright."""
+
+    width: int
+    height: int
+    orientation: int = 1
+
+
+def is_image(name: str) -> bool:
+    """Tell by its suffix whether a file is an image."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def read_image_header(path: AnyPath) -> ImageHeader:
+    """Read the size of an image. Raises DatasetError (`unreadable-image`)."""
+    try:
+        with warnings.catch_warnings():
+            # Size is asked, not pixels: Pillow's warnings on huge pictures do not apply.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                orientation = image.getexif().get(_ORIENTATION, 1)
+                known = isinstance(orientation, int) and 1 <= orientation <= 8
+                return ImageHeader(image.width, image.height, orientation if known else 1)
+    except UnidentifiedImageError:
+        reason = "this is no image that can be read"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (ValueError, SyntaxError, Image.DecompressionBombError, OverflowError) as error:
+        reason = str(error)
+    raise DatasetError(
+        f"cannot read the image's header: {reason}",
+        code="unreadable-image",
+        hint="Open it in a viewer; replace or delete it.",
+        path=path,
+    )

@@ -1,0 +1,148 @@
+"""Pascal XML, one file an image: PASCAL VOC, ILSVRC, labelImg, CVAT, VoTT, Roboflow.
+
+Elements are taken where they belong and in any order: a `<name>` inside `<owner>` or `<part>` is
+no object. Untrusted: entities are not expanded, no file or network is touched.
+"""
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from darknet_kit.core.boxes import BoxConvention, box_from_pascal
+from darknet_kit.core.problems import Problem
+from darknet_kit.core.records import Annotation, LabelledObject
+from darknet_kit.errors import AnyPath, DatasetError
+
+_PARSER = etree.XMLParser(
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+)
+_TRUE = frozenset(("1", "true", "yes"))
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def parse_pascal(content: bytes, path: str, convention: BoxConvention) -> Annotation:
+    """Return the objects of one annotation, boxes as edges in pixels.
+
+    An object that cannot be used becomes a problem of the result; the others stay. Raises
+    DatasetError (`bad-xml`, `not-pascal`) where the whole file is of no use.
+    """
+    root = _parse_xml(content, path)
+    if root.tag != "annotation":
+        raise DatasetError(
+            f"the root element is <{root.tag}>, not <annotation>",
+            code="not-pascal",
+            hint="Only Pascal VOC style XML can be converted.",
+            path=path,
+        )
+    objects: list[LabelledObject] = []
+    problems: list[Problem] = []
+    width = height = 0
+    filename = ""
+    for child in root:
+        tag = child.tag
+        if tag == "object":
+            parsed = _parse_object(child, path, convention)
+            if isinstance(parsed, Problem):
+                problems.append(parsed)
+            else:
+                objects.append(parsed)
+        elif tag == "size":
+            width, height = _parse_size(child)
+        elif tag == "filename":
+            filename = (child.text or "").strip()
+    return Annotation(tuple(objects), width, height, filename, tuple(problems))
+
+
+def read_pascal(path: AnyPath, convention: BoxConvention = BoxConvention.INCLUSIVE) -> Annotation:
+    """Read one annotation file. Raises DatasetError as `parse_pascal`, or `cannot-read`."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            content = stream.read()
+    except OSError as error:
+        raise DatasetError(
+            f"cannot read: {error.strerror}",
+            code="cannot-read",
+            hint="Check that the file may be read.",
+            path=path,
+        ) from error
+    return parse_pascal(content, str(path), convention)
+
+
+def find_names(content: bytes, path: str) -> Iterator[str]:
+    """Yield the class name of each object, for sets that come without a class list.
+
+    Raises DatasetError as `parse_pascal`.
+    """
+    for child in _parse_xml(content, path):
+        if child.tag == "object":
+            name = (child.findtext("name") or "").strip()
+            if name:
+                yield name
+
+
+def _parse_xml(content: bytes, path: str) -> etree._Element:
+    try:
+        return etree.fromstring(content, _PARSER)
+    except etree.XMLSyntaxError as error:
+        reason = (error.msg or "empty file").split("\n")[0]
+        raise DatasetError(
+            f"not well-formed XML: {reason}",
+            code="bad-xml",
+            hint="Restore the file from its source, or annotate the image again.",
+            path=path,
+            line=error.lineno or 1,
+        ) from error
+
+
+def _parse_object(
+    element: etree._Element, path: str, convention: BoxConvention
+) -> LabelledObject | Problem:
+    name, corners, flags = "", None, set[str]()
+    for child in element:
+        tag = child.tag
+        if tag == "name":
+            name = (child.text or "").strip()
+        elif tag == "bndbox":
+            corners = corners or child
+        elif tag in ("difficult", "truncated") and (child.text or "").strip().lower() in _TRUE:
+            flags.add(tag)
+    line = element.sourceline or 0
+    if not name:
+        return Problem("no-name", path, "object without a <name>", line)
+    if corners is None:
+        return Problem("no-box", path, f"{name} has no <bndbox>", line)
+    numbers = [_number(corners.findtext(tag)) for tag in _CORNERS]
+    bad = [tag for tag, value in zip(_CORNERS, numbers, strict=True) if value is None]
+    if bad:
+        text = corners.findtext(bad[0])
+        shown = f"<{bad[0]}> is missing" if text is None else f"<{bad[0]}> is {text.strip()!r:.40}"
+        return Problem("bad-coordinate", path, f"{name}: {shown}", corners.sourceline or line)
+    xmin, ymin, xmax, ymax = (value or 0.0 for value in numbers)
+    return LabelledObject(
+        name=name,
+        box=box_from_pascal(xmin, ymin, xmax, ymax, convention),
+        line=corners.sourceline or line,
+        difficult="difficult" in flags,
+        truncated="truncated" in flags,
+    )
+
+
+def _number(text: str | None) -> float | None:
+    """Return the number, or None for what is none (absent, empty, words, NaN, infinity)."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if -1e9 < value < 1e9 else None
+
+
+def _parse_size(element: etree._Element) -> tuple[int, int]:
+    width, height = _number(element.findtext("width")), _number(element.findtext("height"))
+    if width is None or height is None or width < 1 or height < 1:
+        return 0, 0
+    return int(width), int(height)
