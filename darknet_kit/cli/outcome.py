@@ -51,14 +51,14 @@ def dkit_command(*, examples: Sequence[str]) -> Callable[[Callable[..., Outcome]
             print_outcome(outcome, as_json)
             return outcome.exit_code
 
-        add_json = click.option(
-            "--json", "as_json", is_flag=True, help="Print one JSON document instead of text."
-        )
-        add_debug = click.option(
-            "--debug", is_flag=True, help="Show the traceback when something fails."
-        )
         name = function.__name__.replace("_", "-")
-        command = click.command(name, cls=ExampleCommand)(add_json(add_debug(call)))
+        command = click.command(name, cls=ExampleCommand)(call)
+        command.params.append(
+            click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document.")
+        )
+        command.params.append(
+            click.Option(["--debug"], is_flag=True, help="Show the traceback of a failure.")
+        )
         command.examples = examples
         return command
 

@@ -7,6 +7,7 @@ again after a kill overwrites the leftover instead of adding to it.
 
 import contextlib
 import errno
+import filecmp
 import hashlib
 import os
 from collections.abc import Iterator
@@ -66,7 +67,10 @@ def replacing(path: AnyPath, *, binary: bool = False) -> Iterator[IO[Any]]:
         text: dict[str, Any] = {} if binary else {"encoding": "utf-8", "newline": "\n"}
         with open(part, "wb" if binary else "w", **text) as stream:
             yield stream
-        os.replace(part, target)
+        if os.path.isfile(target) and filecmp.cmp(part, target, shallow=False):
+            os.unlink(part)  # right already: leave even its time as it was
+        else:
+            os.replace(part, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(part)

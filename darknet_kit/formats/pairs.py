@@ -16,9 +16,10 @@ from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.tree import Folder, stem_of, walk_tree
 
 _KIND_FOLDERS = frozenset(
-    "annotations annotation xml xmls labels jpegimages images image imgs img data".split()
+    ("annotations", "annotation", "xml", "xmls", "labels", "data")
+    + ("jpegimages", "images", "image", "imgs", "img")
 )
-_SPLIT_FOLDERS: dict[str, Split] = {
+SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "val": "valid",
@@ -61,6 +62,8 @@ def find_pairs(root: AnyPath) -> Pairs:
     by_stem: dict[str, list[Place]] = defaultdict(list)
     for folder in folders:
         place = _place(folder.relative)
+        if place and place[-1].startswith("Segmentation"):
+            continue  # VOC's masks, which share their stems with the photographs
         for name in folder.images:
             stem = stem_of(name)
             if stem in by_place[place]:
@@ -143,6 +146,6 @@ def _place(relative: str) -> Place:
 
 def _split_of(place: Place) -> Split | Literal[""]:
     for part in reversed(place):
-        if part.lower() in _SPLIT_FOLDERS:
-            return _SPLIT_FOLDERS[part.lower()]
+        if part.lower() in SPLIT_FOLDERS:
+            return SPLIT_FOLDERS[part.lower()]
     return ""

@@ -5,6 +5,7 @@ no object. Untrusted: entities are not expanded, no file or network is touched.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from lxml import etree
 
@@ -111,7 +112,7 @@ def _parse_object(
             corners = corners or child
         elif tag in ("difficult", "truncated") and (child.text or "").strip().lower() in _TRUE:
             flags.add(tag)
-    line = element.sourceline or 0
+    line = _line_of(element)
     if not name:
         return Problem("no-name", path, "object without a <name>", line)
     if corners is None:
@@ -121,15 +122,24 @@ def _parse_object(
     if bad:
         text = corners.findtext(bad[0])
         shown = f"<{bad[0]}> is missing" if text is None else f"<{bad[0]}> is {text.strip()!r:.40}"
-        return Problem("bad-coordinate", path, f"{name}: {shown}", corners.sourceline or line)
+        return Problem("bad-coordinate", path, f"{name}: {shown}", _line_of(corners))
     xmin, ymin, xmax, ymax = (value or 0.0 for value in numbers)
+    if xmin == xmax or ymin == ymax:
+        # One pixel wide where ends are inclusive, and yet always a slip of the hand.
+        message = f"{name}: {xmin:g},{ymin:g} to {xmax:g},{ymax:g} has no area"
+        return Problem("empty-box", path, message, _line_of(corners))
     return LabelledObject(
         name=name,
         box=box_from_pascal(xmin, ymin, xmax, ymax, convention),
-        line=corners.sourceline or line,
+        line=_line_of(corners),
         difficult="difficult" in flags,
         truncated="truncated" in flags,
     )
+
+
+def _line_of(element: etree._Element) -> int:
+    line: Any = element.sourceline  # its stub does not say what it is
+    return int(line or 0)
 
 
 def _number(text: str | None) -> float | None:

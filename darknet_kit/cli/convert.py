@@ -1,0 +1,187 @@
+"""`dkit convert`: other people's annotations to a Darknet data set."""
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.outcome import Outcome, dkit_command
+from darknet_kit.cli.paths import shown
+from darknet_kit.core.boxes import BoxConvention
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.problems import KINDS, Severity
+from darknet_kit.dataset.convert import (
+    Conversion,
+    ConvertOptions,
+    convert_coco,
+    convert_ilsvrc,
+    convert_voc,
+    counts_of,
+)
+from darknet_kit.dataset.labels import ObjectRules
+from darknet_kit.errors import UsageError
+
+_KEEP = click.Choice(["keep", "drop"])
+
+
+@dkit_command(
+    examples=[
+        "dkit convert ilsvrc ~/ILSVRC --out ~/imagenet",
+        "dkit convert voc VOCdevkit --out voc",
+        "dkit convert coco annotations/instances_train2017.json --images train2017 --out coco",
+    ]
+)
+@click.argument("kind", metavar="ilsvrc|voc|coco", type=click.Choice(["ilsvrc", "voc", "coco"]))
+@click.argument("source", type=click.Path())
+@click.option(
+    "--out",
+    type=click.Path(),
+    help="Folder for a view of links with the labels in it, and the lists. "
+    "Without it, labels lie beside the images and the lists in SOURCE.",
+)
+@click.option("--name", help="Name of the .data and .names files.  [default: SOURCE's name]")
+@click.option(
+    "--flavor",
+    type=click.Choice([flavor.value for flavor in Flavor]),
+    default=Flavor.ALEXEYAB.value,
+    show_default=True,
+    help="The Darknet that will look for the labels.",
+)
+@click.option("--names", "names_file", type=click.Path(), help="Class names, one a line, in order.")
+@click.option("--mapping", type=click.Path(), help="ilsvrc: LOC_synset_mapping.txt.")
+@click.option("--images", type=click.Path(), help="coco: the folder of the images.")
+@click.option(
+    "--box-convention",
+    type=click.Choice([convention.value for convention in BoxConvention]),
+    help="What Pascal numbers mean: pixels from 1, both ends inclusive; edges from 0; or as "
+    "voc_label.py.  [default: voc inclusive, ilsvrc and coco plain]",
+)
+@click.option("--difficult", type=_KEEP, default="drop", show_default=True, help="VOC's flag.")
+@click.option("--truncated", type=_KEEP, default="keep", show_default=True, help="VOC's flag.")
+@click.option("--crowd", type=_KEEP, default="drop", show_default=True, help="COCO's iscrowd.")
+@click.option(
+    "--valid-fraction",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share to validate on, where the set has no split of its own.",
+)
+@click.option("--seed", default=0, show_default=True, help="Draws that share.")
+@click.option(
+    "--keep-unlabelled", is_flag=True, help="List images without annotation as negatives."
+)
+@click.option("--verify-images", is_flag=True, help="Check each size against the image's header.")
+@click.option("--strict", is_flag=True, help="Exit 1 where anything was skipped or repaired.")
+@click.option("--dry-run", is_flag=True, help="Count and report; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace labels and lists that are there.")
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
+def convert(
+    kind: str,
+    source: str,
+    mapping: str | None,
+    images: str | None,
+    strict: bool,
+    difficult: str,
+    truncated: str,
+    crowd: str,
+    flavor: str,
+    box_convention: str | None,
+    **chosen: Any,
+) -> Outcome:
+    """Turn ILSVRC, VOC or COCO annotations into a Darknet data set.
+
+    Label files go where the engine looks for them; train.txt, valid.txt, .names, .data,
+    conversion.json and problems.csv go beside them. SOURCE is only read.
+    """
+    for option, value, owner in (("--mapping", mapping, "ilsvrc"), ("--images", images, "coco")):
+        if value and kind != owner:
+            raise UsageError(
+                f"{option} belongs to `dkit convert {owner}`", code="wrong-option", hint=""
+            )
+    options = ConvertOptions(
+        flavor=Flavor(flavor),
+        convention=BoxConvention(box_convention) if box_convention else None,
+        objects=ObjectRules(difficult == "keep", truncated == "keep", crowd == "keep"),
+        **chosen,
+    )
+    with progress_bar("convert", "images") as progress:
+        if kind == "ilsvrc":
+            result = convert_ilsvrc(source, options, mapping=mapping, progress=progress)
+        elif kind == "voc":
+            result = convert_voc(source, options, progress=progress)
+        else:
+            result = convert_coco(source, options, images=images, progress=progress)
+    return Outcome(
+        summary=_summary(result, options),
+        data={
+            "data": result.paths.data,
+            "names": result.paths.names,
+            "problems_file": result.paths.problems,
+            "classes": list(result.names),
+            "dry_run": options.dry_run,
+            "labels_written": result.written,
+            "notes": result.notes,
+            **counts_of(result),
+        },
+        next_command=_next_command(result, options),
+        exit_code=_exit_code(result, strict),
+    )
+
+
+def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
+    verb = "Would convert" if options.dry_run else "Converted"
+    lines = [f"{verb} {result.format} data in {shown(result.source)}"]
+    for split, counts in result.splits.items():
+        line = f"  {split:<8}{counts.images:>9,} images {counts.boxes.total():>10,} boxes"
+        if counts.negatives:
+            line += f"  ({counts.negatives:,} images show nothing, as annotated)"
+        lines.append(line)
+    if not result.splits.get("train") or not result.splits["train"].images:
+        lines.append("  train is EMPTY: there is nothing to train on")
+    lines.append(f"  {'classes':<8}{_classes(result)}")
+    if result.excluded:
+        excluded = ", ".join(f"{count:,} {why}" for why, count in sorted(result.excluded.items()))
+        lines.append(f"  left out on purpose: {excluded} (change with --difficult, --crowd …)")
+    if result.problems:
+        lines.append("  noticed:")
+    for code, count in sorted(result.problems.items(), key=lambda pair: (-pair[1], pair[0])):
+        lines.append(f"    {count:>9,}  {code}: {KINDS[code].meaning} ({KINDS[code].action})")
+    lines.extend(f"  note: {note}" for note in result.notes)
+    if options.dry_run:
+        return [*lines, "  Nothing was written."]
+    kept = sum(counts.images for counts in result.splits.values())
+    lines.append(f"  labels  {result.written:,} written, {kept - result.written:,} right already")
+    lines.append(f"  files   {shown(result.paths.data)}")
+    if result.problems:
+        lines.append(f"          {shown(result.paths.problems)} lists every problem")
+    return lines
+
+
+def _classes(result: Conversion) -> str:
+    boxes: Counter[int] = Counter()
+    for counts in result.splits.values():
+        boxes.update(counts.boxes)
+    most = [f"{result.names[class_id]} {count:,}" for class_id, count in boxes.most_common(6)]
+    line = f"{len(result.names):>9,} in the list"
+    if len(boxes) < len(result.names):
+        line += f", {len(boxes):,} with boxes"
+    if most:
+        line += f"; most boxes: {', '.join(most)}"
+    return line
+
+
+def _next_command(result: Conversion, options: ConvertOptions) -> str:
+    if options.dry_run:
+        return ""
+    return f"dkit show {shown(result.paths.data)}"
+
+
+def _exit_code(result: Conversion, strict: bool) -> int:
+    worst = max((KINDS[code].severity for code in result.problems), default=Severity.NOTE)
+    if strict and worst > Severity.NOTE:
+        return 1
+    return 3 if worst is Severity.SKIPPED else 0
+
+
+command = convert

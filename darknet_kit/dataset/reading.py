@@ -1,0 +1,74 @@
+"""A Darknet data set, read back as an engine would read it: images, labels, class names."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.records import Split
+from darknet_kit.dataset.output import RECORD, read_record
+from darknet_kit.errors import AnyPath, DatasetError
+from darknet_kit.formats.datafile import DataFile, iter_image_list, read_data, read_names
+from darknet_kit.formats.yolo import Label, label_path, read_labels
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A `.data` file with its class names and the flavour that its labels were laid out for."""
+
+    data: DataFile
+    names: list[str]
+    flavor: Flavor
+
+    def image_list(self, split: Split) -> Path | None:
+        if split == "train":
+            return self.data.train
+        if split == "valid":
+            return self.data.valid
+        beside = self.data.train.with_name("test.txt")
+        return beside if beside.exists() else None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An entry of an image list. `labels` is None where the engine would find no label file."""
+
+    image: str
+    label: str
+    labels: list[Label] | None
+
+
+def read_dataset(path: AnyPath, flavor: Flavor | None = None) -> Dataset:
+    """Read a `.data` file and its names.
+
+    The flavour is that of the conversion that made the set, AlexeyAB's where nothing says so.
+    Raises DatasetError.
+    """
+    data = read_data(path)
+    names = read_names(data.names)
+    if data.classes is not None and data.classes != len(names):
+        raise DatasetError(
+            f"classes = {data.classes}, but {data.names} has {len(names)} names",
+            code="classes-differ",
+            hint="Make the two agree; blank lines in the .names file count as classes.",
+            path=data.path,
+        )
+    return Dataset(data, names, flavor or _recorded_flavor(data.path.parent))
+
+
+def _recorded_flavor(folder: Path) -> Flavor:
+    record = read_record(str(folder / RECORD))
+    try:
+        return Flavor((record or {})["settings"]["flavor"])
+    except (KeyError, TypeError, ValueError):
+        return Flavor.ALEXEYAB
+
+
+def iter_images(dataset: Dataset, split: Split) -> Iterator[LabelledImage]:
+    """Yield each image of a split with its labels. Raises DatasetError where a list is missing."""
+    listing = dataset.image_list(split)
+    if listing is None:
+        return
+    for image in iter_image_list(listing):
+        label = label_path(image, dataset.flavor)
+        yield LabelledImage(image, label or "", read_labels(label) if label else None)

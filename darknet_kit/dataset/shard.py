@@ -1,0 +1,141 @@
+"""The unit of conversion work: a pure, picklable function over a short list of images.
+
+It writes nothing but label files and links, each whole or absent; running it twice is harmless.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from darknet_kit.core.boxes import BoxConvention
+from darknet_kit.core.files import holds, link, write_bytes
+from darknet_kit.core.problems import Problem
+from darknet_kit.core.records import Annotation, Item
+from darknet_kit.dataset.labels import Labelled, ObjectRules, label_objects
+from darknet_kit.dataset.place import Placed
+from darknet_kit.errors import DatasetError
+from darknet_kit.formats.image import read_image_header
+from darknet_kit.formats.pascal import find_names, read_pascal
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRules:
+    """What is the same for every image of a conversion."""
+
+    class_ids: dict[str, int]
+    convention: BoxConvention
+    objects: ObjectRules
+    verify_images: bool = False
+    replace_labels: bool = False
+    write: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image. `annotation` is given where it does not come from a file of its own."""
+
+    placed: Placed
+    annotation: Annotation | None = None
+
+
+@dataclass(slots=True)
+class ShardResult:
+    """What came of a shard. `kept` are the listed paths, in order."""
+
+    kept: list[str] = field(default_factory=list)
+    images: int = 0
+    negatives: int = 0
+    written: int = 0
+    boxes: Counter[int] = field(default_factory=Counter)
+    images_with: Counter[int] = field(default_factory=Counter)
+    excluded: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def convert_shard(jobs: Sequence[Job], rules: ShardRules) -> ShardResult:
+    """Write the labels of some images and tell what came of each. Raises WriteError."""
+    result = ShardResult()
+    for job in jobs:
+        result.images += 1
+        labelled = _label(job, rules, result.problems)
+        if labelled is None:
+            continue
+        content = "".join(labelled.lines).encode()
+        if not _may_write(job.placed.label, content, rules):
+            message = f"{job.placed.label} holds other labels; --overwrite replaces them"
+            result.problems.append(Problem("label-exists", job.placed.item.image, message))
+            continue
+        if rules.write:
+            result.written += write_bytes(job.placed.label, content)
+            if job.placed.listed != job.placed.item.image:
+                link(job.placed.item.image, job.placed.listed)
+        result.kept.append(job.placed.listed)
+        result.negatives += not labelled.lines
+        result.boxes.update(labelled.class_ids)
+        result.images_with.update(set(labelled.class_ids))
+        result.excluded.update(labelled.excluded)
+    return result
+
+
+def _label(job: Job, rules: ShardRules, problems: list[Problem]) -> Labelled | None:
+    """Return the labels of one image, or None where it must be left out."""
+    item = job.placed.item
+    if not item.annotation:
+        return Labelled()
+    try:
+        annotation = job.annotation or read_pascal(item.annotation, rules.convention)
+        width, height = _image_size(annotation, item.image, rules.verify_images, problems)
+    except DatasetError as error:
+        problems.append(Problem(error.code, error.path or "", error.message, error.line or 0))
+        return None
+    labelled = label_objects(
+        annotation, item.annotation, width, height, rules.class_ids, rules.objects
+    )
+    problems.extend(labelled.problems)
+    if labelled.lines or not (annotation.objects or annotation.problems):
+        return labelled  # no object at all is a statement: a negative image
+    if len(labelled.excluded) == len(annotation.objects):
+        message = f"all {len(labelled.excluded)} objects are left out on purpose"
+        problems.append(Problem("only-excluded", item.image, message))
+    else:
+        # An empty label would teach the network that this image shows nothing.
+        problems.append(Problem("no-box-left", item.image, "none of its objects could be used"))
+    return None
+
+
+def _image_size(
+    annotation: Annotation, image: str, verify: bool, problems: list[Problem]
+) -> tuple[int, int]:
+    """Return width and height: the annotation's where sane, else (or on request) the image's."""
+    stated = (annotation.width, annotation.height)
+    if all(stated) and not verify:
+        return stated
+    header = read_image_header(image)
+    actual = (header.width, header.height)
+    if header.orientation != 1:
+        message = f"EXIF orientation {header.orientation}, stored {actual[0]} x {actual[1]}"
+        problems.append(Problem("exif-orientation", image, message))
+    if not all(stated):
+        message = f"no usable <size>; the image has {actual[0]} x {actual[1]} pixels"
+        problems.append(Problem("no-size", image, message))
+    elif stated != actual:
+        message = f"annotated as {stated[0]} x {stated[1]}, is {actual[0]} x {actual[1]}"
+        problems.append(Problem("wrong-size", image, message))
+    return actual
+
+
+def _may_write(label: str, content: bytes, rules: ShardRules) -> bool:
+    return rules.replace_labels or not os.path.exists(label) or holds(label, content)
+
+
+def collect_names(items: Sequence[Item]) -> Counter[str]:
+    """Count the class names in some XML files; unreadable ones are reported when converted."""
+    names: Counter[str] = Counter()
+    for path in (item.annotation for item in items):
+        try:
+            with open(path, "rb", buffering=0) as stream:
+                names.update(find_names(stream.read(), path))
+        except (OSError, DatasetError):
+            continue
+    return names

@@ -1,0 +1,33 @@
+"""Which image trains and which validates."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from darknet_kit.core.records import Item, Split
+
+
+def assign_splits(items: Sequence[Item], valid_fraction: float, seed: int) -> list[Item]:
+    """Give every item a split.
+
+    What the data set states holds. Where it has a test split but none to validate on, test
+    becomes valid, as Darknet's users do with VOC. Where it states nothing to validate on, a fixed
+    fraction is drawn by each image's name: adding images moves none of the others.
+    """
+    stated = {item.split for item in items}
+    if "valid" in stated:
+        return [replace(item, split=item.split or "train") for item in items]
+    if "test" in stated and stated & {"train", ""}:
+        return [replace(item, split="valid" if item.split == "test" else "train") for item in items]
+    return [
+        item
+        if item.split == "test"
+        else replace(item, split=draw_split(item.name, valid_fraction, seed))
+        for item in items
+    ]
+
+
+def draw_split(name: str, valid_fraction: float, seed: int) -> Split:
+    """Return valid for about `valid_fraction` of all names, always the same ones for a seed."""
+    token = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()
+    return "valid" if int.from_bytes(token[:8]) < valid_fraction * 2**64 else "train"

@@ -1,0 +1,108 @@
+"""Boxes and class names drawn on pictures, and pictures laid out on a contact sheet."""
+
+import colorsys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from darknet_kit.core.boxes import Box
+
+_GOLDEN = 0.618034  # successive multiples spread hues evenly, however many classes there are
+_MARGIN = 8
+_CAPTION = 18
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnBox:
+    """A box in pixels of its picture, its class, and the words beside it."""
+
+    box: Box
+    class_id: int
+    caption: str
+
+
+def class_color(class_id: int) -> tuple[int, int, int]:
+    """Return the colour of a class: bright, and unlike its neighbours'."""
+    hue = (0.02 + class_id * _GOLDEN) % 1.0
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 1.0)
+    return int(red * 255), int(green * 255), int(blue * 255)
+
+
+def open_picture(path: str, most: int | None = None) -> Image.Image:
+    """Decode an image as stored (EXIF orientation not applied), no side longer than `most` px.
+
+    Raises OSError where the image cannot be decoded.
+    """
+    image: Image.Image = Image.open(path)
+    if most:
+        image.draft("RGB", (most, most))  # JPEG decodes at a fraction of the cost
+    image = image.convert("RGB")
+    if most:
+        image.thumbnail((most, most))
+    return image
+
+
+def draw_boxes(picture: Image.Image, boxes: Sequence[DrawnBox]) -> Image.Image:
+    """Draw boxes onto a picture, in place, and return it."""
+    draw = ImageDraw.Draw(picture)
+    line = max(1, round(min(picture.size) / 160))
+    font = ImageFont.load_default(max(10, round(min(picture.size) / 24)))
+    for drawn in boxes:
+        color = class_color(drawn.class_id)
+        left, top, right, bottom = _inside(drawn.box, picture.size)
+        draw.rectangle((left, top, right, bottom), outline=color, width=line)
+        _draw_caption(draw, drawn.caption, left, top, color, font)
+    return picture
+
+
+def _inside(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    left, right = sorted((max(0.0, box.left), min(size[0] - 1.0, box.right)))
+    top, bottom = sorted((max(0.0, box.top), min(size[1] - 1.0, box.bottom)))
+    return left, top, right, bottom
+
+
+def _draw_caption(
+    draw: ImageDraw.ImageDraw,
+    caption: str,
+    left: float,
+    top: float,
+    color: tuple[int, int, int],
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> None:
+    if not caption:
+        return
+    width, height = draw.textbbox((0, 0), caption, font=font)[2:]
+    y = top - height - 3 if top >= height + 3 else top
+    draw.rectangle((left, y, left + width + 4, y + height + 3), fill=color)
+    dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 128
+    draw.text((left + 2, y), caption, fill="black" if dark else "white", font=font)
+
+
+def contact_sheet(
+    count: int, tile: Callable[[int, int], tuple[Image.Image, str]], *, columns: int, size: int
+) -> Image.Image:
+    """Lay out `count` pictures in a grid; `tile(index, size)` gives each one with its caption."""
+    rows = -(-count // columns)
+    cell = size + _MARGIN
+    sheet = Image.new(
+        "RGB", (columns * cell + _MARGIN, rows * (cell + _CAPTION) + _MARGIN), "white"
+    )
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    for index in range(count):
+        picture, caption = tile(index, size)
+        picture = ImageOps.contain(picture, (size, size))
+        x = _MARGIN + index % columns * cell
+        y = _MARGIN + index // columns * (cell + _CAPTION)
+        sheet.paste(picture, (x + (size - picture.width) // 2, y + (size - picture.height) // 2))
+        draw.text((x, y + size + 2), _shortened(caption, font, size), fill="black", font=font)
+    return sheet
+
+
+def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
+    if font.getbbox(text)[2] <= width:
+        return text
+    while text and font.getbbox(text + "…")[2] > width:
+        text = text[:-1]
+    return text + "…"
