@@ -1,0 +1,249 @@
+"""Darknet's training log, line by line: any flavour, while it is being written or long after.
+
+The forms are those of AlexeyAB `src/detector.c` (`train_detector`, 2018 to 2025), pjreddie
+`examples/detector.c` and hank-ai `src-lib/detector.cpp` (V2 to V5).
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.formats.logevent import (
+    EngineError,
+    EngineWarning,
+    Event,
+    Finished,
+    Iteration,
+    NewBestMap,
+    Resized,
+    RunStarted,
+    WeightsSaved,
+)
+from darknet_kit.formats.logmap import MapBlock
+from darknet_kit.formats.lognumber import (
+    COUNT,
+    NUMBER,
+    clean_text,
+    parse_number,
+    parse_seconds,
+)
+
+_PARTS = {b"n": NUMBER, b"c": COUNT}
+# `classifier train` prints the epoch after the iteration; older trees have no hours left.
+_CLASSIC = re.compile(
+    rb"%(c)b(?:, \d{1,9}\.\d{1,9})?: %(n)b, %(n)b avg(?: loss)?, %(n)b rate, %(n)b seconds, "
+    rb"(-?\d{1,12}) images(?:, %(n)b hours left)?" % _PARTS
+)
+_HANK_AI = re.compile(
+    rb"%(c)b: loss=%(n)b, avg loss=%(n)b,.*? rate=%(n)b,(?: load \d+=[^,]*, train=| )([^,=]+), "
+    rb"(-?\d{1,12}) images, time remaining=([\w. ]*)" % _PARTS
+)
+_BROKEN_ITERATION = re.compile(rb"\d: (?:loss=\S+, avg loss=|\S+, \S+ avg)")
+# What fills a log and tells nothing that is read here. Only whole lines: where one stream breaks
+# into a line of the other, the rest of that line must be looked at.
+_NOISE = re.compile(
+    rb"v3 \(| total_bbox = | \(next mAP| Last accuracy mAP|Loaded: [\d.]+ seconds\s*$"
+    rb"|Region [^S]*$| ?rank ?= ?\d+ of ranks ?= ?\d+ *$"
+)
+_START = re.compile(rb"Learning Rate: %(n)b, Momentum" % _PARTS)
+_SAVED = re.compile(rb"Saving weights to (.+?)\s*$")
+_SIZE = re.compile(rb"(\d{1,5}) ?x ?(\d{1,5})\b")
+_SQUARE = re.compile(rb"\s*(\d{1,5})\s*$")
+_STATUS = re.compile(rb"\d/%(c)b: loss=" % _PARTS)
+_LIMIT = re.compile(rb"max batch limit of %(c)b" % _PARTS)
+# Terminal control: colours and cursor (CSI), window titles (OSC up to BEL or ST), bells.
+_CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x07")
+
+# The first one that a line holds names it, so the telling ones come first.
+_ERRORS: tuple[tuple[bytes, str], ...] = (
+    (b"out of memory", "out-of-memory"),
+    (b"Out of memory", "out-of-memory"),
+    (b"OUT_OF_MEMORY", "out-of-memory"),
+    (b"MemoryAllocation", "out-of-memory"),
+    (b"ALLOC_FAILED", "out-of-memory"),
+    (b"bad_alloc", "out-of-memory"),
+    (b"Cannot allocate memory", "out-of-memory"),
+    (b"CUDA Error", "cuda-error"),
+    (b"CUDA error", "cuda-error"),
+    (b"cuDNN Error", "cuda-error"),
+    (b"Killed", "killed"),
+    (b"terminated by signal", "killed"),
+    (b"Segmentation fault", "crashed"),
+    (b"Floating point exception", "crashed"),
+    (b"core dumped", "crashed"),
+    (b"double free", "crashed"),
+    (b"Couldn't open file", "missing-file"),
+    (b"Error message:", "engine-error"),
+    (b"Darknet error location", "engine-error"),
+    (b" Error: ", "engine-error"),
+)
+_WARNINGS: tuple[tuple[bytes, str], ...] = (
+    (b"Cannot load image", "missing-image"),
+    (b"Can't open label file", "missing-label"),
+    (b"Wrong annotation", "wrong-label"),
+    (b"Wrong label", "wrong-label"),
+    (b"erformance bottleneck", "slow-loading"),
+    (b"Unused field", "unused-key"),
+    (b"Warning:", "other"),
+)
+# hank-ai frames its errors; a killed engine leaves a counter on the line of the shell's message.
+_FRAME = re.compile(rb"\* Error message:\s*| ?rank ?= ?\d+ of ranks ?= ?\d+")
+_LONGEST_MESSAGE = 300
+
+
+class LogReader:
+    """Turns the lines of a log into events, and remembers what later lines need.
+
+    `flavor`, `iteration` and `max_batches` are None until a line has told them. `damaged` counts
+    the lines that were meant as an iteration or a class row and cannot be read.
+    """
+
+    __slots__ = ("_finished", "_map", "_resizing", "damaged", "flavor", "iteration", "max_batches")
+
+    def __init__(self) -> None:
+        self.flavor: Flavor | None = None
+        self.iteration: int | None = None
+        self.max_batches: int | None = None
+        self.damaged = 0
+        self._map = MapBlock()
+        self._resizing = False
+        self._finished = False
+
+    def feed(self, line: bytes | str) -> tuple[Event, ...]:
+        """Return what one line tells, mostly nothing. Never raises, whatever the line holds.
+
+        The line may hold carriage returns, terminal control, and pieces of other lines.
+        """
+        raw = line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
+        raw = raw.rstrip(b"\r\n")
+        if b"\x1b" in raw or b"\x07" in raw:
+            if self.max_batches is None and (status := _STATUS.search(raw)):
+                self.max_batches = int(status[1])
+            raw = _CONTROL.sub(b"", raw)
+        if b"\r" not in raw:
+            return self._read(raw)
+        return tuple(event for piece in raw.split(b"\r") for event in self._read(piece))
+
+    def _read(self, line: bytes) -> tuple[Event, ...]:
+        if b"avg" in line and (iteration := self._read_iteration(line)):
+            return (iteration,)
+        if not line or _NOISE.match(line):
+            return ()
+        if self._map.columns is not None:
+            self._map.read_row(line)
+        events: list[Event] = []
+        if self._resizing:
+            events += self._read_size(line)
+        for needle, read in _READERS:
+            if needle in line:
+                events += read(self, line)
+        events += _name(line, _ERRORS, EngineError, self.iteration)
+        events += _name(line, _WARNINGS, EngineWarning, self.iteration)
+        return tuple(events)
+
+    def _read_iteration(self, line: bytes) -> Iteration | None:
+        if found := _CLASSIC.search(line):
+            is_alexeyab = b" avg loss," in line or line.startswith(b" ")
+            self.flavor = Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL
+            seconds = parse_number(found[5])
+            hours_left = parse_number(found[7]) if found[7] else -1.0
+        elif found := _HANK_AI.search(line):
+            self.flavor = Flavor.HANK_AI
+            seconds = parse_seconds(found[5])
+            hours_left = parse_seconds(found[7]) / 3600
+        else:
+            self.damaged += _BROKEN_ITERATION.search(line) is not None
+            return None
+        self.iteration = int(found[1])
+        self._finished = False
+        if self._map.classes:
+            self._map = MapBlock()  # it was broken off
+        return Iteration(
+            iteration=self.iteration,
+            loss=parse_number(found[2]),
+            avg_loss=parse_number(found[3]),
+            learning_rate=parse_number(found[4]),
+            seconds=seconds,
+            images=int(found[6]),
+            hours_left=hours_left if hours_left >= 0 else None,  # -1 and nan: not known yet
+        )
+
+    def _read_start(self, line: bytes) -> Iterable[Event]:
+        if found := _START.search(line):
+            self.max_batches = None
+            self._finished = False
+            yield RunStarted(parse_number(found[1]))
+
+    def _read_resizing(self, line: bytes) -> Iterable[Event]:
+        if not self._resizing:
+            self._resizing = True
+            yield from self._read_size(line)
+
+    def _read_size(self, line: bytes) -> Iterable[Event]:
+        """Find the new size: on the line that announces it (hank-ai), or alone on the next."""
+        if found := _SIZE.search(line) or _SQUARE.match(line):
+            self._resizing = False
+            yield Resized(self.iteration, int(found[1]), int(found[found.lastindex or 1]))
+        elif b"esizing" not in line:
+            self._resizing = False
+
+    def _read_saved(self, line: bytes) -> Iterable[Event]:
+        if found := _SAVED.search(line):
+            path = clean_text(found[1])
+            yield WeightsSaved(self.iteration, path)
+            if path.endswith("_final.weights"):
+                yield from self._read_finish(line)
+
+    def _read_finish(self, line: bytes) -> Iterable[Event]:
+        if limit := _LIMIT.search(line):
+            self.max_batches = int(limit[1])
+        if not self._finished:
+            self._finished = True
+            yield Finished(self.iteration)
+
+    def _read_class(self, line: bytes) -> Iterable[Event]:
+        self.damaged += not self._map.read_class(line)
+        return ()
+
+    def _read_table_header(self, line: bytes) -> Iterable[Event]:
+        self._map.read_header(line)
+        return ()
+
+    def _read_threshold(self, line: bytes) -> Iterable[Event]:
+        self._map.read_threshold(line)
+        return ()
+
+    def _read_map(self, line: bytes) -> Iterable[Event]:
+        if result := self._map.read_mean(line, self.iteration):
+            self._map = MapBlock()
+            yield result
+
+    def _read_best(self, _line: bytes) -> Iterable[Event]:
+        yield NewBestMap(self.iteration)
+
+
+_READERS: tuple[tuple[bytes, Callable[[LogReader, bytes], Iterable[Event]]], ...] = (
+    (b"Learning Rate: ", LogReader._read_start),
+    (b"esizing", LogReader._read_resizing),
+    (b"Saving weights to ", LogReader._read_saved),
+    (b"class_id", LogReader._read_class),
+    (b" Name ", LogReader._read_table_header),
+    (b"thresh", LogReader._read_threshold),
+    (b"mean average precision (", LogReader._read_map),
+    (b"New best mAP", LogReader._read_best),
+    (b"If you want to train from the beginning", LogReader._read_finish),
+    (b"max batch limit", LogReader._read_finish),
+)
+
+
+def _name(
+    line: bytes,
+    table: tuple[tuple[bytes, str], ...],
+    kind: type[EngineError] | type[EngineWarning],
+    iteration: int | None,
+) -> Iterable[Event]:
+    for needle, code in table:
+        if needle in line:
+            message = clean_text(_FRAME.sub(b"", line, count=1))[:_LONGEST_MESSAGE]
+            return (kind(iteration, code, message),)
+    return ()
