@@ -46,7 +46,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Start from a machine on which nothing is built and nothing is named."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("DKIT_DARKNET", raising=False)
-    monkeypatch.setattr(find, "_CHECKOUTS", tmp_path / "checkouts")
+    monkeypatch.setattr(find, "THIRD_PARTY", tmp_path / "checkouts")
 
 
 @pytest.fixture

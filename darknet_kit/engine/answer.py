@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 from darknet_kit.errors import AnyPath
 
+_REDIRECTIONS = frozenset(
+    ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -41,10 +45,10 @@ def ask(
     environment: Mapping[str, str] | None = None,
     timeout: float = 20.0,
 ) -> Answer:
-    """Run a program in the C locale, with `stdin` as its whole input; never raises.
+    """Run a program with `stdin` as its whole input; a failure is an answer, never an exception.
 
-    A program that takes longer than `timeout` seconds is killed with all that it started, which
-    matters for wrapper scripts.
+    A program that takes longer than `timeout` seconds, or during which the user stops waiting, is
+    killed with all that it started, which matters for wrapper scripts.
     """
     try:
         process = subprocess.Popen(
@@ -53,7 +57,7 @@ def ask(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=folder,
-            env={**os.environ, "LC_ALL": "C", **(environment or {})},
+            env=clean_environment(environment or {}),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -62,11 +66,28 @@ def ask(
         try:
             stdout, stderr = process.communicate(stdin.encode(), timeout=timeout)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)
             stdout, stderr = process.communicate()
             return Answer(*_decode(stdout, stderr), None, f"no answer in {timeout:.0f} seconds")
+        except BaseException:
+            kill_group(process)
+            raise
     return Answer(*_decode(stdout, stderr), process.returncode)
+
+
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment in the C locale, without what would redirect git or make.
+
+    Both hand such variables to what they start, and dkit may be started by them.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}
+    return {**kept, "LC_ALL": "C", **more}
+
+
+def kill_group(process: subprocess.Popen[bytes], kind: int = signal.SIGKILL) -> None:
+    """Send a signal to a process started in a session of its own and to all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, kind)
 
 
 def _decode(stdout: bytes, stderr: bytes) -> tuple[str, str]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.flavor import UNTOLD, Features, identify
+from darknet_kit.engine.upstream import THIRD_PARTY
 from darknet_kit.errors import AnyPath, ToolchainError
 
 ENVIRONMENT_VARIABLE = "DKIT_DARKNET"
 BUILD_RECORD = "build.json"
 BINARY_NAME = "darknet"
 _WORDS = ("auto", "darknet")
-_CHECKOUTS = Path(__file__).resolve().parents[2] / "third_party" / "darknet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _iter_candidates(choice: str) -> Iterator[_Candidate]:
     for path in _find_built():
         yield _Candidate(path, "made by `dkit build`", False)
     for flavor in Flavor:
-        path = _CHECKOUTS / flavor.value / BINARY_NAME
+        path = THIRD_PARTY / flavor.value / BINARY_NAME
         if path.is_file():
             yield _Candidate(path, f"the checkout in third_party/darknet/{flavor}", False)
     on_path = shutil.which(BINARY_NAME)

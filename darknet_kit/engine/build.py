@@ -1,0 +1,236 @@
+"""Build darknet: source in, a folder with a binary that starts and a record out.
+
+A build happens in a hidden folder beside its target, which appears by a rename when all is done.
+What a kill leaves there is finished by the next call with the same plan.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from darknet_kit import __version__
+from darknet_kit.core.files import digest, link, make_folder, write_text
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.progress import Progress, no_progress
+from darknet_kit.engine.compilation import Compilation, Tell, compile_tree
+from darknet_kit.engine.find import BINARY_NAME, BUILD_RECORD, engines_folder
+from darknet_kit.engine.flavor import Identity, identify
+from darknet_kit.engine.plan import LINKS_FOLDER, BuildPlan
+from darknet_kit.engine.source import Source, place_source
+from darknet_kit.errors import BuildError, DkitError, ToolchainError, UsageError
+
+LOG = "build.log"
+_OURS = frozenset((BINARY_NAME, BUILD_RECORD, LOG, "LICENSE", "libdarknet.so"))
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished build. `fresh` is False where it was there already and nothing was done."""
+
+    binary: Path
+    identity: Identity
+    source: Source
+    fresh: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.binary.parent
+
+
+def target_folder(plan: BuildPlan, source: Source) -> Path:
+    """Return where a build goes when no folder is named: FLAVOR-COMMIT-cpu or -cuda."""
+    kind = "cuda" if plan.gpu else "cpu"
+    return engines_folder() / f"{plan.flavor}-{source.label}-{kind}"
+
+
+def build(
+    plan: BuildPlan,
+    source: Source,
+    folder: Path,
+    *,
+    rebuild: bool = False,
+    progress: Progress = no_progress,
+    tell: Tell = lambda _sentence: None,
+) -> Built:
+    """Build a darknet into `folder`, unless just that is there already.
+
+    `progress` counts compiled files. Raises BuildError with the code of the cause, where it is a
+    known one, ToolchainError, UsageError (`folder-in-use`), WriteError.
+    """
+    record = _format_record(plan, source)
+    _refuse_foreign(folder)
+    if not rebuild:
+        there = _find_finished(folder, record, source)
+        if there:
+            return there
+    work = folder.parent / f".{folder.name}.building"
+    with _write_errors(folder), _locked(make_folder(work)) as lock:
+        resumed = _prepare(work, record)
+        tell(f"getting the source: {source}")
+        tree = work / "source"
+        place_source(source, tree)
+        _link_libraries(plan, tree)
+        tell(f"compiling with {plan.jobs} jobs; log: {work / LOG}")
+        compile_tree(Compilation(plan, tree, work / LOG, lock, progress, tell), resumed)
+        finished = _gather(plan, work)
+        identity = _verify(plan, finished / BINARY_NAME, work / LOG)
+        _write_record(finished, record)
+        _swap(finished, folder)
+        shutil.rmtree(work, ignore_errors=True)
+    return Built(folder / BINARY_NAME, identity, source, fresh=True)
+
+
+def _format_record(plan: BuildPlan, source: Source) -> str:
+    """Return what goes into `build.json`: all that decides what the binary is, and no date."""
+    record = {
+        "flavor": plan.flavor.value,
+        "commit": source.commit,
+        "source": source.place,
+        "pinned": source.pinned,
+        "changed": source.changed,
+        "settings": {setting.name: setting.value for setting in plan.settings},
+        "versions": list(plan.versions),
+        "dkit": __version__,
+    }
+    return json.dumps(record, indent=2) + "\n"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that holds anything but an earlier build: it would be replaced."""
+    if not os.path.lexists(folder):
+        return
+    names = set(os.listdir(folder)) if folder.is_dir() else {"?"}
+    if names <= _OURS and (not names or BUILD_RECORD in names):
+        return
+    raise UsageError(
+        "this is no empty folder and no earlier build of dkit's",
+        code="folder-in-use",
+        hint="Name another folder with --out.",
+        path=folder,
+    )
+
+
+def _find_finished(folder: Path, record: str, source: Source) -> Built | None:
+    """Return the build in a folder if it is what is wanted, whole, and still starts."""
+    binary = folder / BINARY_NAME
+    try:
+        there = json.loads((folder / BUILD_RECORD).read_bytes())
+        same_binary = there.pop("sha256") == digest(binary)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    wanted = json.loads(record)
+    for one in (there, wanted):
+        one.pop("source", None)  # the same commit is the same source, wherever it came from
+        one.pop("dkit", None)
+    if there != wanted or not same_binary or not source.commit or source.changed:
+        return None
+    try:
+        identity = identify(binary)
+    except ToolchainError:
+        return None
+    return Built(binary, identity, source, fresh=False)
+
+
+@contextlib.contextmanager
+def _write_errors(folder: Path) -> Iterator[None]:
+    """Turn a failure to write anywhere below into an error that says where."""
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"cannot write: {error.strerror or error}",
+            code="cannot-write",
+            hint="Free some space, or name a writable folder with --out.",
+            path=error.filename or folder,
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(work: Path) -> Iterator[int]:
+    """Hold a build's folder. Compilers inherit the lock, so it outlives a killed dkit with them."""
+    with open(work / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DkitError(
+                "another build is at work here, or a compiler of one that was killed",
+                code="build-running",
+                hint="Wait for it to end, or name another folder with --out.",
+                path=work,
+            ) from error
+        yield lock.fileno()
+
+
+def _prepare(work: Path, record: str) -> bool:
+    """Clear what another plan left; return whether the same plan was begun here before."""
+    begun = work / "begun.json"
+    with contextlib.suppress(OSError):
+        if begun.read_text() == record:
+            return True
+    for name in ("source", "finished", "objects"):
+        shutil.rmtree(work / name, ignore_errors=True)
+    (work / LOG).unlink(missing_ok=True)
+    write_text(begun, record)
+    return False
+
+
+def _link_libraries(plan: BuildPlan, tree: Path) -> None:
+    if not plan.links:
+        return
+    folder = make_folder(tree / LINKS_FOLDER)
+    for file in plan.links:
+        link(file, folder / f"{file.name.partition('.so')[0]}.so")
+
+
+def _verify(plan: BuildPlan, binary: Path, log: Path) -> Identity:
+    """Start what was built. Raises BuildError where it is not what the plan says."""
+    try:
+        identity = identify(binary)
+    except ToolchainError as error:
+        raise BuildError(
+            f"the build ended well, but {error.message}", code=error.code, path=log
+        ) from error
+    if identity.flavor is not plan.flavor:
+        problem = f"it is the {identity.flavor} Darknet and not the {plan.flavor} one"
+    elif identity.features.gpu not in (None, plan.gpu):
+        problem = "it was built without the GPU" if plan.gpu else "it was built for a GPU"
+    elif identity.obstacle and not plan.gpu:
+        problem = f"it does not work here: {identity.obstacle}"
+    else:
+        return identity
+    raise BuildError(f"the build ended well, but {problem}", code="wrong-binary", path=log)
+
+
+def _gather(plan: BuildPlan, work: Path) -> Path:
+    """Copy what is kept into a folder that only waits to be renamed."""
+    shutil.rmtree(work / "finished", ignore_errors=True)
+    finished = make_folder(work / "finished")
+    kept = [work / "source" / "LICENSE", work / LOG]
+    if plan.flavor is Flavor.HANK_AI:
+        kept += [work / "objects/src-cli" / BINARY_NAME, work / "objects/src-lib/libdarknet.so"]
+    else:
+        kept += [work / "source" / BINARY_NAME]
+    for path in kept:
+        if path.is_file():
+            shutil.copy2(path, finished / path.name)
+    return finished
+
+
+def _write_record(finished: Path, record: str) -> None:
+    document = {**json.loads(record), "sha256": digest(finished / BINARY_NAME)}
+    write_text(finished / BUILD_RECORD, json.dumps(document, indent=2) + "\n")
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put a finished folder in the place of an earlier build."""
+    old = folder.parent / f".{folder.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.is_dir():
+        os.rename(folder, old)
+    os.rename(new, folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,155 @@
+"""Run the compilers: the log on disk, the count of files to the caller, the cause of a failure."""
+
+import contextlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from darknet_kit.core.files import open_append
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.progress import Progress
+from darknet_kit.engine.answer import ask, clean_environment, kill_group
+from darknet_kit.engine.causes import find_cause
+from darknet_kit.engine.find import BINARY_NAME
+from darknet_kit.engine.plan import BuildPlan
+from darknet_kit.errors import BuildError, ToolchainError
+
+_TAIL_LINES = 12
+_GRACE_SECONDS = 10.0
+_COMPILES = re.compile(r"(?:^|\s)-c\s.*\s-o\s+\S+\.o\b")
+_PERCENT = re.compile(r"^\[ *(\d+)%\]")
+
+Tell = Callable[[str], None]
+"""Called with a sentence for people: what is going on now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """One build as its steps see it: `lock` is a descriptor that compilers inherit."""
+
+    plan: BuildPlan
+    tree: Path
+    log: Path
+    lock: int
+    progress: Progress
+    tell: Tell
+
+    @property
+    def objects(self) -> Path:
+        """CMake's folder, beside the source, which it never writes into."""
+        return self.tree.parent / "objects"
+
+    @property
+    def steps(self) -> list[list[str]]:
+        jobs = f"-j{self.plan.jobs}"
+        if self.plan.flavor is Flavor.HANK_AI:
+            configure = ["cmake", "-S", ".", "-B", str(self.objects), *self.plan.words]
+            return [configure, ["cmake", "--build", str(self.objects), jobs]]
+        return [["make", jobs, *self.plan.words]]
+
+
+def compile_tree(work: Compilation, resumed: bool) -> None:
+    """Compile and link. What was `resumed` and fails without a known cause starts over, once.
+
+    Raises BuildError with the code of the cause, ToolchainError where make cannot be started.
+    """
+    started = work.log.stat().st_size if work.log.exists() else 0
+    if _run_steps(work):
+        return
+    finding = find_cause(_read_log(work.log, started))
+    if resumed and finding is None:
+        work.tell("that failed on what an interrupted build left; starting over")
+        _forget_objects(work)
+        started = work.log.stat().st_size
+        if _run_steps(work):
+            return
+        finding = find_cause(_read_log(work.log, started))
+    lines = [line for line in _read_log(work.log, started) if line.strip()]
+    work.tell("the log ends with:\n" + "\n".join(f"  {one}" for one in lines[-_TAIL_LINES:]))
+    raise BuildError(
+        finding.meaning if finding else "the build failed, and the log names no known cause",
+        code=finding.code if finding else "build-failed",
+        hint=finding.cure if finding else "The log says what the compiler did not like.",
+        path=work.log,
+    )
+
+
+def _run_steps(work: Compilation) -> bool:
+    return all(_run_step(work, argv) for argv in work.steps)
+
+
+def _run_step(work: Compilation, argv: Sequence[str]) -> bool:
+    """Run one command, its words and output going to the log; tell whether it succeeded."""
+    total, done = _count_files(work), 0
+    with open_append(work.log, binary=True) as log:
+        log.write(f"$ {shlex.join(argv)}\n".encode())
+        with _started(argv, work.tree, work.lock) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                log.write(line)
+                log.flush()
+                text = line.decode(errors="replace")
+                percent = _PERCENT.match(text)
+                if percent:
+                    work.progress(int(percent[1]), 100)
+                elif _COMPILES.search(text):
+                    done = min(done + 1, total)
+                    work.progress(done, total)
+    return process.returncode == 0
+
+
+@contextlib.contextmanager
+def _started(argv: Sequence[str], folder: Path, lock: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program whose every descendant ends with it, however the block is left."""
+    try:
+        process = subprocess.Popen(
+            argv,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=clean_environment({}),
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot start {argv[0]}: {error.strerror}",
+            code="no-compiler",
+            hint="`apt-get install build-essential cmake` brings what a build needs.",
+        ) from error
+    with process:
+        try:
+            yield process
+        except BaseException:
+            # make removes the file it was at when it is asked to end.
+            kill_group(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+            kill_group(process)
+            raise
+
+
+def _count_files(work: Compilation) -> int:
+    """Count what make has yet to compile, by asking it what it would do."""
+    if work.plan.flavor is Flavor.HANK_AI:
+        return 0
+    answer = ask(["make", "-n", *work.plan.words], folder=work.tree, timeout=60.0)
+    return sum(bool(_COMPILES.search(line)) for line in answer.stdout.splitlines())
+
+
+def _read_log(path: Path, start: int) -> list[str]:
+    with open(path, "rb") as stream:
+        stream.seek(start)
+        return stream.read().decode(errors="replace").splitlines()
+
+
+def _forget_objects(work: Compilation) -> None:
+    shutil.rmtree(work.objects, ignore_errors=True)
+    for path in [*work.tree.rglob("*.o"), work.tree / BINARY_NAME]:
+        path.unlink(missing_ok=True)
