@@ -1,0 +1,289 @@
+"""The networks that dkit can write, and a cfg of any of them that trains as it stands.
+
+`plan_cfg` computes what is to be said, each value with its reason; `make_cfg` writes it out.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from darknet_kit.errors import UsageError
+from darknet_kit.formats.cfg import Cfg, parse_cfg
+from darknet_kit.network.draft import Draft
+from darknet_kit.network.heads import find_heads
+from darknet_kit.network.layers import infer_layers, largest_stride
+from darknet_kit.network.nano import build_nano
+from darknet_kit.network.schedule import Schedule, Setting, format_number, plan_schedule
+from darknet_kit.network.size import require_size
+from darknet_kit.network.yolov3 import build_yolov3, build_yolov3_tiny
+from darknet_kit.network.yolov4 import build_yolov4, build_yolov4_tiny
+
+DEFAULT_MODEL = "yolov4"
+_MOST_CLASSES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network and the settings it is usually trained with.
+
+    `size` is the default width and height in pixels. `pretrained` names the published weights of
+    its first `pretrained_layers` layers, from which training starts; empty where there are none.
+    """
+
+    name: str
+    build: Callable[[Draft, int], None]
+    about: str
+    good_for: str
+    size: int
+    batch: int
+    subdivisions: int
+    learning_rate: float
+    momentum: float = 0.9
+    mosaic: bool = False
+    pretrained: str = ""
+    pretrained_layers: int = 0
+
+
+_MODELS = (
+    Model(
+        name="yolov4",
+        build=build_yolov4,
+        about="CSPDarknet-53, spatial pyramid pooling, path aggregation, three heads",
+        good_for="best detections; a GPU with 8 GB or more",
+        size=416,
+        batch=64,
+        subdivisions=16,
+        learning_rate=0.001,
+        momentum=0.949,
+        mosaic=True,
+        pretrained="yolov4.conv.137",
+        pretrained_layers=137,
+    ),
+    Model(
+        name="yolov4-tiny",
+        build=build_yolov4_tiny,
+        about="a small CSP backbone and two heads",
+        good_for="fast detection on small machines; trains in hours",
+        size=416,
+        batch=64,
+        subdivisions=1,
+        learning_rate=0.00261,
+        pretrained="yolov4-tiny.conv.29",
+        pretrained_layers=29,
+    ),
+    Model(
+        name="yolov3",
+        build=build_yolov3,
+        about="Darknet-53 and three heads",
+        good_for="comparison with older work; any Darknet runs it",
+        size=416,
+        batch=64,
+        subdivisions=16,
+        learning_rate=0.001,
+        pretrained="darknet53.conv.74",
+        pretrained_layers=74,
+    ),
+    Model(
+        name="yolov3-tiny",
+        build=build_yolov3_tiny,
+        about="seven convolutions between poolings and two heads",
+        good_for="comparison with older work on small machines",
+        size=416,
+        batch=64,
+        subdivisions=2,
+        learning_rate=0.001,
+        pretrained="yolov3-tiny.conv.15",
+        pretrained_layers=15,
+    ),
+    Model(
+        name="dkit-nano",
+        build=build_nano,
+        about="five convolutions between poolings and one head",
+        good_for="trying things out: trains on a CPU in a minute (--max-batches 800)",
+        size=96,
+        batch=8,
+        subdivisions=1,
+        learning_rate=0.002,
+    ),
+)
+MODELS: dict[str, Model] = {model.name: model for model in _MODELS}
+
+
+@dataclass(frozen=True, slots=True)
+class CfgRequest:
+    """What somebody wants of a cfg; None leaves the choice to the model or the rules.
+
+    `size` is (width, height) in pixels.
+    """
+
+    classes: int
+    model: str = DEFAULT_MODEL
+    size: tuple[int, int] | None = None
+    batch: int | None = None
+    subdivisions: int | None = None
+    max_batches: int | None = None
+    learning_rate: float | None = None
+    gpus: int = 1
+    train_images: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CfgPlan:
+    """All that a cfg will say: `settings` are the computed values with their reasons."""
+
+    model: Model
+    classes: int
+    size: tuple[int, int]
+    batch: int
+    subdivisions: int
+    schedule: Schedule
+    settings: tuple[Setting, ...]
+
+
+def find_model(name: str) -> Model:
+    """Return the model of this name. Raises UsageError with the nearest names."""
+    model = MODELS.get(name)
+    if model is not None:
+        return model
+    near = difflib.get_close_matches(name, MODELS, n=2, cutoff=0.5)
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UsageError(
+        f"there is no model {name!r}",
+        code="unknown-model",
+        hint=f"{meant}`dkit make-cfg --list` shows them all.",
+    )
+
+
+def plan_cfg(request: CfgRequest) -> CfgPlan:
+    """Compute everything that a cfg will say. Raises UsageError where a wish makes no sense."""
+    model = find_model(request.model)
+    if not 1 <= request.classes <= _MOST_CLASSES:
+        raise UsageError(
+            f"{request.classes} classes make no network",
+            code="bad-classes",
+            hint="Count the lines of the .names file.",
+        )
+    size = request.size or (model.size, model.size)
+    body = _draft_body(model, request.classes)
+    require_size(*size, _stride(model, body))
+    batch, subdivisions = _require_batch(request, model)
+    schedule = plan_schedule(
+        request.classes,
+        request.learning_rate if request.learning_rate is not None else model.learning_rate,
+        train_images=request.train_images,
+        max_batches=request.max_batches,
+        gpus=request.gpus,
+    )
+    settings = (
+        *_head_settings(model, body, request.classes),
+        *schedule.settings,
+        Setting("subdivisions", str(subdivisions), f"{batch // subdivisions} images at a time"),
+    )
+    return CfgPlan(model, request.classes, size, batch, subdivisions, schedule, settings)
+
+
+def make_cfg(request: CfgRequest) -> Cfg:
+    """Return a cfg that trains. Raises UsageError where a wish makes no sense."""
+    return build_cfg(plan_cfg(request))
+
+
+def build_cfg(plan: CfgPlan) -> Cfg:
+    """Return the cfg that a plan describes; the same plan always gives the same bytes."""
+    return parse_cfg(_heading(plan) + _net(plan) + _draft_body(plan.model, plan.classes))
+
+
+def _draft_body(model: Model, classes: int) -> str:
+    draft = Draft()
+    model.build(draft, classes)
+    return draft.text()
+
+
+def _stride(model: Model, body: str) -> tuple[int, int]:
+    net = f"[net]\nwidth={model.size}\nheight={model.size}\nchannels=3\n"
+    return largest_stride(infer_layers(parse_cfg(net + body)))
+
+
+def _require_batch(request: CfgRequest, model: Model) -> tuple[int, int]:
+    """Return batch and subdivisions; where only the batch is given, memory stays the same."""
+    batch = model.batch if request.batch is None else request.batch
+    if batch < 1:
+        raise UsageError(f"batch={batch} is no batch", code="bad-batch", hint="64 is usual.")
+    mini_batch = model.batch // model.subdivisions
+    parts = [count for count in range(1, batch + 1) if batch % count == 0]
+    usual = next(count for count in parts if batch // count <= mini_batch)
+    subdivisions = usual if request.subdivisions is None else request.subdivisions
+    if subdivisions not in parts:
+        listed = ", ".join(str(count) for count in parts)
+        raise UsageError(
+            f"subdivisions={subdivisions} does not divide batch={batch}",
+            code="bad-subdivisions",
+            hint=f"Darknet would train with another batch without a word. Use one of {listed}.",
+        )
+    if batch == 1:
+        raise UsageError(
+            "batch=1 is what Darknet takes for a cfg that only tests",
+            code="test-cfg",
+            hint="Use a batch of at least 2; 64 is usual.",
+        )
+    return batch, subdivisions
+
+
+def _head_settings(model: Model, body: str, classes: int) -> tuple[Setting, Setting]:
+    heads = find_heads(parse_cfg(f"[net]\n{body}"))
+    places = "before its head" if len(heads) == 1 else f"before each of {len(heads)} heads"
+    anchors = len(heads[0].mask)
+    return (
+        Setting("classes", str(classes), "the classes of the data set, in every head"),
+        Setting("filters", str(heads[0].filters), f"({classes} + 5) x {anchors} anchors, {places}"),
+    )
+
+
+def _heading(plan: CfgPlan) -> str:
+    noun = "class" if plan.classes == 1 else "classes"
+    facts = [(f"{item.key}={item.value}", item.reason) for item in plan.settings]
+    width = max(len(fact) for fact, _ in facts)
+    lines = [
+        f"{plan.model.name} for {plan.classes} {noun}, written by `dkit make-cfg`.",
+        f"{plan.model.about[0].upper()}{plan.model.about[1:]}.",
+        "",
+        *(f"{fact:<{width}}  {reason}" for fact, reason in facts),
+    ]
+    if plan.model.pretrained:
+        lines += ["", f"Training starts best from {plan.model.pretrained}."]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n"
+
+
+def _net(plan: CfgPlan) -> str:
+    model, schedule = plan.model, plan.schedule
+    width, height = plan.size
+    first, last = schedule.steps
+    mosaic = "mosaic=1\n" if model.mosaic else ""
+    return f"""[net]
+# Images for one change of the weights, and the parts in which they go through the GPU:
+# out of memory? Double the subdivisions.
+batch={plan.batch}
+subdivisions={plan.subdivisions}
+
+# What the network sees
+width={width}
+height={height}
+channels=3
+
+# Gradient descent
+momentum={format_number(model.momentum)}
+decay=0.0005
+
+# How training images are changed at random, so that no two epochs are alike
+angle=0
+saturation=1.5
+exposure=1.5
+hue=.1
+{mosaic}
+# Schedule, in iterations
+learning_rate={format_number(schedule.learning_rate)}
+burn_in={schedule.burn_in}
+max_batches={schedule.max_batches}
+policy=steps
+steps={first},{last}
+scales=.1,.1
+"""
