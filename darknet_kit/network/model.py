@@ -98,12 +98,12 @@ _MODELS = (
     Model(
         name="dkit-nano",
         build=build_nano,
-        about="five convolutions between poolings and one head",
+        about="five convolutions, three poolings and one head",
         good_for="trying things out: trains on a CPU in a minute (--max-batches 800)",
         size=96,
         batch=8,
         subdivisions=1,
-        learning_rate=0.002,
+        learning_rate=0.003,
     ),
 )
 MODELS: dict[str, Model] = {model.name: model for model in _MODELS}
