@@ -169,9 +169,10 @@ def plan_cfg(request: CfgRequest) -> CfgPlan:
     batch, subdivisions = _require_batch(request, model)
     schedule = plan_schedule(
         request.classes,
-        request.learning_rate if request.learning_rate is not None else model.learning_rate,
+        model.learning_rate,
         train_images=request.train_images,
         max_batches=request.max_batches,
+        learning_rate=request.learning_rate,
         gpus=request.gpus,
     )
     settings = (
@@ -231,10 +232,14 @@ def _require_batch(request: CfgRequest, model: Model) -> tuple[int, int]:
 def _head_settings(model: Model, body: str, classes: int) -> tuple[Setting, Setting]:
     heads = find_heads(parse_cfg(f"[net]\n{body}"))
     places = "before its head" if len(heads) == 1 else f"before each of {len(heads)} heads"
-    anchors = len(heads[0].mask)
+    anchors, noun = len(heads[0].mask), "class" if classes == 1 else "classes"
     return (
         Setting("classes", str(classes), "the classes of the data set, in every head"),
-        Setting("filters", str(heads[0].filters), f"({classes} + 5) x {anchors} anchors, {places}"),
+        Setting(
+            "filters",
+            str(heads[0].filters),
+            f"({classes} {noun} + 5) x {anchors} anchors, {places}",
+        ),
     )
 
 

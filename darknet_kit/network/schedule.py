@@ -39,25 +39,23 @@ class Schedule:
 
 def plan_schedule(
     classes: int,
-    learning_rate: float,
+    usual_rate: float,
     *,
     train_images: int | None = None,
     max_batches: int | None = None,
+    learning_rate: float | None = None,
     gpus: int = 1,
 ) -> Schedule:
     """Compute the schedule of a training run, each value with its reason.
 
-    `learning_rate` is the network's on one GPU. `max_batches` replaces the rule where it is given.
-    Raises UsageError.
+    `usual_rate` is the network's learning rate on one GPU. `max_batches` and `learning_rate`
+    replace what the rules would say, where they are given. Raises UsageError.
     """
     length = _length(classes, train_images, max_batches)
     total = int(length.value)
     first, last = (total * percent // 100 for percent in _STEP_PERCENTS)
     burn_in, burn_in_reason = _burn_in(total, first, gpus)
-    rate = learning_rate / gpus
-    rate_reason = "this network's usual rate"
-    if gpus > 1:
-        rate_reason = f"{format_number(learning_rate)} / {gpus} GPUs, since Darknet multiplies it"
+    rate, rate_reason = _rate(usual_rate, learning_rate, gpus)
     settings = (
         length,
         Setting("steps", f"{first},{last}", "80 % and 90 % of max_batches"),
@@ -86,6 +84,20 @@ def _length(classes: int, train_images: int | None, asked: int | None) -> Settin
     else:
         reason = f"the least: {_PER_CLASS} x {classes} classes would be too few"
     return Setting("max_batches", str(total), reason)
+
+
+def _rate(usual: float, asked: float | None, gpus: int) -> tuple[float, str]:
+    single = usual if asked is None else asked
+    if not 0 < single < 10:
+        raise UsageError(
+            f"a learning rate of {single} teaches nothing",
+            code="bad-learning-rate",
+            hint=f"This network's usual rate is {format_number(usual)}.",
+        )
+    if gpus > 1:
+        reason = f"{format_number(single)} / {gpus} GPUs, since Darknet multiplies it"
+        return single / gpus, reason
+    return single, "this network's usual rate" if asked is None else "as asked for"
 
 
 def _burn_in(max_batches: int, first_step: int, gpus: int) -> tuple[int, str]:
