@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from darknet_kit import __version__
-from darknet_kit.cli.outcome import print_failure
+from darknet_kit.cli.outcome import INTERRUPTED, print_failure
 from darknet_kit.errors import DkitError
 
 # In the order in which people need them: name, module, and the line that `dkit --help` shows.
@@ -27,8 +27,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot-log": ("plot_log", "Draw loss and mAP from any Darknet log."),
     "detect": ("detect", "Find objects in images; pictures with boxes, and JSON."),
 }
-
-INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):

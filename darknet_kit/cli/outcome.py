@@ -13,6 +13,8 @@ import click
 
 from darknet_kit.errors import DkitError
 
+INTERRUPTED = 130  # as shells count a process that Ctrl-C ended
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -1,7 +1,7 @@
 """Boxes and class names drawn on pictures, and pictures laid out on a contact sheet."""
 
 import colorsys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -80,23 +80,30 @@ def _draw_caption(
 
 
 def contact_sheet(
-    count: int, tile: Callable[[int, int], tuple[Image.Image, str]], *, columns: int, size: int
+    tiles: Sequence[tuple[Image.Image, str]], *, columns: int, size: int
 ) -> Image.Image:
-    """Lay out `count` pictures in a grid; `tile(index, size)` gives each one with its caption."""
-    rows = -(-count // columns)
-    cell = size + _MARGIN
+    """Lay out pictures with their captions in a grid; a picture gets at most `size` px a side."""
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    fitted = [
+        [(ImageOps.contain(picture, (size, size)), text) for picture, text in row] for row in rows
+    ]
+    heights = [max(picture.height for picture, _ in row) + _CAPTION for row in fitted]
     sheet = Image.new(
-        "RGB", (columns * cell + _MARGIN, rows * (cell + _CAPTION) + _MARGIN), "white"
+        "RGB",
+        (columns * (size + _MARGIN) + _MARGIN, sum(heights) + (len(rows) + 1) * _MARGIN),
+        "white",
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
-    for index in range(count):
-        picture, caption = tile(index, size)
-        picture = ImageOps.contain(picture, (size, size))
-        x = _MARGIN + index % columns * cell
-        y = _MARGIN + index // columns * (cell + _CAPTION)
-        sheet.paste(picture, (x + (size - picture.width) // 2, y + (size - picture.height) // 2))
-        draw.text((x, y + size + 2), _shortened(caption, font, size), fill="black", font=font)
+    y = _MARGIN
+    for row, height in zip(fitted, heights, strict=True):
+        for column, (picture, caption) in enumerate(row):
+            x = _MARGIN + column * (size + _MARGIN)
+            sheet.paste(picture, (x + (size - picture.width) // 2, y))
+            draw.text(
+                (x, y + height - _CAPTION + 2), _shortened(caption, font, size), "black", font
+            )
+        y += height + _MARGIN
     return sheet
 
 

@@ -30,11 +30,8 @@ def draw_sheet(
     tile_px: int,
 ) -> None:
     """Write a PNG of images with their labels. Raises WriteError."""
-
-    def tile(index: int, size: int) -> tuple[Image.Image, str]:
-        return _tile(images[index], names, size)
-
-    sheet = contact_sheet(len(images), tile, columns=columns, size=tile_px)
+    tiles = [_tile(image, names, tile_px) for image in images]
+    sheet = contact_sheet(tiles, columns=columns, size=tile_px)
     with replacing(path, binary=True) as stream:
         sheet.save(stream, format="PNG")
 

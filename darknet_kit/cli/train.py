@@ -1,0 +1,260 @@
+"""`dkit train`: a real engine in a run folder, with a live bar, a clean stop and a chart."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.outcome import INTERRUPTED, Outcome, dkit_command, say
+from darknet_kit.cli.paths import shown
+from darknet_kit.cli.trainbar import TrainBar
+from darknet_kit.dataset.reading import read_dataset
+from darknet_kit.engine.command import can_map
+from darknet_kit.engine.find import Engine, find_engine
+from darknet_kit.errors import DkitError, TrainError, UsageError
+from darknet_kit.formats.cfg import Cfg, read_cfg
+from darknet_kit.train.preflight import check_run
+from darknet_kit.train.runfolder import (
+    RunFolder,
+    RunSettings,
+    create_run,
+    find_latest_run,
+    free_name,
+    open_run,
+)
+from darknet_kit.train.supervisor import AttemptStarted, Ended, Training
+
+_LATEST = "latest"
+
+
+@dkit_command(
+    examples=[
+        "dkit train voc/voc.data yolov4-tiny-20.cfg yolov4-tiny.conv.29",
+        "dkit train --resume runs/yolov4-tiny-20",
+    ]
+)
+@click.argument("data", type=click.Path(), required=False)
+@click.argument("cfg", type=click.Path(), required=False)
+@click.argument("weights", type=click.Path(), required=False)
+@click.option("--name", help="Name of the run.  [default: that of the cfg]")
+@click.option("--out", type=click.Path(), default="runs", show_default=True, help="Folder of runs.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=_LATEST,
+    metavar="[RUN]",
+    help="Go on with a run, by default the latest, from its last good weights.",
+)
+@click.option(
+    "--engine", default="auto", show_default=True, help="`auto`, or the path of a darknet."
+)
+@click.option("--map/--no-map", "with_map", default=None, help="mAP while training.  [default: on]")
+@click.option("--clear", is_flag=True, help="Start the iteration count of WEIGHTS anew.")
+@click.option("--gpus", help="GPUs to use, with commas between.")
+@click.option("--dry-run", is_flag=True, help="Check everything; start nothing.")
+def train(
+    data: str | None,
+    cfg: str | None,
+    weights: str | None,
+    name: str | None,
+    out: str,
+    resume: str | None,
+    engine: str,
+    with_map: bool | None,
+    clear: bool,
+    gpus: str | None,
+    dry_run: bool,
+) -> Outcome:
+    """Train a network in a run folder; stop and resume at will.
+
+    DATA is a .data file, CFG a network, WEIGHTS what to start from. Everything is checked before
+    the first iteration. Ctrl-C stops the engine; --resume goes on from its last good weights.
+    """
+    if resume is not None:
+        if data or cfg or weights:
+            raise UsageError(
+                "--resume goes on with a run as it is: give no DATA, CFG or WEIGHTS",
+                code="wrong-option",
+                hint="dkit train --resume RUN",
+            )
+        return _resume(resume, out, engine, dry_run=dry_run)
+    if not data or not cfg:
+        raise UsageError(
+            "DATA and CFG are needed",
+            code="usage",
+            hint="dkit train voc/voc.data yolov4-tiny-20.cfg",
+        )
+    network, program = read_cfg(cfg), find_engine(engine)
+    # Labels are looked for as this engine does, whatever the conversion was made for.
+    dataset = read_dataset(data, program.flavor)
+    settings = RunSettings(
+        data=os.path.abspath(data),
+        cfg=os.path.abspath(cfg),
+        weights=os.path.abspath(weights) if weights else "",
+        map=_wants_map(with_map, program),
+        clear=clear,
+        gpus=_parse_gpus(gpus),
+    )
+    with progress_bar("check", "images") as progress:
+        checked = check_run(
+            dataset, network, settings.weights, program, clear=clear, progress=progress
+        )
+    if checked.valid is None and settings.map:
+        settings = replace(settings, map=False)
+        say("note: there is nothing to validate on, so no mAP while training")
+    for warning in checked.warnings:
+        say(f"warning: {warning}")
+    say(f"engine: {program}: {program.reason}")
+    if dry_run:
+        ready = f"All is ready: {checked.train.images:,} images, {checked.train.boxes:,} boxes"
+        return Outcome([ready], {"dry_run": True, "engine": os.fspath(program.path)})
+    path = Path(out) / (name or free_name(out, Path(cfg).stem))
+    run = create_run(path, dataset, network, settings, program)
+    return _run_to_end(run, settings, network, program)
+
+
+def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
+    path = find_latest_run(out) if wanted == _LATEST else Path(wanted)
+    if path is None:
+        raise UsageError(
+            "there is no run to go on with",
+            code="no-run",
+            hint="Name one with --resume RUN, or start one: dkit train DATA CFG",
+            path=out,
+        )
+    run, settings, recorded_engine = open_run(path)
+    program = find_engine(recorded_engine if engine == "auto" else engine)
+    say(f"engine: {program}: {program.reason}")
+    if dry_run:
+        return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
+    return _run_to_end(run, settings, read_cfg(run.cfg), program)
+
+
+def _wants_map(asked: bool | None, engine: Engine) -> bool:
+    if can_map(engine.flavor):
+        return asked is not False
+    if asked:
+        raise UsageError(
+            f"{engine.flavor} darknet cannot compute mAP while it trains",
+            code="engine-without-map",
+            hint="Leave --map out, or take an engine made by `dkit build`.",
+        )
+    return False
+
+
+def _parse_gpus(text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(
+            f"--gpus takes numbers with commas between, not {text!r}",
+            code="usage",
+            hint="dkit train DATA CFG --gpus 0,1",
+        ) from None
+
+
+def _run_to_end(run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine) -> Outcome:
+    training = Training(run, settings, cfg, engine)
+    say(f"run: {shown(run.path)}   (Ctrl-C stops it)")
+    ended: Ended | None = None
+    with _stopping(training), TrainBar(cfg.net.integer("max_batches")) as bar:
+        for event in training.events():
+            if isinstance(event, Ended):
+                ended = event
+            elif isinstance(event, AttemptStarted):
+                if event.start:
+                    say(
+                        f"goes on from iteration {event.start.iteration:,}: {event.start.path.name}"
+                    )
+            else:
+                bar.show(event)
+    if ended is None:
+        raise TrainError("training ended without a word", code="engine-ended", path=run.path)
+    chart = _draw_chart(run)
+    if ended.state == "failed":
+        raise _failure(run, ended)
+    return _outcome(run, ended, chart)
+
+
+@contextlib.contextmanager
+def _stopping(training: Training) -> Iterator[None]:
+    """Let Ctrl-C, TERM and a closed terminal end the engine first and dkit after it."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        training.stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, on_signal) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _draw_chart(run: RunFolder) -> Path | None:
+    """Draw the chart of all attempts; None where that cannot be done."""
+    from darknet_kit.formats.trainlog import read_log
+
+    try:
+        from darknet_kit.report.charts import draw_training
+
+        draw_training(read_log(*run.logs()), run.chart, title=run.name)
+    except ImportError:
+        say("note: no chart; `pip install 'darknet-kit[charts]'` brings what draws it")
+        return None
+    except DkitError as error:
+        say(f"note: no chart: {error}")
+        return None
+    return run.chart
+
+
+def _failure(run: RunFolder, ended: Ended) -> TrainError:
+    if ended.checkpoint:
+        good = f"{shown(ended.checkpoint.path)} (iteration {ended.checkpoint.iteration:,})"
+        hint = f"Good weights: {good}. Once cured: dkit train --resume {shown(run.path)}"
+    else:
+        hint = (
+            f"No weights were saved. The log: {shown(run.logs()[-1] if run.logs() else run.path)}"
+        )
+    if ended.code in ("engine-ended", "diverged") and ended.tail:
+        say("the engine's last lines:")
+        for line in ended.tail[-6:]:
+            say(f"  | {line}")
+    return TrainError(ended.message, code=ended.code, hint=hint, path=run.path)
+
+
+def _outcome(run: RunFolder, ended: Ended, chart: Path | None) -> Outcome:
+    weights = ended.best or (ended.checkpoint.path if ended.checkpoint else None)
+    summary = [f"{ended.state.capitalize()} at iteration {ended.iteration:,}"]
+    if ended.checkpoint:
+        at = f" (iteration {ended.checkpoint.iteration:,})"
+        summary.append(f"  weights {shown(ended.checkpoint.path)}{at}")
+    if ended.best:
+        summary.append(f"  best    {shown(ended.best)}")
+    if chart:
+        summary.append(f"  chart   {shown(chart)}")
+    stopped = ended.state == "stopped"
+    if stopped:
+        again = ended.checkpoint.iteration if ended.checkpoint else 0
+        lost = ended.iteration - again
+        summary.append(f"  going on repeats {lost:,} iterations, from {again:,}")
+    data = {
+        "run": os.fspath(run.path),
+        "state": ended.state,
+        "iteration": ended.iteration,
+        "weights": os.fspath(weights) if weights else None,
+        "chart": os.fspath(chart) if chart else None,
+    }
+    following = f"dkit detect {shown(run.path)} IMAGES --out found"
+    resume = f"dkit train --resume {shown(run.path)}"
+    return Outcome(summary, data, resume if stopped else following, INTERRUPTED if stopped else 0)
+
+
+command = train

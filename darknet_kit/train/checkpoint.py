@@ -1,0 +1,74 @@
+"""Which weights of a run are still good.
+
+Engines write weights in place: a kill or a full disk leaves a cut file that they would load
+without a word, and a run that diverged leaves whole files full of NaN.
+"""
+
+import array
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from darknet_kit.errors import WeightsError
+from darknet_kit.formats.cfg import Cfg
+from darknet_kit.formats.weights import WeightsHeader, read_weights_header
+from darknet_kit.network.layers import weight_floats
+
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Whole, finite weights and the iteration at which training goes on from them."""
+
+    path: Path
+    iteration: int
+
+
+def effective_batch(cfg: Cfg) -> int:
+    """Return the images of one iteration: the engine works in whole mini-batches."""
+    batch = max(1, cfg.net.integer("batch", 1))
+    subdivisions = max(1, cfg.net.integer("subdivisions", 1))
+    return max(1, batch // subdivisions) * subdivisions
+
+
+def find_checkpoint(folder: Path, cfg: Cfg) -> Checkpoint | None:
+    """Return the furthest good weights in a folder, or None."""
+    return next(iter_checkpoints(folder, cfg), None)
+
+
+def iter_checkpoints(folder: Path, cfg: Cfg) -> Iterator[Checkpoint]:
+    """Yield good weights, the furthest first; of equals the one written last."""
+    floats, batch = weight_floats(cfg), effective_batch(cfg)
+    found: list[tuple[int, float, Path]] = []
+    for path in (*folder.glob("*.weights"), *folder.glob("*.backup")):
+        header = _header(path)
+        if header is not None and (floats is None or header.floats == floats):
+            found.append((header.iteration(batch), path.stat().st_mtime, path))
+    for iteration, _, path in sorted(found, reverse=True):
+        if is_finite(path):
+            yield Checkpoint(path, iteration)
+
+
+def _header(path: Path) -> WeightsHeader | None:
+    try:
+        return read_weights_header(path)
+    except WeightsError:
+        return None
+
+
+def is_finite(path: Path) -> bool:
+    """Tell whether all weights are numbers. Reads the file in blocks."""
+    with open(path, "rb") as stream:
+        stream.seek(read_weights_header(path).header_bytes)
+        while block := stream.read(_BLOCK):
+            values = array.array("f")
+            values.frombytes(block[: len(block) // 4 * 4])
+            if sys.byteorder == "big":
+                values.byteswap()
+            # One NaN or infinity is enough to spoil the sum, whatever the others are.
+            if not math.isfinite(sum(values)):
+                return False
+    return True

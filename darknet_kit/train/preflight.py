@@ -1,0 +1,121 @@
+"""What is looked at before the first iteration, because later it costs a night."""
+
+from dataclasses import dataclass, field
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.progress import Progress, no_progress
+from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
+from darknet_kit.dataset.reading import Dataset
+from darknet_kit.engine.find import Engine
+from darknet_kit.errors import CfgError, ToolchainError, UsageError
+from darknet_kit.formats.cfg import Cfg
+from darknet_kit.formats.weights import read_weights_header
+from darknet_kit.network.check import check_cfg
+from darknet_kit.network.layers import infer_layers
+from darknet_kit.network.pairing import pair_weights
+from darknet_kit.train.checkpoint import effective_batch
+
+# AlexeyAB's and hank-ai's CPU backward passes never clear the deltas of these layers, so that
+# their gradients grow from image to image.
+_WRONG_ON_CPU = frozenset(("route", "upsample", "avgpool", "connected", "dropout"))
+
+
+@dataclass(slots=True)
+class Preflight:
+    """What was found to be good enough, and what a person should know all the same."""
+
+    train: ListCheck
+    valid: ListCheck | None
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_run(
+    dataset: Dataset,
+    cfg: Cfg,
+    weights: str,
+    engine: Engine,
+    *,
+    clear: bool = False,
+    progress: Progress = no_progress,
+) -> Preflight:
+    """Refuse a run that cannot work. Raises CfgError, DatasetError, WeightsError, UsageError."""
+    train = check_list(dataset, "train", progress)
+    require_trainable(dataset, train)
+    valid = None
+    if dataset.data.valid is not None and dataset.data.valid.exists():
+        valid = check_list(dataset, "valid", progress)
+        if valid.images:
+            require_trainable(dataset, valid)
+    result = Preflight(train, valid if valid and valid.images else None)
+    _check_network(dataset, cfg, train, result)
+    _check_engine(cfg, engine, result)
+    _check_labels(result, engine)
+    if weights:
+        _check_weights(cfg, weights, clear, result)
+    return result
+
+
+def _check_network(dataset: Dataset, cfg: Cfg, train: ListCheck, result: Preflight) -> None:
+    found = check_cfg(cfg, classes=len(dataset.names), train_images=train.images)
+    errors = [problem for problem in found if problem.is_error]
+    result.warnings += [f"{p.message} ({p.cure})" for p in found if p not in errors]
+    if errors:
+        first, more = errors[0], len(errors) - 1
+        raise CfgError(
+            first.message + (f" (and {more} more)" if more else ""),
+            code=first.code,
+            hint=first.cure,
+            path=cfg.path,
+            line=first.line or None,
+        )
+
+
+def _check_engine(cfg: Cfg, engine: Engine, result: Preflight) -> None:
+    mosaic = cfg.net.integer("mosaic")
+    if mosaic and engine.flavor is Flavor.ALEXEYAB and engine.features.opencv is False:
+        raise ToolchainError(
+            "the network wants mosaic=1, which this darknet cannot do without OpenCV",
+            code="no-opencv",
+            hint="`dkit build` with libopencv-dev installed, or set mosaic=0 in the cfg.",
+            path=engine.path,
+        )
+    doubtful = _WRONG_ON_CPU & {section.kind for section in cfg.layers}
+    if doubtful and engine.flavor is not Flavor.ORIGINAL and engine.features.gpu is False:
+        result.warnings.append(
+            f"on a CPU, {engine.flavor.value} darknet computes wrong gradients for "
+            f"{', '.join(sorted(doubtful))} layers; train on a GPU, or --model dkit-nano"
+        )
+
+
+def _check_labels(result: Preflight, engine: Engine) -> None:
+    for check in (result.train, result.valid):
+        if check is None or not check.missing_labels:
+            continue
+        what = f"{check.missing_labels:,} of {check.images:,} {check.split} images have no label"
+        if engine.flavor is not Flavor.ALEXEYAB:
+            raise UsageError(
+                f"{what}, and {engine.flavor.value} darknet ends at the first such image",
+                code="missing-label",
+                hint="Convert again with --flavor, or add empty label files.",
+                path=check.first_missing_label,
+            )
+        result.warnings.append(f"{what}: they train as images that show nothing")
+
+
+def _check_weights(cfg: Cfg, weights: str, clear: bool, result: Preflight) -> None:
+    header = read_weights_header(weights)
+    pairing = pair_weights(infer_layers(cfg), header)
+    if not pairing.is_whole:
+        result.warnings.append(
+            f"{weights} fills the first {pairing.layers} of {pairing.of} layers; "
+            "the rest starts at random"
+        )
+    iteration, end = header.iteration(effective_batch(cfg)), cfg.net.integer("max_batches")
+    if iteration >= end and not clear:
+        raise UsageError(
+            f"these weights have {iteration:,} iterations behind them and max_batches is {end:,}: "
+            "the engine would stop at once",
+            code="nothing-to-train",
+            hint="Start their count anew with --clear, or raise max_batches.",
+            path=weights,
+        )

@@ -1,0 +1,251 @@
+"""The run folder: one folder, one goal, readable with nothing but a text editor.
+
+runs/NAME/run.toml            what was asked for, with which engine, on which data
+          project.cfg .data .names, train.txt, valid.txt
+          weights/            under Darknet's own names
+          attempts/0001/      one engine process: its command, its log, how it ended
+          metrics.csv map.csv events.jsonl status.json chart.png
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from darknet_kit import __version__
+from darknet_kit.core.files import digest, link, make_folder, replacing, write_bytes, write_text
+from darknet_kit.dataset.reading import Dataset
+from darknet_kit.engine.find import Engine
+from darknet_kit.errors import AnyPath, UsageError
+from darknet_kit.formats.cfg import Cfg, format_cfg
+from darknet_kit.formats.datafile import format_data, format_lines, iter_image_list
+
+BASE = "project"
+_ABOVE = "../.."  # from an attempt's folder, where the engine runs, to the run's
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths inside one run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.toml"
+
+    @property
+    def cfg(self) -> Path:
+        return self.path / f"{BASE}.cfg"
+
+    @property
+    def data(self) -> Path:
+        return self.path / f"{BASE}.data"
+
+    @property
+    def names(self) -> Path:
+        return self.path / f"{BASE}.names"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def chart(self) -> Path:
+        return self.path / "chart.png"
+
+    def attempts(self) -> list[Path]:
+        """Return the folders of all attempts, oldest first."""
+        return sorted(path for path in (self.path / "attempts").glob("[0-9]*") if path.is_dir())
+
+    def logs(self) -> list[Path]:
+        """Return the logs of all attempts, oldest first."""
+        return [path for folder in self.attempts() if (path := folder / "log.txt").exists()]
+
+    def new_attempt(self) -> Path:
+        """Make and return the folder of the next attempt."""
+        number = len(self.attempts()) + 1
+        return make_folder(self.path / "attempts" / f"{number:04d}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a run was asked to do, as run.toml holds it."""
+
+    data: str
+    cfg: str
+    weights: str = ""
+    map: bool = True
+    clear: bool = False
+    gpus: tuple[int, ...] = ()
+
+
+def free_name(root: AnyPath, wanted: str) -> str:
+    """Return `wanted`, or `wanted-2`, `wanted-3`, … where a run of that name exists."""
+    name, number = wanted, 1
+    while os.path.exists(os.path.join(root, name)):
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def create_run(
+    path: AnyPath, dataset: Dataset, cfg: Cfg, settings: RunSettings, engine: Engine
+) -> RunFolder:
+    """Make a run folder that holds all that the engine will read but images and labels.
+
+    Raises UsageError (`run-exists`), WriteError.
+    """
+    run = RunFolder(Path(path).absolute())
+    if run.path.exists() and any(run.path.iterdir()):
+        raise UsageError(
+            "this run exists already",
+            code="run-exists",
+            hint=f"Go on with it: dkit train --resume {run.path}   or choose another --name.",
+            path=run.path,
+        )
+    make_folder(run.weights)
+    write_bytes(run.cfg, format_cfg(cfg).encode("utf-8", "surrogateescape"))
+    write_text(run.names, format_lines(dataset.names))
+    _write_lists(run, dataset)
+    write_text(run.data, format_data(_data_options(dataset, settings.map)))
+    write_text(run.record, tomli_w.dumps(_record(dataset, cfg, settings, engine)))
+    return run
+
+
+def _write_lists(run: RunFolder, dataset: Dataset) -> None:
+    """Put the image lists into the run: as links, or rewritten where their paths are relative."""
+    for name, source in (("train.txt", dataset.data.train), ("valid.txt", dataset.data.valid)):
+        if source is None or not source.exists():
+            continue
+        if all(map(os.path.isabs, iter_image_list(source))):
+            link(source, run.path / name)
+        else:
+            with replacing(run.path / name) as stream:
+                stream.writelines(f"{os.path.abspath(p)}\n" for p in iter_image_list(source))
+
+
+def _data_options(dataset: Dataset, with_map: bool) -> dict[str, object]:
+    # Relative, because Darknet mangles blanks in values and overflows on very long paths.
+    valid = "valid.txt" if with_map else "train.txt"
+    return {
+        "classes": len(dataset.names),
+        "train": f"{_ABOVE}/train.txt",
+        "valid": f"{_ABOVE}/{valid}",
+        "names": f"{_ABOVE}/{BASE}.names",
+        "backup": f"{_ABOVE}/weights",
+    }
+
+
+def _record(
+    dataset: Dataset, cfg: Cfg, settings: RunSettings, engine: Engine
+) -> dict[str, dict[str, Any]]:
+    return {
+        "run": {"made": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "dkit": __version__},
+        "settings": {
+            "data": settings.data,
+            "cfg": settings.cfg,
+            "weights": settings.weights,
+            "map": settings.map,
+            "clear": settings.clear,
+            "gpus": list(settings.gpus),
+        },
+        "engine": {
+            "path": os.fspath(engine.path),
+            "flavor": engine.flavor.value,
+            "version": engine.version,
+            "commit": engine.commit,
+            "features": str(engine.features),
+        },
+        "digests": {
+            "cfg": digest(cfg.path) if cfg.path else "",
+            "names": digest(dataset.data.names),
+            "train": digest(dataset.data.train),
+            **({"weights": digest(settings.weights)} if settings.weights else {}),
+        },
+        "host": {
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count() or 0,
+        },
+    }
+
+
+def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
+    """Open an existing run; return its folder, its settings and the path of its engine.
+
+    Raises UsageError (`no-run`).
+    """
+    run = RunFolder(Path(path).absolute())
+    try:
+        record = tomllib.loads(run.record.read_text(encoding="utf-8"))
+        settings = record["settings"]
+        return (
+            run,
+            RunSettings(
+                data=settings["data"],
+                cfg=settings["cfg"],
+                weights=settings["weights"],
+                map=settings["map"],
+                clear=settings["clear"],
+                gpus=tuple(settings["gpus"]),
+            ),
+            record["engine"]["path"],
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            "this is no run folder: it has no readable run.toml",
+            code="no-run",
+            hint="Give a folder that `dkit train` made, such as runs/NAME.",
+            path=run.path,
+        ) from error
+
+
+def find_latest_run(root: AnyPath) -> Path | None:
+    """Return the run below `root` that was last written to."""
+    records = [path.parent for path in Path(root).glob("*/run.toml")]
+    return max(records, key=_last_written, default=None)
+
+
+def _last_written(run: Path) -> float:
+    status = run / "status.json"
+    return (status if status.exists() else run / "run.toml").stat().st_mtime
+
+
+@contextlib.contextmanager
+def only_writer(run: RunFolder) -> Iterator[None]:
+    """Hold the run for this process. Raises UsageError (`run-busy`) where another one has it."""
+    with open(run.path / ".lock", "w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                "another dkit is training in this run",
+                code="run-busy",
+                hint="Wait for it, stop it, or start a run of another name.",
+                path=run.path,
+            ) from error
+        yield
+
+
+def write_status(run: RunFolder, status: Mapping[str, Any]) -> None:
+    """Replace status.json: what watchers read."""
+    document = {**status, "updated": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    write_text(run.status, json.dumps(document, indent=2) + "\n")

@@ -1,0 +1,199 @@
+"""Supervise one engine process: start it, follow it, stop it when it is lost, judge its files.
+
+Exit codes of darknet lie in both directions: 0 for a missing file, a crash after a finished
+training. What counts is whether whole, finite weights of the last iteration lie in the run.
+"""
+
+import json
+import os
+import shlex
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from darknet_kit.core.files import write_text
+from darknet_kit.engine.command import best_weights_name, stdin_text, train_command
+from darknet_kit.engine.find import Engine
+from darknet_kit.errors import UsageError
+from darknet_kit.formats.cfg import Cfg
+from darknet_kit.formats.logevent import EngineError, Event, Iteration
+from darknet_kit.formats.logline import LogReader
+from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.process import EngineProcess, describe_end
+from darknet_kit.train.recorder import Recorder
+from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings, only_writer
+
+_TAIL_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """An engine process is running. `start` is the checkpoint that it goes on from, if any."""
+
+    number: str
+    command: str
+    start: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended: finished, stopped (on request) or failed.
+
+    `iteration` is the last one reported, `checkpoint` the furthest good weights, `best` those of
+    the best mAP. `code` and `message` name the cause where it failed, `tail` is the log's end.
+    """
+
+    state: str
+    iteration: int
+    checkpoint: Checkpoint | None
+    best: Path | None
+    code: str = ""
+    message: str = ""
+    tail: tuple[str, ...] = ()
+
+
+TrainEvent = Event | AttemptStarted | Ended
+
+
+class Training:
+    """One attempt at a run. `events` drives it; `stop` may be called from a signal handler."""
+
+    def __init__(self, run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine) -> None:
+        self._run = run
+        self._settings = settings
+        self._cfg = cfg
+        self._engine = engine
+        self._max_batches = cfg.net.integer("max_batches")
+        self._process: EngineProcess | None = None
+        self._stopped = False
+        self._errors: list[EngineError] = []
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._last: Iteration | None = None
+
+    def stop(self) -> None:
+        """End the engine; a second call kills it."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.stop()
+
+    def events(self) -> Iterator[TrainEvent]:
+        """Run the engine to its end and yield what it tells, at last how it ended.
+
+        Raises UsageError (`run-busy`, `engine-still-running`), ToolchainError.
+        """
+        with only_writer(self._run):
+            _refuse_orphan(self._run)
+            start = find_checkpoint(self._run.weights, self._cfg)
+            if start is not None and start.iteration >= self._max_batches:
+                yield self._end("finished", start.iteration)
+                return
+            attempt = self._run.new_attempt()
+            command = self._command(start)
+            write_text(attempt / "command.txt", f"cd {attempt} &&\n{shlex.join(command)}\n")
+            yield AttemptStarted(attempt.name, shlex.join(command), start)
+            yield from self._follow(attempt, command)
+
+    def _command(self, start: Checkpoint | None) -> list[str]:
+        above = Path("../..")  # short, and free of what Darknet would mangle
+        first = Path(self._settings.weights) if self._settings.weights else None
+        return train_command(
+            self._engine,
+            above / self._run.data.name,
+            above / self._run.cfg.name,
+            start.path if start else first,
+            map=self._settings.map,
+            gpus=self._settings.gpus,
+            clear=self._settings.clear and start is None,
+        )
+
+    def _follow(self, attempt: Path, command: list[str]) -> Iterator[TrainEvent]:
+        self._process = process = EngineProcess(command, attempt, stdin_text(self._engine))
+        reader = LogReader()
+        try:
+            if self._stopped:
+                process.stop()
+            with Recorder(
+                self._run, attempt, max_batches=self._max_batches, pid=process.pid
+            ) as recorder:
+                diverged = False
+                for line in process.lines():
+                    recorder.keep_line(line)
+                    for event in reader.feed(line):
+                        recorder.keep_event(event)
+                        diverged |= self._note(event)
+                        yield event
+                    self._note_line(line)
+                    if diverged and not process.stop_requested:
+                        process.stop()
+                returncode = process.wait()
+                ended = self._judge(returncode, diverged)
+                write_text(attempt / "exit.json", _exit_record(ended, returncode))
+                recorder.finish(ended.state, code=ended.code, message=ended.message)
+            yield ended
+        finally:
+            process.end()
+
+    def _note(self, event: Event) -> bool:
+        """Remember what the verdict needs; return whether training is lost."""
+        if isinstance(event, EngineError):
+            self._errors.append(event)
+        elif isinstance(event, Iteration):
+            self._last = event
+            return not event.is_finite
+        return False
+
+    def _note_line(self, line: bytes) -> None:
+        text = line.rsplit(b"\r", 1)[-1].decode("utf-8", "replace").strip()
+        if text:
+            self._tail.append(text[:300])
+
+    def _judge(self, returncode: int, diverged: bool) -> Ended:
+        iteration = self._last.iteration if self._last else 0
+        checkpoint = find_checkpoint(self._run.weights, self._cfg)
+        if checkpoint is not None and checkpoint.iteration >= self._max_batches:
+            return self._end("finished", iteration or checkpoint.iteration)
+        if diverged:
+            message = f"the loss became {self._last.loss:g}" if self._last else "the loss is lost"
+            return self._end("failed", iteration, "diverged", f"{message} at {iteration:,}")
+        if self._stopped:
+            return self._end("stopped", iteration)
+        how = describe_end(returncode)
+        if self._errors:
+            worst = self._errors[0]
+            return self._end("failed", iteration, worst.code, f"{worst.message} ({how})")
+        return self._end("failed", iteration, "engine-ended", f"the engine ended early: {how}")
+
+    def _end(self, state: str, iteration: int, code: str = "", message: str = "") -> Ended:
+        best_name = best_weights_name(self._engine.flavor, BASE)
+        best = self._run.weights / best_name if best_name else None
+        return Ended(
+            state=state,
+            iteration=iteration,
+            checkpoint=find_checkpoint(self._run.weights, self._cfg),
+            best=best if best is not None and best.exists() else None,
+            code=code,
+            message=message,
+            tail=tuple(self._tail),
+        )
+
+
+def _exit_record(ended: Ended, returncode: int) -> str:
+    document = {**asdict(ended), "returncode": returncode, "how": describe_end(returncode)}
+    return json.dumps(document, indent=2, default=str) + "\n"
+
+
+def _refuse_orphan(run: RunFolder) -> None:
+    """Refuse a run whose engine outlived the dkit that started it (kill -9)."""
+    try:
+        pid = int(json.loads(run.status.read_text(encoding="utf-8")).get("engine_pid") or 0)
+        where = os.readlink(f"/proc/{pid}/cwd") if pid else ""
+    except (OSError, ValueError, TypeError, AttributeError):
+        return
+    if where.startswith(f"{run.path}{os.sep}"):
+        raise UsageError(
+            f"the engine of an earlier attempt still runs here, as process {pid}",
+            code="engine-still-running",
+            hint=f"Let it end, or end it: kill {pid}",
+            path=run.path,
+        )
