@@ -162,8 +162,9 @@ def write_cfg(path: AnyPath, cfg: Cfg) -> bool:
 def set_value(cfg: Cfg, section: Section, key: str, value: object) -> Cfg:
     """Return the cfg with one value changed, or added after the section's last entry.
 
-    Only that line changes: its spacing, its comment and its line ending stay. `section` must be
-    one of `cfg.sections`. Raises CfgError where the value would not stay one value.
+    Only that line changes: its spacing, its line ending and, behind a number, its comment stay;
+    behind a word the engine would take the comment for a part of it. `section` must be one of
+    `cfg.sections`. Raises CfgError where the value would not stay one value.
     """
     new = str(value)
     if not new or any(character in new for character in "\r\n\0#"):
@@ -190,6 +191,8 @@ def _replace_value(line: str, value: str) -> str:
     ending = after[len(content) :]
     old, mark, comment = content.partition("#")
     lead = old[: len(old) - len(old.lstrip())]
+    if mark and not _NUMBER.fullmatch(value.rpartition(",")[2].strip()):
+        return f"{before}={lead}{value}{ending}"
     trail = old[len(old.rstrip()) :]
     return f"{before}={lead}{value}{trail}{mark}{comment}{ending}"
 

@@ -92,8 +92,8 @@ _MODELS = (
         batch=64,
         subdivisions=2,
         learning_rate=0.001,
-        pretrained="yolov3-tiny.conv.15",
-        pretrained_layers=15,
+        pretrained="yolov3-tiny.conv.11",
+        pretrained_layers=11,
     ),
     Model(
         name="dkit-nano",
