@@ -134,38 +134,42 @@ class LogReader:
         events: list[Event] = []
         if self._resizing:
             events += self._read_size(line)
+        known = False
         for needle, read in _READERS:
             if needle in line:
+                known = True
                 events += read(self, line)
-        events += _name(line, _ERRORS, EngineError, self.iteration)
-        events += _name(line, _WARNINGS, EngineWarning, self.iteration)
+        if not known:
+            events += _name(line, _ERRORS, EngineError, self.iteration)
+            events += _name(line, _WARNINGS, EngineWarning, self.iteration)
         return tuple(events)
 
     def _read_iteration(self, line: bytes) -> Iteration | None:
-        if found := _CLASSIC.search(line):
-            is_alexeyab = b" avg loss," in line or line.startswith(b" ")
-            self.flavor = Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL
-            seconds = parse_number(found[5])
-            hours_left = parse_number(found[7]) if found[7] else -1.0
-        elif found := _HANK_AI.search(line):
-            self.flavor = Flavor.HANK_AI
-            seconds = parse_seconds(found[5])
-            hours_left = parse_seconds(found[7]) / 3600
-        else:
+        is_hank_ai = b"avg loss=" in line
+        found = (_HANK_AI if is_hank_ai else _CLASSIC).search(line)
+        if found is None:
             self.damaged += _BROKEN_ITERATION.search(line) is not None
             return None
-        self.iteration = int(found[1])
+        number, loss, avg_loss, rate, duration, images, left = found.groups()
+        if is_hank_ai:
+            self.flavor = Flavor.HANK_AI
+            seconds, hours_left = parse_seconds(duration), parse_seconds(left) / 3600
+        else:
+            is_alexeyab = b" avg loss," in line or line.startswith(b" ")
+            self.flavor = Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL
+            seconds, hours_left = parse_number(duration), parse_number(left or b"-1")
+        self.iteration = int(number)
         self._finished = False
         if self._map.classes:
             self._map = MapBlock()  # it was broken off
         return Iteration(
-            iteration=self.iteration,
-            loss=parse_number(found[2]),
-            avg_loss=parse_number(found[3]),
-            learning_rate=parse_number(found[4]),
-            seconds=seconds,
-            images=int(found[6]),
-            hours_left=hours_left if hours_left >= 0 else None,  # -1 and nan: not known yet
+            self.iteration,
+            parse_number(loss),
+            parse_number(avg_loss),
+            parse_number(rate),
+            seconds,
+            int(images),
+            hours_left if hours_left >= 0 else None,  # -1 and nan: not known yet
         )
 
     def _read_start(self, line: bytes) -> Iterable[Event]:

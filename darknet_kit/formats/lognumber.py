@@ -11,16 +11,16 @@ NUMBER = (
 )
 COUNT = rb"(\d{1,12})"  # fits into 64 bits
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]+?)s?$")
+_DURATION = re.compile(rb"\s*(\d+(?:\.\d+)?) ?([a-z]+?)s?\s*$")
 _SECONDS = {
-    "nanosecond": 1e-9,
-    "microsecond": 1e-6,
-    "millisecond": 1e-3,
-    "second": 1.0,
-    "minute": 60.0,
-    "hour": 3600.0,
-    "day": 86400.0,
-    "week": 604800.0,
+    b"nanosecond": 1e-9,
+    b"microsecond": 1e-6,
+    b"millisecond": 1e-3,
+    b"second": 1.0,
+    b"minute": 60.0,
+    b"hour": 3600.0,
+    b"day": 86400.0,
+    b"week": 604800.0,
 }
 
 
@@ -38,7 +38,7 @@ def parse_seconds(text: bytes) -> float:
 
     Units as in hank-ai `src-lib/darknet.cpp`, `format_duration_string`.
     """
-    found = _DURATION.match(text.decode("ascii", "replace").strip())
+    found = _DURATION.match(text)
     if found is None or found[2] not in _SECONDS:
         return math.nan
     return float(found[1]) * _SECONDS[found[2]]

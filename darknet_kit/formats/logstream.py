@@ -56,10 +56,20 @@ def iter_log(
             bulk = (_BULK_AND_STATUS if reader.max_batches else _BULK).match(block, position, size)
             position = bulk.end() if bulk else position
             end = block.find(b"\n", position, size)
-            end = size if end < 0 else end
+            if end < 0:
+                yield from _feed_cut_off(reader, bytes(block[position:size]))
+                break
             if position < end:
                 yield from reader.feed(bytes(block[position:end]))
             position = end + 1
+
+
+def _feed_cut_off(reader: LogReader, piece: bytes) -> tuple[Event, ...]:
+    """Read the last piece of a log, which is not damaged when its line is not whole yet."""
+    damaged = reader.damaged
+    events = reader.feed(piece)
+    reader.damaged = damaged
+    return events
 
 
 def _iter_blocks(source: AnyPath | BinaryIO, progress: Progress) -> Iterator[tuple[bytearray, int]]:
