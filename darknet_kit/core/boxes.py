@@ -42,6 +42,10 @@ class Box:
     def height(self) -> float:
         return self.bottom - self.top
 
+    def scaled(self, factor: float) -> "Box":
+        """Return the box in an image enlarged by `factor`."""
+        return Box(self.left * factor, self.top * factor, self.right * factor, self.bottom * factor)
+
 
 def box_from_pascal(
     xmin: float, ymin: float, xmax: float, ymax: float, convention: BoxConvention

@@ -1,0 +1,122 @@
+"""Detections of trained weights, in pixels, from any flavour of darknet.
+
+`detector valid` is the one command that writes boxes as text in all of them: a file a class, each
+line `image confidence xmin ymin xmax ymax`, pixels counted from 1 (AlexeyAB src/detector.c,
+print_detector_detections). It runs on numbered links, so that no path or class name can harm it.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from darknet_kit.core.boxes import Box, BoxConvention, box_from_pascal
+from darknet_kit.core.files import link, make_folder, write_text
+from darknet_kit.core.progress import Progress, no_progress
+from darknet_kit.engine.answer import ask
+from darknet_kit.engine.command import valid_command
+from darknet_kit.engine.find import Engine
+from darknet_kit.errors import AnyPath, DkitError
+from darknet_kit.formats.datafile import format_data, format_lines
+
+_PORTION = 64  # images a process: lively progress, and a crash costs no more than these
+_LEAST = 4  # the 2018 original starts four loaders, whether there are four images or not
+_SECONDS_AN_IMAGE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object found: `box` in pixels of the image, `confidence` from 0 to 1."""
+
+    class_id: int
+    confidence: float
+    box: Box
+
+
+def detect(
+    engine: Engine,
+    cfg: AnyPath,
+    weights: AnyPath,
+    classes: int,
+    images: Sequence[str],
+    *,
+    thresh: float = 0.25,
+    progress: Progress = no_progress,
+) -> Iterator[tuple[str, list[Detection]]]:
+    """Yield each image with its detections, the most confident first.
+
+    Raises DkitError (`detection-failed`) where the engine ends without results.
+    """
+    for start in range(0, len(images), _PORTION):
+        portion = images[start : start + _PORTION]
+        with tempfile.TemporaryDirectory(prefix="dkit-detect-") as folder:
+            found = _run(engine, Path(folder), cfg, weights, classes, portion, thresh)
+        progress(start + len(portion), len(images))
+        yield from zip(portion, found, strict=True)
+
+
+def _run(
+    engine: Engine,
+    folder: Path,
+    cfg: AnyPath,
+    weights: AnyPath,
+    classes: int,
+    images: Sequence[str],
+    thresh: float,
+) -> list[list[Detection]]:
+    results = make_folder(folder / "results")
+    entries = []
+    for number in range(max(_LEAST, len(images))):
+        image = os.path.abspath(images[number % len(images)])
+        entries.append(f"{number:06d}{os.path.splitext(image)[1].lower()}")
+        link(image, folder / entries[-1])
+    # The data file, the cfg and the weights lie in the folder too: short names for every engine.
+    link(os.path.abspath(cfg), folder / "net.cfg")
+    link(os.path.abspath(weights), folder / "net.weights")
+    write_text(folder / "images.txt", format_lines(entries))
+    write_text(folder / "net.names", format_lines(f"c{number}" for number in range(classes)))
+    options = {
+        "classes": classes,
+        "train": "images.txt",
+        "valid": "images.txt",
+        "names": "net.names",
+        "results": "results",
+        "backup": ".",
+    }
+    write_text(folder / "net.data", format_data(options))
+    command = valid_command(engine, "net.data", "net.cfg", "net.weights")
+    answer = ask(command, folder=folder, timeout=_SECONDS_AN_IMAGE * len(entries))
+    files = [results / f"comp4_det_test_c{number}.txt" for number in range(classes)]
+    if not all(file.exists() for file in files):
+        last = [line for line in answer.text.splitlines() if line.strip()][-1:]
+        raise DkitError(
+            f"the engine found nothing to write: {answer.error or ' '.join(last)[:200]}",
+            code="detection-failed",
+            hint="Check that weights and cfg belong together.",
+            path=weights,
+        )
+    return _collect(files, len(images), thresh)
+
+
+def _collect(files: Sequence[Path], count: int, thresh: float) -> list[list[Detection]]:
+    found: list[list[Detection]] = [[] for _ in range(count)]
+    for class_id, file in enumerate(files):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            detection = parse_detection(line, class_id)
+            if detection and detection[0] < count and detection[1].confidence >= thresh:
+                found[detection[0]].append(detection[1])
+    for detections in found:
+        detections.sort(key=lambda detection: -detection.confidence)
+    return found
+
+
+def parse_detection(line: str, class_id: int) -> tuple[int, Detection] | None:
+    """Return the number of the image and the detection of one line; None for a cut one."""
+    words = line.split()
+    try:
+        number, (confidence, *corners) = int(words[0]), map(float, words[1:])
+        box = box_from_pascal(*corners, convention=BoxConvention.VOC_LABEL)
+    except (IndexError, TypeError, ValueError):
+        return None
+    return number, Detection(class_id, confidence, box)
