@@ -51,6 +51,8 @@ def plan_schedule(
     `usual_rate` is the network's learning rate on one GPU. `max_batches` and `learning_rate`
     replace what the rules would say, where they are given. Raises UsageError.
     """
+    if gpus < 1:
+        raise UsageError(f"{gpus} GPUs train nothing", code="bad-gpus", hint="Count them from 1.")
     length = _length(classes, train_images, max_batches)
     total = int(length.value)
     first, last = (total * percent // 100 for percent in _STEP_PERCENTS)

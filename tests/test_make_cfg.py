@@ -1,0 +1,165 @@
+"""`dkit make-cfg`: what it writes, says and refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.formats.cfg import read_cfg
+from darknet_kit.network.check import check_cfg
+
+from .conftest import Ended
+
+Dkit = Callable[..., Ended]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_data(folder: Path, names: int, images: int) -> Path:
+    (folder / "shapes.names").write_text("".join(f"shape{n}\n" for n in range(names)))
+    (folder / "train.txt").write_text("".join(f"/there/{n}.jpg\n" for n in range(images)))
+    data = folder / "shapes.data"
+    data.write_text(f"classes={names}\nnames=shapes.names\ntrain=train.txt\n")
+    return data
+
+
+def test_ten_classes(dkit: Dkit, folder: Path) -> None:
+    ended = dkit("make-cfg", "--classes", "10")
+    assert ended.exit_code == 0, ended.stderr
+    cfg = read_cfg(folder / "yolov4-10.cfg")
+    values = [entry for section in cfg.layers for entry in section.entries]
+    assert [entry.value for entry in values if entry.key == "classes"] == ["10"] * 3
+    assert [entry.value for entry in values if entry.key == "filters"].count("45") == 3
+    assert cfg.net.text("max_batches") == "20000"
+    assert cfg.net.text("steps") == "16000,18000"
+    assert cfg.net.text("burn_in") == "1000"
+    for said in ("filters=45", "max_batches=20000", "2000 for each of 10 classes"):
+        assert said in ended.stdout
+    assert ended.stdout.endswith("Next:  dkit train DATA yolov4-10.cfg\n")
+
+
+def test_a_data_set_is_counted(dkit: Dkit, folder: Path) -> None:
+    data = write_data(folder, names=3, images=7000)
+    ended = dkit("make-cfg", "--data", data, "--model", "yolov4-tiny")
+    assert ended.exit_code == 0, ended.stderr
+    cfg = read_cfg(folder / "yolov4-tiny-3.cfg")
+    assert cfg.net.text("max_batches") == "7000"
+    assert check_cfg(cfg, classes=3, train_images=7000) == []
+    assert "one iteration for each of the 7,000 training images" in ended.stdout
+    assert ended.stdout.endswith("Next:  dkit train shapes.data yolov4-tiny-3.cfg\n")
+
+
+def test_every_option_reaches_the_file(dkit: Dkit, folder: Path) -> None:
+    ended = dkit(
+        *("make-cfg", "--classes", "2", "--model", "yolov3-tiny", "--size", "320x224"),
+        *("--batch", "32", "--subdivisions", "4", "--max-batches", "1000"),
+        *("--learning-rate", "0.004", "--gpus", "2", "-o", "nets/mine.cfg"),
+    )
+    assert ended.exit_code == 0, ended.stderr
+    net = read_cfg(folder / "nets" / "mine.cfg").net
+    found = {entry.key: entry.value for entry in net.entries}
+    assert found["width"] == "320"
+    assert found["height"] == "224"
+    assert (found["batch"], found["subdivisions"]) == ("32", "4")
+    assert (found["max_batches"], found["steps"]) == ("1000", "800,900")
+    assert (found["burn_in"], found["learning_rate"]) == ("200", "0.002")
+
+
+def test_again_is_up_to_date_and_another_is_refused(dkit: Dkit, folder: Path) -> None:
+    assert dkit("make-cfg", "--classes", "3", "-o", "net.cfg").exit_code == 0
+    before = (folder / "net.cfg").read_bytes()
+    again = dkit("make-cfg", "--classes", "3", "-o", "net.cfg")
+    assert again.exit_code == 0
+    assert again.stdout.startswith("up to date: net.cfg\n")
+    other = dkit("make-cfg", "--classes", "4", "-o", "net.cfg")
+    assert other.exit_code == 2
+    assert "[file-exists]" in other.stderr
+    assert (folder / "net.cfg").read_bytes() == before
+    assert dkit("make-cfg", "--classes", "4", "-o", "net.cfg", "--overwrite").exit_code == 0
+    assert (folder / "net.cfg").read_bytes() != before
+
+
+def test_a_dry_run_writes_nothing(dkit: Dkit, folder: Path) -> None:
+    ended = dkit("make-cfg", "--classes", "3", "-o", "nets/net.cfg", "--dry-run")
+    assert ended.exit_code == 0
+    assert ended.stdout.startswith("would write nets/net.cfg\n")
+    assert list(folder.iterdir()) == []
+
+
+def test_json(dkit: Dkit, folder: Path) -> None:
+    ended = dkit("make-cfg", "--classes", "10", "--json")
+    document = json.loads(ended.stdout)
+    assert document["ok"] is True
+    assert document["cfg"] == str(folder / "yolov4-10.cfg")
+    assert document["layers"] == 162
+    settings = {item["key"]: item["value"] for item in document["settings"]}
+    assert settings["filters"] == "45"
+    assert settings["steps"] == "16000,18000"
+    failed = json.loads(dkit("make-cfg", "--classes", "0", "--json").stdout)
+    assert failed["error"]["code"] == "bad-classes"
+
+
+def test_the_list_of_models(dkit: Dkit, folder: Path) -> None:
+    ended = dkit("make-cfg", "--list")
+    assert ended.exit_code == 0
+    rows = {line.split()[0]: line.split()[1:5] for line in ended.stdout.splitlines() if line}
+    # Parameters are those of the published weights, BFLOPs as AlexeyAB's binary prints them.
+    assert rows["yolov3"] == ["416x416", "107", "62,001,757", "65.879"]
+    assert rows["yolov4-tiny"] == ["416x416", "38", "6,062,814", "6.910"]
+    assert rows["yolov3-tiny"] == ["416x416", "24", "8,858,734", "5.571"]
+    assert rows["yolov4"][:3] == ["416x416", "162", "64,429,405"]
+    assert "dkit-nano" in rows
+    listed = json.loads(dkit("make-cfg", "--list", "--json").stdout)
+    assert [model["name"] for model in listed["models"]] == [
+        *("yolov4", "yolov4-tiny", "yolov3", "yolov3-tiny", "dkit-nano")
+    ]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "how many classes"),
+        (["--classes", "10", "--size", "418"], "418 is not a multiple of 32; nearest are 416 and"),
+        (["--classes", "10", "--size", "big"], "'big' is no size"),
+        (["--classes", "10", "--model", "yolo4"], "Did you mean yolov4"),
+        (["--classes", "0"], "0 classes"),
+        (["--classes", "10", "--subdivisions", "5"], "does not divide batch=64"),
+        (["--classes", "10", "--batch", "1"], "only tests"),
+        (["--classes", "10", "--max-batches", "0"], "too short"),
+        (["--classes", "10", "--learning-rate", "0"], "teaches nothing"),
+        (["--classes", "10", "--gpus", "0"], "--gpus"),
+        (["--classes", "ten"], "--classes"),
+        (["--classes", "10", "-o", "."], "this is a folder"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_writes_nothing(
+    dkit: Dkit, folder: Path, words: list[str], said: str
+) -> None:
+    ended = dkit("make-cfg", *words)
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 3
+    assert list(folder.iterdir()) == []
+
+
+def test_classes_and_data_must_agree(dkit: Dkit, folder: Path) -> None:
+    data = write_data(folder, names=3, images=5)
+    ended = dkit("make-cfg", "--data", data, "--classes", "4")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "3 names" in ended.stderr
+    assert dkit("make-cfg", "--data", data, "--classes", "3").exit_code == 0
+    assert dkit("make-cfg", "--data", folder / "none.data").exit_code == 1
+
+
+def test_names_at_which_engines_stumble_are_told(dkit: Dkit, folder: Path) -> None:
+    ended = dkit("make-cfg", "--classes", "3", "-o", "net.v2.cfg")
+    assert ended.exit_code == 0
+    assert "first dot; the weights will be called net_" in ended.stderr
+    ended = dkit("make-cfg", "--classes", "3", "-o", "network")
+    assert "ending .cfg" in ended.stderr

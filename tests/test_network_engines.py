@@ -1,0 +1,107 @@
+"""Our networks and our arithmetic against real engines.
+
+AlexeyAB's Darknet is named by DKIT_TEST_ALEXEYAB; the 2018 original, which Debian packages, is
+looked for on PATH. `darknet partial` parses a cfg, prints every layer, takes what weights there
+are, and writes all of them: the cheapest way to see what an engine makes of a network.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.engine.flavor import identify
+from darknet_kit.formats.cfg import read_cfg, write_cfg
+from darknet_kit.formats.weights import read_weights_header
+from darknet_kit.network.layers import infer_layers, total_bflops, weight_floats
+from darknet_kit.network.model import MODELS, CfgRequest, make_cfg
+
+_ALL_LAYERS = "99999"
+
+
+def alexeyab() -> Path:
+    named = os.environ.get("DKIT_TEST_ALEXEYAB")
+    if not named:
+        pytest.skip("DKIT_TEST_ALEXEYAB names no darknet of AlexeyAB")
+    return Path(named).resolve()
+
+
+def original() -> Path:
+    found = shutil.which("darknet")
+    if not found or identify(Path(found)).flavor is not Flavor.ORIGINAL:
+        pytest.skip("the 2018 darknet is not on PATH (apt-get install darknet)")
+    return Path(found)
+
+
+def load(engine: Path, cfg: Path, folder: Path) -> tuple[str, Path]:
+    """Return what the engine prints while it loads a cfg, and the weights it writes."""
+    empty, whole = folder / "empty.weights", folder / "whole.weights"
+    empty.touch()
+    ended = subprocess.run(
+        [engine, "partial", cfg, empty, whole, _ALL_LAYERS],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return ended.stdout, whole
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("classes", [1, 80])
+def test_alexeyab_builds_the_layers_that_we_infer(tmp_path: Path, model: str, classes: int) -> None:
+    engine = alexeyab()
+    path = tmp_path / "net.cfg"
+    write_cfg(path, make_cfg(CfgRequest(classes, model, size=(320, 224))))
+    cfg = read_cfg(path)
+    printed, whole = load(engine, path, tmp_path)
+    layers = infer_layers(cfg)
+    rows = re.findall(r"^ *(\d+) (?:conv|max|route|Shortcut|upsample|yolo)(.*)$", printed, re.M)
+    assert [int(index) for index, _ in rows] == list(range(len(layers)))
+    for layer, (_, row) in zip(layers, rows, strict=True):
+        shape = re.search(r"(?:->|outputs:) *(\d+) x *(\d+) x *(\d+)", row)
+        work = re.search(r"([\d.]+) BF", row)
+        if shape:
+            assert tuple(map(int, shape.groups())) == (
+                layer.output.width,
+                layer.output.height,
+                layer.output.channels,
+            )
+        if work:
+            assert layer.bflops == pytest.approx(float(work[1]), abs=0.0006)
+    total = re.search(r"Total BFLOPS ([\d.]+)", printed)
+    assert total
+    assert total_bflops(layers) == pytest.approx(float(total[1]), abs=0.002)
+    assert "Unused field" not in printed
+    assert read_weights_header(whole).floats == weight_floats(cfg)
+
+
+@pytest.mark.parametrize("model", ["yolov3", "yolov3-tiny", "dkit-nano"])
+def test_the_2018_original_builds_them_too(tmp_path: Path, model: str) -> None:
+    engine = original()
+    path = tmp_path / "net.cfg"
+    write_cfg(path, make_cfg(CfgRequest(10, model)))
+    printed, whole = load(engine, path, tmp_path)
+    assert "Unused field" not in printed
+    assert "Couldn't find" not in printed
+    assert read_weights_header(whole).floats == weight_floats(read_cfg(path))
+
+
+def test_alexeyab_agrees_on_every_cfg_of_its_own(tmp_path: Path) -> None:
+    engine = alexeyab()
+    paths = sorted((engine.parent / "cfg").glob("yolov[34]*.cfg"))
+    if not paths:
+        pytest.skip("the engine lies in no checkout with a cfg folder")
+    for path in paths:
+        cfg = read_cfg(path)
+        floats = weight_floats(cfg)
+        if floats is None or floats > 10_000_000:
+            continue
+        _, whole = load(engine, path, tmp_path)
+        assert read_weights_header(whole).floats == floats, path.name
