@@ -159,7 +159,7 @@ def test_gpu_binary_without_a_driver_is_known_and_passed_over(
         "cannot open shared object file' >&2; exit 127",
     )
     assert identify(stranded).flavor is Flavor.ALEXEYAB
-    assert "driver is not there" in identify(stranded).obstacle
+    assert "driver is missing" in identify(stranded).obstacle
     good = write_engine(engines_folder() / "alexeyab-59596d7-cpu" / "darknet")
     engine = find_engine()
     assert engine.path == good

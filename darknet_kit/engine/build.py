@@ -25,7 +25,7 @@ from darknet_kit.engine.source import Source, place_source
 from darknet_kit.errors import BuildError, DkitError, ToolchainError, UsageError
 
 LOG = "build.log"
-_OURS = frozenset((BINARY_NAME, BUILD_RECORD, LOG, "LICENSE", "libdarknet.so"))
+_OURS = frozenset((BINARY_NAME, BUILD_RECORD, LOG, "LICENSE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,34 +188,38 @@ def _link_libraries(plan: BuildPlan, tree: Path) -> None:
 
 
 def _verify(plan: BuildPlan, binary: Path, log: Path) -> Identity:
-    """Start what was built. Raises BuildError where it is not what the plan says."""
+    """Start what was built. Raises BuildError where it is not what the plan says.
+
+    What is built for another machine's GPU need not find a driver here.
+    """
     try:
         identity = identify(binary)
     except ToolchainError as error:
         raise BuildError(
             f"the build ended well, but {error.message}", code=error.code, path=log
         ) from error
+    problem = _find_fault(plan, identity)
+    if problem:
+        raise BuildError(f"the build ended well, but {problem}", code="wrong-binary", path=log)
+    return identity
+
+
+def _find_fault(plan: BuildPlan, identity: Identity) -> str:
     if identity.flavor is not plan.flavor:
-        problem = f"it is the {identity.flavor} Darknet and not the {plan.flavor} one"
-    elif identity.features.gpu not in (None, plan.gpu):
-        problem = "it was built without the GPU" if plan.gpu else "it was built for a GPU"
-    elif identity.obstacle and not plan.gpu:
-        problem = f"it does not work here: {identity.obstacle}"
-    else:
-        return identity
-    raise BuildError(f"the build ended well, but {problem}", code="wrong-binary", path=log)
+        return f"it is the {identity.flavor} Darknet and not the {plan.flavor} one"
+    if identity.features.gpu not in (None, plan.gpu):
+        return "it was built without the GPU" if plan.gpu else "it was built for a GPU"
+    if identity.obstacle and not (plan.elsewhere and identity.lacks_driver):
+        return f"it does not work here: {identity.obstacle}"
+    return ""
 
 
 def _gather(plan: BuildPlan, work: Path) -> Path:
     """Copy what is kept into a folder that only waits to be renamed."""
     shutil.rmtree(work / "finished", ignore_errors=True)
     finished = make_folder(work / "finished")
-    kept = [work / "source" / "LICENSE", work / LOG]
-    if plan.flavor is Flavor.HANK_AI:
-        kept += [work / "objects/src-cli" / BINARY_NAME, work / "objects/src-lib/libdarknet.so"]
-    else:
-        kept += [work / "source" / BINARY_NAME]
-    for path in kept:
+    place = "objects/src-cli" if plan.flavor is Flavor.HANK_AI else "source"
+    for path in (work / place / BINARY_NAME, work / "source" / "LICENSE", work / LOG):
         if path.is_file():
             shutil.copy2(path, finished / path.name)
     return finished

@@ -47,8 +47,8 @@ _CAUSES = (
     ),
     _cause(
         "unsupported-gpu-arch",
-        r"[Uu]nsupported gpu architecture '?(?:compute|sm)_(\d+)",
-        "this CUDA does not compile for compute capability {0}",
+        r"[Uu]nsupported gpu architecture '?(?:compute|sm)_(\d+)(\d)",
+        "this CUDA does not compile for compute capability {0}.{1}",
         "Name one that it knows with --arch; `nvcc --list-gpu-arch` lists them.",
     ),
     _cause(

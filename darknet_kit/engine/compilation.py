@@ -49,7 +49,15 @@ class Compilation:
         jobs = f"-j{self.plan.jobs}"
         if self.plan.flavor is Flavor.HANK_AI:
             configure = ["cmake", "-S", ".", "-B", str(self.objects), *self.plan.words]
-            return [configure, ["cmake", "--build", str(self.objects), jobs]]
+            compile_program = [
+                "cmake",
+                "--build",
+                str(self.objects),
+                "--target",
+                "darknetcli",
+                jobs,
+            ]
+            return [configure, compile_program]
         return [["make", jobs, *self.plan.words]]
 
 

@@ -9,7 +9,7 @@ file: who knows the function complains about the file, who does not is silent.
 import re
 import signal
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from darknet_kit.core.flavor import Flavor
@@ -26,8 +26,8 @@ _ALEXEYAB_LINES = re.compile(
 )
 _UNKNOWN_COMMAND = "Not an option: version"
 _NO_DRIVER = re.compile(
-    r"driver version is insufficient|no CUDA-capable device|libcuda\.so\.1|unknown error|"
-    r"forward compatibility was attempted",
+    r"driver version is insufficient|no CUDA-capable device|libcuda\.so|"
+    r"CUDA Error: unknown error|forward compatibility was attempted"
 )
 # Of a program that cannot start here: text that only this flavour's binary holds.
 _MARKS = {
@@ -64,12 +64,17 @@ UNTOLD = Features()
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a program turned out to be. `obstacle` says why it cannot work here, or is empty."""
+    """What a program turned out to be.
+
+    `obstacle` says why it cannot work here, or is empty; `lacks_driver` that it is NVIDIA's
+    driver that is missing or too old.
+    """
 
     flavor: Flavor
     features: Features = UNTOLD
     version: str = ""
     obstacle: str = ""
+    lacks_driver: bool = False
 
 
 def detect_flavor(binary: AnyPath) -> Flavor:
@@ -92,7 +97,7 @@ def identify(binary: AnyPath) -> Identity:
         identity = _tell_by_content(path)
     obstacle = _find_obstacle(answer)
     if identity is not None:
-        return Identity(identity.flavor, identity.features, identity.version, obstacle)
+        return replace(identity, obstacle=obstacle, lacks_driver=bool(_NO_DRIVER.search(obstacle)))
     if obstacle:
         raise ToolchainError(
             f"this program does not start: {obstacle}",
@@ -121,10 +126,11 @@ def parse_identity(text: str) -> Identity | None:
 
 def _parse_alexeyab_features(text: str) -> Features:
     gpu = "GPU isn't used" not in text
+    told = not gpu or "CUDA-version:" in text
     return Features(
         gpu=gpu,
-        cudnn=gpu and "cuDNN: " in text,
-        cudnn_half=gpu and "CUDNN_HALF=1" in text,
+        cudnn="cuDNN: " in text if told else None,
+        cudnn_half="CUDNN_HALF=1" in text if told else None,
         opencv=_tell(text, yes="OpenCV version:", no="OpenCV isn't used"),
     )
 
@@ -173,10 +179,11 @@ def _find_obstacle(answer: Answer) -> str:
     """Say why a program could not do even this; it is empty where it answered."""
     if answer.error:
         return answer.error
-    lines = [line.strip() for line in _ANSI.sub("", answer.text).splitlines() if line.strip()]
+    plain = re.sub(r"^.*: (?=error while loading)", "", _ANSI.sub("", answer.text), flags=re.M)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     for line in lines:
         if _NO_DRIVER.search(line):
-            return f"it is built for an NVIDIA GPU, and the driver is not there ({line})"
+            return f"it is built for an NVIDIA GPU, and the driver is missing or too old ({line})"
     if answer.returncode == -signal.SIGILL:
         return "it was built for another CPU (illegal instruction)"
     if answer.returncode is not None and (answer.returncode < 0 or answer.returncode >= 126):

@@ -32,12 +32,13 @@ class Setting:
 class BuildPlan:
     """How darknet is built: what `dkit build --dry-run` shows.
 
-    `links` are libraries that exist under a numbered name only: they get a plain one in
-    LINKS_FOLDER before the build starts.
+    `elsewhere` says that it is for another machine's GPU. `links` are libraries that exist under a
+    numbered name only: they get a plain one in LINKS_FOLDER before the build starts.
     """
 
     flavor: Flavor
     gpu: bool
+    elsewhere: bool
     settings: tuple[Setting, ...]
     jobs: int
     notes: tuple[str, ...] = ()
@@ -81,16 +82,19 @@ def plan_build(
     target = choose_target(toolchain, gpu, arch)
     if flavor is Flavor.HANK_AI:
         settings = _plan_cmake(toolchain, target, without)
-        notes = target.notes
+        warnings = _warn_of_hank(target)
     else:
         settings = _plan_make(toolchain, target, without)
-        notes = (*target.notes, *_warn(toolchain, settings))
+        warnings = _warn_of_alexeyab(toolchain, settings)
+    if arch and any("AVX" in one.name and one.value in ("1", "ON") for one in settings):
+        warnings.append("it uses AVX2: a machine without it needs a build --without avx")
     return BuildPlan(
         flavor=flavor,
         gpu=target.gpu,
+        elsewhere=bool(arch),
         settings=settings,
         jobs=jobs or toolchain.cores,
-        notes=notes,
+        notes=(*target.notes, *warnings),
         links=_find_links(toolchain, settings),
         versions=_list_versions(toolchain, target.gpu),
     )
@@ -192,8 +196,6 @@ def _plan_cmake(
     avx = bool(toolchain.avx) and "avx" not in without
     settings = [
         Setting("CMAKE_BUILD_TYPE", "Release", "optimised"),
-        Setting("CMAKE_BUILD_WITH_INSTALL_RPATH", "ON", "so that the binary may be moved"),
-        Setting("CMAKE_INSTALL_RPATH", "$ORIGIN", "libdarknet.so stands beside the binary"),
         Setting("DARKNET_TRY_CUDA", on(target.gpu), target.reason),
         Setting("DARKNET_TRY_ROCM", "OFF", "not tested with dkit"),
         Setting("DARKNET_TRY_ONNX", "OFF", "`dkit export` does this without it"),
@@ -208,8 +210,8 @@ def _plan_cmake(
     return tuple(settings)
 
 
-def _warn(toolchain: Toolchain, settings: Sequence[Setting]) -> tuple[str, ...]:
-    """Say what is known to go wrong later with such a build (AlexeyAB's issues)."""
+def _warn_of_alexeyab(toolchain: Toolchain, settings: Sequence[Setting]) -> list[str]:
+    """Say what is known to go wrong later with such a build (its issues, and measured here)."""
     values = {one.name: one.value for one in settings}
     notes = []
     if values["GPU"] == "0":
@@ -223,7 +225,14 @@ def _warn(toolchain: Toolchain, settings: Sequence[Setting]) -> tuple[str, ...]:
             f"with cuDNN {version}, training with mAP may stop at the first mAP; where it does, "
             "build --without cudnn, or make subdivisions equal to batch"
         )
-    return tuple(notes)
+    return notes
+
+
+def _warn_of_hank(target: Target) -> list[str]:
+    notes = ["this darknet starts training from complete .weights files only, not from .conv.N"]
+    if not target.gpu:
+        notes.append("on a CPU it trains slowly and, with [route] or [upsample] layers, wrongly")
+    return notes
 
 
 def _list_versions(toolchain: Toolchain, gpu: bool) -> tuple[str, ...]:
