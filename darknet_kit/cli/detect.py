@@ -79,7 +79,7 @@ def detect(
             )
         )
     make_folder(out)
-    files = _write_pictures(found, names, out)
+    files = write_pictures(found, names, out)
     records = [
         _record(image, detections, names, file)
         for (image, detections), file in zip(found, files, strict=True)
@@ -149,9 +149,10 @@ def _readable(paths: Sequence[str]) -> tuple[list[str], int]:
     return kept, len(paths) - len(kept)
 
 
-def _write_pictures(
+def write_pictures(
     found: Sequence[tuple[str, list[Detection]]], names: Sequence[str], out: str
 ) -> list[str]:
+    """Write each picture and a contact sheet of the first ones; return the pictures' paths."""
     from darknet_kit.report.detections import detection_sheet, draw_detections, write_picture
 
     files: list[str] = []

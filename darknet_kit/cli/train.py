@@ -130,7 +130,7 @@ def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
         )
     run, settings, recorded_engine = open_run(path)
     program = find_engine(recorded_engine if engine == "auto" else engine)
-    say(f"engine: {program}: {program.reason}")
+    say(f"engine: {program}: {'the run began with it' if engine == 'auto' else program.reason}")
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
     return _run_to_end(run, settings, read_cfg(run.cfg), program)
@@ -160,8 +160,19 @@ def _parse_gpus(text: str | None) -> tuple[int, ...]:
 
 
 def _run_to_end(run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine) -> Outcome:
-    training = Training(run, settings, cfg, engine)
     say(f"run: {shown(run.path)}   (Ctrl-C stops it)")
+    ended, chart = train_to_end(run, settings, cfg, engine)
+    return _outcome(run, ended, chart)
+
+
+def train_to_end(
+    run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine
+) -> tuple[Ended, Path | None]:
+    """Train until it is finished or stopped, with the live bar; return how, and the chart.
+
+    Raises TrainError where it failed.
+    """
+    training = Training(run, settings, cfg, engine)
     ended: Ended | None = None
     with _stopping(training), TrainBar(cfg.net.integer("max_batches")) as bar:
         for event in training.events():
@@ -169,9 +180,8 @@ def _run_to_end(run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine)
                 ended = event
             elif isinstance(event, AttemptStarted):
                 if event.start:
-                    say(
-                        f"goes on from iteration {event.start.iteration:,}: {event.start.path.name}"
-                    )
+                    at = f"{event.start.iteration:,}: {event.start.path.name}"
+                    say(f"goes on from iteration {at}")
             else:
                 bar.show(event)
     if ended is None:
@@ -179,7 +189,7 @@ def _run_to_end(run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine)
     chart = _draw_chart(run)
     if ended.state == "failed":
         raise _failure(run, ended)
-    return _outcome(run, ended, chart)
+    return ended, chart
 
 
 @contextlib.contextmanager
@@ -243,8 +253,12 @@ def _outcome(run: RunFolder, ended: Ended, chart: Path | None) -> Outcome:
     stopped = ended.state == "stopped"
     if stopped:
         again = ended.checkpoint.iteration if ended.checkpoint else 0
-        lost = ended.iteration - again
-        summary.append(f"  going on repeats {lost:,} iterations, from {again:,}")
+        lost = f"{ended.iteration - again:,} iterations"
+        summary.append(
+            f"  going on repeats {lost}, from {again:,}"
+            if again
+            else f"  nothing was saved yet: going on repeats all {lost}"
+        )
     data = {
         "run": os.fspath(run.path),
         "state": ended.state,

@@ -65,7 +65,7 @@ class TrainBar:
         self._told = now
         done = event.iteration - self._first.iteration
         left = (now - self._started) / done * (self._max_batches - event.iteration) if done else 0
-        until = f", {left / 60:,.0f} min left" if left else ""
+        until = f", {left / 60:,.0f} min left" if left > 90 else f", {left:.0f} s left"
         click.echo(
             f"iteration {event.iteration:,} of {self._max_batches:,}: {facts}{until}", err=True
         )

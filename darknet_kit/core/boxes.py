@@ -120,3 +120,13 @@ def clip(box: Box, image_width: int, image_height: int) -> Box:
 def overhang(box: Box, image_width: int, image_height: int) -> float:
     """Return by how many pixels an ordered box reaches beyond the image at most; 0 when inside."""
     return max(-box.left, -box.top, box.right - image_width, box.bottom - image_height, 0.0)
+
+
+def iou(one: Box, other: Box) -> float:
+    """Return the area that two ordered boxes share over the area that they cover, 0 to 1."""
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (one.width * one.height + other.width * other.height - shared)

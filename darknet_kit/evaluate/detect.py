@@ -114,9 +114,12 @@ def _collect(files: Sequence[Path], count: int, thresh: float) -> list[list[Dete
 def parse_detection(line: str, class_id: int) -> tuple[int, Detection] | None:
     """Return the number of the image and the detection of one line; None for a cut one."""
     words = line.split()
-    try:
-        number, (confidence, *corners) = int(words[0]), map(float, words[1:])
-        box = box_from_pascal(*corners, convention=BoxConvention.VOC_LABEL)
-    except (IndexError, TypeError, ValueError):
+    if len(words) != 6:
         return None
+    try:
+        number = int(words[0])
+        confidence, xmin, ymin, xmax, ymax = map(float, words[1:])
+    except ValueError:
+        return None
+    box = box_from_pascal(xmin, ymin, xmax, ymax, BoxConvention.VOC_LABEL)
     return number, Detection(class_id, confidence, box)
