@@ -18,7 +18,6 @@ _ALIASES = {
     "soft": "softmax",
     "lrn": "normalization",
     "silence": "empty",
-    "reorg3d": "reorg",
 }
 
 
@@ -246,6 +245,7 @@ INFER: Mapping[str, Callable[[Place], Layer]] = {
     "sam": _scale_by,
     "upsample": _upsample,
     "reorg": _reorg,
+    "reorg3d": _reorg,
     "connected": _connected,
     "local": _local,
     "batchnorm": _batchnorm,
