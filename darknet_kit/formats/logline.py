@@ -51,6 +51,11 @@ _SIZE = re.compile(rb"(\d{1,5}) ?x ?(\d{1,5})\b")
 _SQUARE = re.compile(rb"\s*(\d{1,5})\s*$")
 _STATUS = re.compile(rb"\d/%(c)b: loss=" % _PARTS)
 _LIMIT = re.compile(rb"max batch limit of %(c)b" % _PARTS)
+# What counts on one line while a mAP is calculated: images, then ranks, thousands of them.
+_COUNTERS = re.compile(
+    rb"(?:\r(?:processing #\d+ \(\d+%%\) |rank=%(c)b of ranks=%(c)b|%(c)b)(?=[\r\n])"
+    rb"| rank = %(c)b of ranks = %(c)b \r)++" % {b"c": rb"\d{1,12}"}
+)
 # Terminal control: colours and cursor (CSI), window titles (OSC up to BEL or ST), bells.
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x07")
 
@@ -122,6 +127,7 @@ class LogReader:
             raw = _CONTROL.sub(b"", raw)
         if b"\r" not in raw:
             return self._read(raw)
+        raw = _COUNTERS.sub(b"\r", raw)
         return tuple(event for piece in raw.split(b"\r") for event in self._read(piece))
 
     def _read(self, line: bytes) -> tuple[Event, ...]:
@@ -150,7 +156,7 @@ class LogReader:
         if found is None:
             self.damaged += _BROKEN_ITERATION.search(line) is not None
             return None
-        number, loss, avg_loss, rate, duration, images, left = found.groups()
+        number, loss, avg_loss, learning_rate, duration, images, left = found.groups()
         if is_hank_ai:
             self.flavor = Flavor.HANK_AI
             seconds, hours_left = parse_seconds(duration), parse_seconds(left) / 3600
@@ -166,7 +172,7 @@ class LogReader:
             self.iteration,
             parse_number(loss),
             parse_number(avg_loss),
-            parse_number(rate),
+            parse_number(learning_rate),
             seconds,
             int(images),
             hours_left if hours_left >= 0 else None,  # -1 and nan: not known yet

@@ -24,17 +24,14 @@ _BLOCK_BYTES = 1 << 20
 # dots leap over as much as the shortest such line has; where a line was cut off, the leap ends in
 # the next line, whose end is another one, and both are then read with care.
 _BULK_LINES = (
-    rb"v3 .{104}[^\n]*+(?<=[ \d\r])\n| total_bbox.{20}[^\n]*+(?<=[ \r])\n"
-    rb"|Region .{40}[^\n]*+(?<=[\d\r])\n|Loaded: [\d.]++ seconds\r?\n|\r?\n"
+    rb"v3 (?s:.{104}).*+(?<=[ \d\r])\n| total_bbox(?s:.{20}).*+(?<=[ \r])\n"
+    rb"|Region (?s:.{40}).*+(?<=[\d\r])\n|Loaded: [\d.]++ seconds\r?\n|\r?\n"
 )
 # AlexeyAB's two lines on mAP come with each iteration; the second one carries terminal control
 # and max_batches, which is wanted once.
-_BULK = re.compile(
-    rb"(?s:(?:%b| (?:\(next mAP|Last accuracy)[^\n\x1b]*+(?<=[ \r])\n)*+)" % _BULK_LINES
-)
-_BULK_AND_STATUS = re.compile(
-    rb"(?s:(?:%b| (?:\(next mAP|Last accuracy)[^\n]*+(?<=[ \r\x07])\n)*+)" % _BULK_LINES
-)
+_MAP_LINES = rb" (?:\(next mAP|Last accuracy)"
+_BULK = re.compile(rb"(?:%b|%b[^\n\x1b]*+(?<=[ \r])\n)*+" % (_BULK_LINES, _MAP_LINES))
+_BULK_AND_STATUS = re.compile(rb"(?:%b|%b.*+(?<=[ \r\x07])\n)*+" % (_BULK_LINES, _MAP_LINES))
 _Fill = Callable[[memoryview], int]
 _LOG_HINT = "Give the file that the output of `darknet detector train` was written to."
 

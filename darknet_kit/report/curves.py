@@ -43,6 +43,8 @@ def reduce_curve(table: pd.DataFrame, column: str, bins: int) -> pd.DataFrame:
 def envelop_curve(table: pd.DataFrame, column: str, bins: int) -> pd.DataFrame:
     """Return iteration, low and high of `column` for each of `bins` stretches, nan left out."""
     finite = _keep_finite(table, column)
+    if finite.empty:
+        return pd.DataFrame(columns=["iteration", "low", "high"], dtype=float)
     stretches = finite.groupby(_stretch(finite, bins))
     band: pd.DataFrame = stretches.agg(
         iteration=("iteration", "mean"), low=(column, "min"), high=(column, "max")
@@ -60,12 +62,6 @@ def _stretch(table: pd.DataFrame, bins: int) -> "pd.Series[int]":
     iterations: pd.Series[int] = table["iteration"]
     first, last = iterations.iloc[0], iterations.iloc[-1]
     return (iterations - first) * bins // (last - first + 1)
-
-
-def smooth_curve(table: pd.DataFrame, column: str, window: int) -> pd.Series:
-    """Return the running median of `column` over `window` iterations, centred."""
-    finite = table[column].where(np.isfinite(table[column]))
-    return finite.rolling(window, center=True, min_periods=1).median()
 
 
 def find_burn_in(metrics: Metrics) -> int | None:
