@@ -72,15 +72,13 @@ def draw_ilsvrc(
 
 def _plan(train: int, valid: int, unannotated: float) -> Iterator[tuple[str, str, int, bool]]:
     """Yield folder, stem, class_id and whether there is an annotation, for every image."""
-    number = 0
     for class_id in range(len(SHAPES)):
         wnid = wnid_of(class_id)
         for index in range(train):
             annotated = index >= round(train * unannotated)
             yield f"train/{wnid}", f"{wnid}_{index + 1}", class_id, annotated
-        for _ in range(valid):
-            number += 1
-            yield "val", f"ILSVRC2012_val_{number:08d}", class_id, True
+    for number in range(valid * len(SHAPES)):
+        yield "val", f"ILSVRC2012_val_{number + 1:08d}", number % len(SHAPES), True
 
 
 def draw_scene(class_id: int, chance: random.Random) -> tuple[Image.Image, list[DrawnShape]]:
