@@ -88,6 +88,18 @@ def test_a_url_gives_the_pinned_commit(checkout: Path, commit: str, tmp_path: Pa
     place_source(found, tree)
 
 
+def test_tags_come_along_where_the_build_reads_them(
+    checkout: Path, commit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(checkout, "tag", "v5.0", commit)
+    newest = git(checkout, "rev-parse", "HEAD")
+    pin = Pin(Flavor.ALEXEYAB, (f"file://{checkout}",), newest, "", "", history=True)
+    monkeypatch.setattr(source_module, "find_pin", lambda _flavor: pin)
+    place_source(find_source(Flavor.ALEXEYAB), tmp_path / "tree")
+    described = git(tmp_path / "tree", "describe", "--tags", "--long")
+    assert described == f"v5.0-1-g{newest[:7]}"
+
+
 def test_a_bare_repository_is_one(checkout: Path, commit: str, tmp_path: Path) -> None:
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "-q", "--bare", str(checkout), str(bare))
@@ -151,7 +163,7 @@ def test_a_folder_without_git(tmp_path: Path) -> None:
         ("github.com/AlexeyAB/darknet", "no-source"),
         ("--upload-pack=touch /tmp/x", "no-source"),
         ("{tmp}/hank", "other-flavor-source"),
-        ("{tmp}/original", "other-flavor-source"),
+        ("{tmp}/original", "no-such-build"),
     ],
 )
 def test_what_is_no_source(given: str, code: str, tmp_path: Path) -> None:

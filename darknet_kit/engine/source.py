@@ -138,6 +138,7 @@ def _is_source(folder: Path) -> bool:
 
 def _describe_folder(folder: Path, pin: Pin) -> Source:
     flavor = next(one for one, sign in _SIGNS.items() if (folder / sign).is_file())
+    find_pin(flavor)  # refuses one that is not built at all
     if flavor is not pin.flavor:
         raise UsageError(
             f"this is the source of the {flavor} Darknet, not of the {pin.flavor} one",
@@ -167,11 +168,13 @@ def _until_fetched(source: Source, folder: Path) -> Iterator[str]:
 
 
 def _fetch(url: str, source: Source, folder: Path) -> Answer:
-    """Fetch one commit alone where that is enough and the server gives it, else everything."""
-    if not find_pin(source.flavor).history:
-        answer = _git(folder, "fetch", "-q", "--no-tags", "--depth=1", "--", url, source.commit)
-        if answer.ok:
-            return answer
+    """Fetch one commit, alone or with its history and the tags; all there is from a server that
+    does not give single commits.
+    """
+    depth = ("--tags",) if find_pin(source.flavor).history else ("--no-tags", "--depth=1")
+    answer = _git(folder, "fetch", "-q", *depth, "--", url, source.commit)
+    if answer.ok:
+        return answer
     return _git(folder, "fetch", "-q", "--tags", "--", url, "+refs/heads/*:refs/remotes/up/*")
 
 

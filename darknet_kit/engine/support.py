@@ -1,0 +1,57 @@
+"""What a flavour cannot run, although it would load it without a word.
+
+The 2018 original takes an unknown activation for relu, skips an unknown section, and ignores
+`groups` of a route; the network it then trains is another one (pjreddie src/parser.c,
+src/activations.c). hank-ai's removed sections (src-lib/darknet_cfg.cpp) end its start.
+"""
+
+from dataclasses import dataclass
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.formats.cfg import Cfg, Section
+
+_LACKING = {
+    Flavor.ALEXEYAB: frozenset[str](),
+    Flavor.ORIGINAL: frozenset(
+        ("Gaussian_yolo", "scale_channels", "sam", "local_avgpool", "contrastive", "implicit")
+        + ("conv_lstm", "history", "reorg3d", "empty", "silence")
+    ),
+    Flavor.HANK_AI: frozenset(
+        ("detection", "crop", "local", "gru", "batchnorm", "activation", "normalization")
+        + ("conv_lstm", "implicit", "reorg", "lrn", "history")
+    ),
+}
+_ORIGINAL_ACTIVATIONS = frozenset(
+    ("logistic", "loggy", "relu", "elu", "selu", "relie", "ramp", "linear", "tanh", "plse")
+    + ("leaky", "stair", "hardtan", "lhtan")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """One thing of a cfg that an engine lacks; `line` is 1-based."""
+
+    line: int
+    what: str
+
+
+def find_unsupported(cfg: Cfg, flavor: Flavor) -> list[Unsupported]:
+    """Return what this flavour would drop, mistake or refuse."""
+    found = [
+        Unsupported(section.line, f"[{section.kind}]")
+        for section in cfg.layers
+        if section.kind in _LACKING[flavor]
+    ]
+    if flavor is Flavor.ORIGINAL:
+        found += [lack for section in cfg.layers for lack in _original_lacks(section)]
+    return sorted(found, key=lambda lack: lack.line)
+
+
+def _original_lacks(section: Section) -> list[Unsupported]:
+    lacks = []
+    activation, groups = section.find("activation"), section.find("groups")
+    if activation and activation.value not in _ORIGINAL_ACTIVATIONS:
+        lacks.append(Unsupported(activation.line, f"activation={activation.value}"))
+    if groups and section.kind == "route" and section.integer("groups", 1) > 1:
+        lacks.append(Unsupported(groups.line, "groups in [route]"))
+    return lacks
