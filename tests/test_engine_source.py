@@ -86,6 +86,11 @@ def test_a_url_gives_the_pinned_commit(checkout: Path, commit: str, tmp_path: Pa
     # Once there, it is not fetched again: the repository may be gone.
     shutil.rmtree(checkout)
     place_source(found, tree)
+    # Nor after a kill between fetching and checking out, which leaves git's lock.
+    git(tree, "update-ref", "-d", "HEAD")
+    (tree / ".git/index.lock").write_text("")
+    place_source(found, tree)
+    assert git(tree, "rev-parse", "HEAD") == commit
 
 
 def test_tags_come_along_where_the_build_reads_them(

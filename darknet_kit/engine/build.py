@@ -70,7 +70,7 @@ def build(
             return there
     work = folder.parent / f".{folder.name}.building"
     with _write_errors(folder), _locked(make_folder(work)) as lock:
-        resumed = _prepare(work, record)
+        resumed = _prepare(work, record, source)
         tell(f"getting the source: {source}")
         tree = work / "source"
         place_source(source, tree)
@@ -166,11 +166,14 @@ def _locked(work: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _prepare(work: Path, record: str) -> bool:
-    """Clear what another plan left; return whether the same plan was begun here before."""
+def _prepare(work: Path, record: str, source: Source) -> bool:
+    """Clear what another plan left; return whether the same plan was begun here before.
+
+    A source that has no commit, or changes on top of it, may be another one by now.
+    """
     begun = work / "begun.json"
     with contextlib.suppress(OSError):
-        if begun.read_text() == record:
+        if source.commit and not source.changed and begun.read_text() == record:
             return True
     for name in ("source", "finished", "objects"):
         shutil.rmtree(work / name, ignore_errors=True)

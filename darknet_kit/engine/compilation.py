@@ -48,16 +48,11 @@ class Compilation:
     def steps(self) -> list[list[str]]:
         jobs = f"-j{self.plan.jobs}"
         if self.plan.flavor is Flavor.HANK_AI:
-            configure = ["cmake", "-S", ".", "-B", str(self.objects), *self.plan.words]
-            compile_program = [
-                "cmake",
-                "--build",
-                str(self.objects),
-                "--target",
-                "darknetcli",
-                jobs,
+            compiling = ["--build", str(self.objects), "--target", "darknetcli", jobs]
+            return [
+                ["cmake", "-S", ".", "-B", str(self.objects), *self.plan.words],
+                ["cmake", *compiling],
             ]
-            return [configure, compile_program]
         return [["make", jobs, *self.plan.words]]
 
 

@@ -28,7 +28,10 @@ _HEADERS = {
     "cudnn": "cudnn.h",
 }
 _INCLUDES = ("usr/include", "usr/include/x86_64-linux-gnu", "usr/include/aarch64-linux-gnu")
-_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib")
+_FOLDERS = (
+    *("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib"),
+    "usr/lib/wsl/lib",
+)
 _SLOW = 60.0  # seconds: nvidia-smi wakes a sleeping GPU first
 
 

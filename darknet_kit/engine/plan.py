@@ -217,7 +217,7 @@ def _warn_of_alexeyab(toolchain: Toolchain, settings: Sequence[Setting]) -> list
     if values["GPU"] == "0":
         notes.append(
             "on a CPU this darknet detects well, but trains networks with [route] or [upsample] "
-            "layers wrongly: gradients of those layers pile up"
+            "layers wrongly: their gradients pile up. Debian's `darknet` does not have that fault"
         )
     version = toolchain.library("cudnn").version
     if values["CUDNN"] == "1" and tuple(int(n) for n in version.split(".")[:2] if n) >= (8, 5):

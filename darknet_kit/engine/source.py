@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,15 +112,20 @@ def place_source(source: Source, folder: Path) -> None:
             hint="`apt-get install git`, or name a checkout: --source PATH.",
         )
     make_folder(folder)
-    _git(folder, "init", "-q", ".")
+    for lock in (folder / ".git").glob("*.lock"):  # of a git that was killed
+        lock.unlink()
+    answer = _git(folder, "init", "-q", ".")
     if _git(folder, "rev-parse", "--verify", "-q", "HEAD").stdout.strip() == source.commit:
         return
-    answers = [_fetch(url, source, folder) for url in _until_fetched(source, folder)]
+    for url in source.repositories:
+        if _git(folder, "cat-file", "-e", f"{source.commit}^{{commit}}").ok:
+            break
+        answer = _fetch(url, source, folder)
     if _git(folder, "checkout", "-q", "--detach", source.commit).ok:
         return
     raise BuildError(
         f"cannot fetch commit {source.commit[:8]} from "
-        f"{' or '.join(map(hide_password, source.repositories))}: {_last_line(answers[-1])}",
+        f"{' or '.join(map(hide_password, source.repositories))}: {_last_line(answer)}",
         code="source-not-fetched",
         hint="Check the network, or name a checkout or a repository that has it: --source PATH.",
     )
@@ -158,13 +162,6 @@ def _describe_folder(folder: Path, pin: Pin) -> Source:
         pinned=commit == pin.commit and not changed,
         changed=changed,
     )
-
-
-def _until_fetched(source: Source, folder: Path) -> Iterator[str]:
-    for url in source.repositories:
-        yield url
-        if _git(folder, "cat-file", "-e", f"{source.commit}^{{commit}}").ok:
-            return
 
 
 def _fetch(url: str, source: Source, folder: Path) -> Answer:
