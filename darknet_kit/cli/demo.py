@@ -34,7 +34,7 @@ _MODEL = "dkit-nano"
 @dkit_command(examples=["dkit demo", "dkit demo --out ~/dkit-demo --iterations 200"])
 @click.option("--out", type=click.Path(), default="demo", show_default=True, help="Folder.")
 @click.option(
-    "--iterations", type=click.IntRange(10), default=600, show_default=True, help="max_batches."
+    "--iterations", type=click.IntRange(10), default=800, show_default=True, help="max_batches."
 )
 @click.option("--engine", default="auto", show_default=True, help="`auto`, or a darknet's path.")
 def demo(out: str, iterations: int, engine: str) -> Outcome:

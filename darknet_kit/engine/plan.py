@@ -88,6 +88,12 @@ def plan_build(
         warnings = _warn_of_alexeyab(toolchain, settings)
     if arch and any("AVX" in one.name and one.value in ("1", "ON") for one in settings):
         warnings.append("it uses AVX2: a machine without it needs a build --without avx")
+    if not target.gpu and any("AVX" in one.name and one.value in ("1", "ON") for one in settings):
+        # Upstream's AVX maxpool of stride 1 mixes up its first columns (AlexeyAB #5793, #6528).
+        warnings.append(
+            "with AVX, its CPU detections by networks with spatial pyramid pooling (yolov4, "
+            "yolov3-spp) are off; --without avx they are right, and slower"
+        )
     return BuildPlan(
         flavor=flavor,
         gpu=target.gpu,

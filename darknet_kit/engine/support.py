@@ -10,20 +10,26 @@ from dataclasses import dataclass
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.formats.cfg import Cfg, Section
 
-_LACKING = {
-    Flavor.ALEXEYAB: frozenset[str](),
+_LACKING: dict[Flavor, frozenset[str]] = {
+    Flavor.ALEXEYAB: frozenset(),
     Flavor.ORIGINAL: frozenset(
-        ("Gaussian_yolo", "scale_channels", "sam", "local_avgpool", "contrastive", "implicit")
-        + ("conv_lstm", "history", "reorg3d", "empty", "silence")
+        {
+            *("Gaussian_yolo", "scale_channels", "sam", "local_avgpool", "contrastive"),
+            *("implicit", "conv_lstm", "history", "reorg3d", "empty", "silence"),
+        }
     ),
     Flavor.HANK_AI: frozenset(
-        ("detection", "crop", "local", "gru", "batchnorm", "activation", "normalization")
-        + ("conv_lstm", "implicit", "reorg", "lrn", "history")
+        {
+            *("detection", "crop", "local", "gru", "batchnorm", "activation", "normalization"),
+            *("conv_lstm", "implicit", "reorg", "lrn", "history"),
+        }
     ),
 }
 _ORIGINAL_ACTIVATIONS = frozenset(
-    ("logistic", "loggy", "relu", "elu", "selu", "relie", "ramp", "linear", "tanh", "plse")
-    + ("leaky", "stair", "hardtan", "lhtan")
+    {
+        *("logistic", "loggy", "relu", "elu", "selu", "relie", "ramp", "linear"),
+        *("tanh", "plse", "leaky", "stair", "hardtan", "lhtan"),
+    }
 )
 
 

@@ -7,6 +7,7 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.engine.find import Engine
+from darknet_kit.engine.support import find_unsupported
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import read_weights_header
@@ -15,8 +16,8 @@ from darknet_kit.network.layers import infer_layers
 from darknet_kit.network.pairing import pair_weights
 from darknet_kit.train.checkpoint import effective_batch
 
-# AlexeyAB's and hank-ai's CPU backward passes never clear the deltas of these layers, so that
-# their gradients grow from image to image.
+# AlexeyAB's CPU code never trains the biases of a batch-normalised convolution, and its and
+# hank-ai's never clear the deltas of these layers, so that their gradients grow without end.
 _WRONG_ON_CPU = frozenset(("route", "upsample", "avgpool", "connected", "dropout"))
 
 
@@ -39,6 +40,12 @@ def check_run(
     progress: Progress = no_progress,
 ) -> Preflight:
     """Refuse a run that cannot work. Raises CfgError, DatasetError, WeightsError, UsageError."""
+    if clear and not weights:
+        raise UsageError(
+            "there is no iteration count to clear without weights",
+            code="clear-without-weights",
+            hint="Name the weights to start from, or leave --clear out.",
+        )
     train = check_list(dataset, "train", progress)
     require_trainable(dataset, train)
     valid = None
@@ -71,6 +78,15 @@ def _check_network(dataset: Dataset, cfg: Cfg, train: ListCheck, result: Preflig
 
 
 def _check_engine(cfg: Cfg, engine: Engine, result: Preflight) -> None:
+    lacks = find_unsupported(cfg, engine.flavor)
+    if lacks:
+        raise UsageError(
+            f"{engine.flavor} darknet has no {lacks[0].what}: it would train another network",
+            code="unsupported-by-engine",
+            hint="`dkit build` makes an engine that has it; `dkit make-cfg --list` names others.",
+            path=cfg.path,
+            line=lacks[0].line,
+        )
     mosaic = cfg.net.integer("mosaic")
     if mosaic and engine.flavor is Flavor.ALEXEYAB and engine.features.opencv is False:
         raise ToolchainError(
@@ -79,11 +95,15 @@ def _check_engine(cfg: Cfg, engine: Engine, result: Preflight) -> None:
             hint="`dkit build` with libopencv-dev installed, or set mosaic=0 in the cfg.",
             path=engine.path,
         )
-    doubtful = _WRONG_ON_CPU & {section.kind for section in cfg.layers}
-    if doubtful and engine.flavor is not Flavor.ORIGINAL and engine.features.gpu is False:
+    if engine.flavor is Flavor.ORIGINAL or engine.features.gpu is not False:
+        return
+    doubtful = sorted(_WRONG_ON_CPU & {section.kind for section in cfg.layers})
+    if engine.flavor is Flavor.ALEXEYAB:
+        doubtful.insert(0, "batch-normalised convolutional")
+    if doubtful:
         result.warnings.append(
-            f"on a CPU, {engine.flavor.value} darknet computes wrong gradients for "
-            f"{', '.join(sorted(doubtful))} layers; train on a GPU, or --model dkit-nano"
+            f"on a CPU, {engine.flavor} darknet computes wrong gradients for "
+            f"{', '.join(doubtful)} layers; a GPU or the 2018 original trains better"
         )
 
 

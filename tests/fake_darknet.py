@@ -1,0 +1,85 @@
+"""A darknet that trains nothing and misbehaves on request, for the supervisor's tests.
+
+Speaks AlexeyAB's command line and log. What it does is set by environment variables:
+FAKE_MODE (finish, crash-at-end, crash, nan, out-of-memory, nothing, deaf, cut), FAKE_FLOATS (values
+in a whole weights file), FAKE_SECONDS (per iteration).
+"""
+
+import os
+import signal
+import struct
+import sys
+import time
+from pathlib import Path
+
+MODE = os.environ.get("FAKE_MODE", "finish")
+FLOATS = int(os.environ.get("FAKE_FLOATS", "0"))
+SECONDS = float(os.environ.get("FAKE_SECONDS", "0"))
+
+
+def value(text: str, key: str) -> str:
+    for line in text.splitlines():
+        name, _, content = line.partition("=")
+        if name.strip() == key:
+            return content.strip()
+    raise SystemExit(f"no {key}")
+
+
+def save(path: Path, seen: int, *, content: float = 0.5, floats: int = FLOATS) -> None:
+    body = struct.pack(f"<{floats}f", *([content] * floats))
+    path.write_bytes(struct.pack("<iiiQ", 0, 2, 5, seen) + body)
+    print(f"Saving weights to {path}", file=sys.stderr, flush=True)
+
+
+def train(data: str, cfg: str, weights: str | None) -> None:
+    backup = Path(value(Path(data).read_text(), "backup"))
+    network = Path(cfg).read_text()
+    batch, last = int(value(network, "batch")), int(value(network, "max_batches"))
+    start = 0
+    if weights:
+        start = struct.unpack("<Q", Path(weights).read_bytes()[12:20])[0] // batch
+    if MODE == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("Learning Rate: 0.001, Momentum: 0.9, Decay: 0.0005", flush=True)
+    if MODE == "nothing":
+        return
+    for iteration in range(start + 1, last + 1):
+        loss = "-nan" if MODE == "nan" and iteration >= 150 else f"{100 / iteration:f}"
+        print(
+            "v3 (mse loss, Normalizer: (iou: 0.75, obj: 1.00, cls: 1.00) Region 9 Avg (IOU: 0.5), "
+            "count: 1, class_loss = -nan, iou_loss = 0.1, total_loss = 0.2 ",
+            file=sys.stderr,
+            flush=True,
+        )
+        print(
+            f"\n {iteration}: {loss}, {loss} avg loss, 0.001000 rate, 0.001 seconds, "
+            f"{iteration * batch} images, 0.1 hours left",
+            flush=True,
+        )
+        time.sleep(SECONDS)
+        if iteration % 100 == 0:
+            lost = MODE == "nan" and iteration >= 150
+            content = float("nan") if lost else 0.5
+            save(backup / "project_last.weights", iteration * batch, content=content)
+        if MODE == "crash" and iteration == 120:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if MODE == "out-of-memory" and iteration == 20:
+            print("CUDA Error: out of memory: File exists", file=sys.stderr, flush=True)
+            raise SystemExit(1)
+        if MODE == "cut" and iteration == 220:
+            save(backup / "project_last.weights", iteration * batch, floats=FLOATS // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+    save(backup / "project_final.weights", last * batch)
+    if MODE == "crash-at-end":
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def main() -> None:
+    if sys.argv[1:3] == ["detector", "train"]:
+        files = [word for word in sys.argv[3:] if not word.startswith("-")]
+        train(files[0], files[1], files[2] if len(files) > 2 else None)
+    else:
+        print(" GPU isn't used \n OpenCV isn't used\nNot an option: " + " ".join(sys.argv[1:2]))
+
+
+main()
