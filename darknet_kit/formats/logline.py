@@ -39,12 +39,14 @@ _HANK_AI = re.compile(
     rb"(-?\d{1,12}) images, time remaining=([\w. ]*)" % _PARTS
 )
 _BROKEN_ITERATION = re.compile(rb"\d: (?:loss=\S+, avg loss=|\S+, \S+ avg)")
-# What fills a log and tells nothing that is read here. Only whole lines: where one stream breaks
-# into a line of the other, the rest of that line must be looked at.
-_NOISE = re.compile(
-    rb"v3 \(| total_bbox = | \(next mAP| Last accuracy mAP|Loaded: [\d.]+ seconds\s*$"
-    rb"|Region [^S]*$| ?rank ?= ?\d+ of ranks ?= ?\d+ *$"
+# Lines that fill a log and tell nothing that is read here, with the ends that they must have:
+# where a line was cut off and another one glued to it, it is read with care instead.
+NOISE = (
+    rb"v3 .*+(?<=[ \d\r])| total_bbox.*+(?<=[ \r])|total_bbox=.*+(?<=[%\r])"
+    rb"|Region .*+(?<=[\d\r])|Loaded: [\d.]++ seconds\r?+"
+    rb"| (?:\(next mAP|Last accuracy)[^\n\x1b]*+(?<=[ \r])|\r?+"
 )
+_NOISE = re.compile(NOISE)
 _START = re.compile(rb"Learning Rate: %(n)b, Momentum" % _PARTS)
 _SAVED = re.compile(rb"Saving weights to (.+?)\s*$")
 _SIZE = re.compile(rb"(\d{1,5}) ?x ?(\d{1,5})\b")
@@ -119,8 +121,10 @@ class LogReader:
 
         The line may hold carriage returns, terminal control, and pieces of other lines.
         """
-        raw = line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
+        raw = line.encode("utf-8", "replace") if isinstance(line, str) else line
         raw = raw.rstrip(b"\r\n")
+        if _NOISE.fullmatch(raw):
+            return ()
         if b"\x1b" in raw or b"\x07" in raw:
             if self.max_batches is None and (status := _STATUS.search(raw)):
                 self.max_batches = int(status[1])
@@ -133,7 +137,7 @@ class LogReader:
     def _read(self, line: bytes) -> tuple[Event, ...]:
         if b"avg" in line and (iteration := self._read_iteration(line)):
             return (iteration,)
-        if not line or _NOISE.match(line):
+        if _NOISE.fullmatch(line):
             return ()
         if self._map.columns is not None:
             self._map.read_row(line)
@@ -165,7 +169,7 @@ class LogReader:
             self.flavor = Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL
             seconds, hours_left = parse_number(duration), parse_number(left or b"-1")
         self.iteration = int(number)
-        self._finished = False
+        self._finished = self._resizing = False
         if self._map.classes:
             self._map = MapBlock()  # it was broken off
         return Iteration(
@@ -236,7 +240,7 @@ _READERS: tuple[tuple[bytes, Callable[[LogReader, bytes], Iterable[Event]]], ...
     (b"Learning Rate: ", LogReader._read_start),
     (b"esizing", LogReader._read_resizing),
     (b"Saving weights to ", LogReader._read_saved),
-    (b"class_id", LogReader._read_class),
+    (b", name = ", LogReader._read_class),
     (b" Name ", LogReader._read_table_header),
     (b"thresh", LogReader._read_threshold),
     (b"mean average precision (", LogReader._read_map),

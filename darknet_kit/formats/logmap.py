@@ -38,7 +38,7 @@ class MapBlock:
         """Read `class_id = 0, name = …`; return False for a row that is damaged."""
         found = _CLASS_ROW.search(line)
         if found is None:
-            return b"name" not in line
+            return b"class_id" not in line
         tp, fp = found[4], found[5]
         self._add(found[1], found[2], found[3], tp, fp)
         return True

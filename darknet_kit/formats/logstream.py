@@ -17,21 +17,13 @@ from typing import BinaryIO
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import AnyPath, LogError
 from darknet_kit.formats.logevent import Event
-from darknet_kit.formats.logline import LogReader
+from darknet_kit.formats.logline import NOISE, LogReader
 
 _BLOCK_BYTES = 1 << 20
-# Whole lines of the kinds that make up the bulk, with the ends that they must have. The counted
-# dots leap over as much as the shortest such line has; where a line was cut off, the leap ends in
-# the next line, whose end is another one, and both are then read with care.
-_BULK_LINES = (
-    rb"v3 (?s:.{104}).*+(?<=[ \d\r])\n| total_bbox(?s:.{20}).*+(?<=[ \r])\n"
-    rb"|Region (?s:.{40}).*+(?<=[\d\r])\n|Loaded: [\d.]++ seconds\r?\n|\r?\n"
-)
-# AlexeyAB's two lines on mAP come with each iteration; the second one carries terminal control
-# and max_batches, which is wanted once.
-_MAP_LINES = rb" (?:\(next mAP|Last accuracy)"
-_BULK = re.compile(rb"(?:%b|%b[^\n\x1b]*+(?<=[ \r])\n)*+" % (_BULK_LINES, _MAP_LINES))
-_BULK_AND_STATUS = re.compile(rb"(?:%b|%b.*+(?<=[ \r\x07])\n)*+" % (_BULK_LINES, _MAP_LINES))
+_BULK = re.compile(rb"(?:(?:%b)\n)*+" % NOISE)
+# AlexeyAB's status line clears the screen and rings the bell; it tells max_batches, needed once.
+_STATUS = rb" (?:\(next mAP|Last accuracy).*+(?<=\x07)\r?+"
+_BULK_AND_STATUS = re.compile(rb"(?:(?:%b|%b)\n)*+" % (NOISE, _STATUS))
 _Fill = Callable[[memoryview], int]
 _LOG_HINT = "Give the file that the output of `darknet detector train` was written to."
 
