@@ -1,3 +1,71 @@
-"""darknet-kit: from a folder of annotated images to a trained Darknet network."""
+"""darknet-kit: from a folder of annotated images to a trained Darknet network.
+
+The functions that the commands call, for notebooks and scripts; each is loaded when it is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from darknet_kit.dataset.convert import (
+        ConvertOptions,
+        convert_coco,
+        convert_ilsvrc,
+        convert_voc,
+    )
+    from darknet_kit.dataset.reading import iter_images, read_dataset
+    from darknet_kit.dataset.subset import subset
+    from darknet_kit.engine.find import find_engine
+    from darknet_kit.evaluate.detect import detect
+    from darknet_kit.formats.cfg import read_cfg, write_cfg
+    from darknet_kit.formats.trainlog import read_log
+    from darknet_kit.network.check import check_cfg
+    from darknet_kit.network.model import CfgRequest, make_cfg
+    from darknet_kit.report.charts import draw_training
+
+_HOMES = {
+    "CfgRequest": "network.model",
+    "ConvertOptions": "dataset.convert",
+    "check_cfg": "network.check",
+    "convert_coco": "dataset.convert",
+    "convert_ilsvrc": "dataset.convert",
+    "convert_voc": "dataset.convert",
+    "detect": "evaluate.detect",
+    "draw_training": "report.charts",
+    "find_engine": "engine.find",
+    "iter_images": "dataset.reading",
+    "make_cfg": "network.model",
+    "read_cfg": "formats.cfg",
+    "read_dataset": "dataset.reading",
+    "read_log": "formats.trainlog",
+    "subset": "dataset.subset",
+    "write_cfg": "formats.cfg",
+}
+
+__all__ = [
+    "CfgRequest",
+    "ConvertOptions",
+    "__version__",
+    "check_cfg",
+    "convert_coco",
+    "convert_ilsvrc",
+    "convert_voc",
+    "detect",
+    "draw_training",
+    "find_engine",
+    "iter_images",
+    "make_cfg",
+    "read_cfg",
+    "read_dataset",
+    "read_log",
+    "subset",
+    "write_cfg",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -152,12 +152,13 @@ def _readable(paths: Sequence[str]) -> tuple[list[str], int]:
 def write_pictures(
     found: Sequence[tuple[str, list[Detection]]], names: Sequence[str], out: str
 ) -> list[str]:
-    """Write each picture and a contact sheet of the first ones; return the pictures' paths."""
+    """Write each picture and a contact sheet of some; return the pictures' paths."""
     from darknet_kit.report.detections import detection_sheet, draw_detections, write_picture
 
     files: list[str] = []
     tiles: list[tuple[Image, str]] = []
     taken: set[str] = set()
+    step = -(-len(found) // _ON_SHEET)  # so that the sheet shows some of all, not the first
     for image, detections in found:
         picture = draw_detections(image, detections, names)
         name = stem = os.path.splitext(os.path.basename(image))[0]
@@ -168,7 +169,7 @@ def write_pictures(
         taken.add(name)
         files.append(os.path.join(out, f"{name}.jpg"))
         write_picture(picture, files[-1])
-        if len(tiles) < _ON_SHEET:
+        if (len(files) - 1) % step == 0 and len(tiles) < _ON_SHEET:
             tiles.append((picture, f"{name}: {len(detections)}"))
     write_picture(detection_sheet(tiles), os.path.join(out, "sheet.png"))
     return files

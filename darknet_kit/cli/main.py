@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from click.exceptions import NoSuchCommand
 
 from darknet_kit import __version__
 from darknet_kit.cli.outcome import INTERRUPTED, print_failure
@@ -41,6 +42,15 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"darknet_kit.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            # click looks for near matches among loaded commands only, and none is loaded.
+            raise NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

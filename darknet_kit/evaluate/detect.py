@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from darknet_kit.core.boxes import Box, BoxConvention, box_from_pascal
+from darknet_kit.core.boxes import Box, BoxConvention, box_from_pascal, iou
 from darknet_kit.core.files import link, make_folder, write_text
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.engine.answer import ask
@@ -23,6 +23,7 @@ from darknet_kit.formats.datafile import format_data, format_lines
 _PORTION = 64  # images a process: lively progress, and a crash costs no more than these
 _LEAST = 4  # the 2018 original starts four loaders, whether there are four images or not
 _SECONDS_AN_IMAGE = 60.0
+_NMS_IOU = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,22 @@ def _collect(files: Sequence[Path], count: int, thresh: float) -> list[list[Dete
             detection = parse_detection(line, class_id)
             if detection and detection[0] < count and detection[1].confidence >= thresh:
                 found[detection[0]].append(detection[1])
-    for detections in found:
-        detections.sort(key=lambda detection: -detection.confidence)
-    return found
+    return [suppress(detections) for detections in found]
+
+
+def suppress(detections: Sequence[Detection]) -> list[Detection]:
+    """Return the detections, the most confident first, without second ones of the same object.
+
+    Greedy suppression by class at the IoU that `detector test` uses; `valid` lets more through.
+    """
+    kept: list[Detection] = []
+    for found in sorted(detections, key=lambda detection: -detection.confidence):
+        if not any(
+            better.class_id == found.class_id and iou(better.box, found.box) > _NMS_IOU
+            for better in kept
+        ):
+            kept.append(found)
+    return kept
 
 
 def parse_detection(line: str, class_id: int) -> tuple[int, Detection] | None:

@@ -16,8 +16,9 @@ from darknet_kit.network.layers import infer_layers
 from darknet_kit.network.pairing import pair_weights
 from darknet_kit.train.checkpoint import effective_batch
 
-# AlexeyAB's CPU code never trains the biases of a batch-normalised convolution, and its and
-# hank-ai's never clear the deltas of these layers, so that their gradients grow without end.
+# AlexeyAB's and hank-ai's CPU backward passes never clear the deltas of these layers, so that
+# their gradients grow from image to image. (AlexeyAB's also never trains batch-norm biases; a
+# plain chain of layers learns well all the same.)
 _WRONG_ON_CPU = frozenset(("route", "upsample", "avgpool", "connected", "dropout"))
 
 
@@ -95,15 +96,11 @@ def _check_engine(cfg: Cfg, engine: Engine, result: Preflight) -> None:
             hint="`dkit build` with libopencv-dev installed, or set mosaic=0 in the cfg.",
             path=engine.path,
         )
-    if engine.flavor is Flavor.ORIGINAL or engine.features.gpu is not False:
-        return
     doubtful = sorted(_WRONG_ON_CPU & {section.kind for section in cfg.layers})
-    if engine.flavor is Flavor.ALEXEYAB:
-        doubtful.insert(0, "batch-normalised convolutional")
-    if doubtful:
+    if doubtful and engine.flavor is not Flavor.ORIGINAL and engine.features.gpu is False:
         result.warnings.append(
             f"on a CPU, {engine.flavor} darknet computes wrong gradients for "
-            f"{', '.join(doubtful)} layers; a GPU or the 2018 original trains better"
+            f"{', '.join(doubtful)} layers; train this network on a GPU"
         )
 
 
