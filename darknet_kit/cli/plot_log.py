@@ -12,6 +12,7 @@ from darknet_kit.errors import ToolchainError, UsageError
 from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.report.summary import list_facts, summarize_log
+from darknet_kit.train.runfolder import RunFolder, is_run
 
 _PICTURES = ("png", "svg", "pdf")
 _SKIPPED_INPUT = 3
@@ -50,14 +51,15 @@ def plot_log(
 ) -> Outcome:
     """Draw loss and mAP from any Darknet log.
 
-    Any flavour, any length, also of a training that is still running, crashed, or was resumed.
+    LOG is a file, or a run folder. Any flavour, any length, also of a training that is still
+    running, crashed, or was resumed.
     Several logs are taken as one run, in the order given; where a run went back to an earlier
     iteration, the later truth is drawn. Gzip files are read as they are.
     """
     _check_picture(out, output)
     _check_extra()
     with progress_bar("Reading", "bytes") as progress:
-        log = read_log(*logs, progress=progress)
+        log = read_log(*_expand(logs), progress=progress)
     name = _name(logs[-1])
     contents = _render(log, out or f"{name}_chart", output, title or name, log_scale)
     if dry_run:
@@ -79,8 +81,19 @@ def plot_log(
     )
 
 
+def _expand(logs: tuple[str, ...]) -> list[str]:
+    """Put the logs of a run's attempts in the place of a run folder."""
+    return [
+        path
+        for log in logs
+        for path in (map(str, RunFolder(Path(log)).logs()) if is_run(log) else (log,))
+    ]
+
+
 def _name(log: str) -> str:
-    path = Path(log)
+    path = Path(log).absolute()
+    if is_run(log):
+        return path.name
     return Path(path.stem).stem if path.suffix == ".gz" else path.stem
 
 

@@ -97,6 +97,12 @@ class RunSettings:
     gpus: tuple[int, ...] = ()
 
 
+def is_run(path: AnyPath) -> bool:
+    """Tell whether a path is a run folder in which something was logged."""
+    run = RunFolder(Path(path))
+    return run.record.is_file() and bool(run.logs())
+
+
 def free_name(root: AnyPath, wanted: str) -> str:
     """Return `wanted`, or `wanted-2`, `wanted-3`, … where a run of that name exists."""
     name, number = wanted, 1
