@@ -159,15 +159,17 @@ def _scale_loss(axes: Axes, log: Log, scale: Scale) -> None:
     highest = 3 * calm.max() if log.diverged_at and len(calm) else math.inf
     positive = average[average > 0]
     spread = positive.max() / positive.min() if len(positive) else 1.0
-    if scale == "log" or (scale == "auto" and spread >= _LOG_FROM):
+    if len(positive) and (scale == "log" or (scale == "auto" and spread >= _LOG_FROM)):
         top = min(max(average.max(), loss.max()), 10 * average.max(), highest)
         _scale_log(axes, positive.min() / 1.6, top * 1.2)
     else:
         # The first iterations may be a thousand times higher than all that matters.
-        top = min(average[len(average) // 20 :].max() * 1.15, highest) or 1.0
-        axes.set_ylim(0, top)
+        settled = average[len(average) // 20 :]
+        top = min(max(settled.max(), 0) * 1.15, highest)
+        axes.set_ylim(min(settled.min(), 0) * 1.15, top or 1.0)
         if average.max() > top:
             _note_above(axes, f"\N{UPWARDS ARROW} up to {format_loss(average.max())}")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def _note_above(axes: Axes, text: str) -> None:
@@ -195,7 +197,6 @@ def _scale_log(axes: Axes, low: float, high: float) -> None:
     axes.set_ylim(low, high)
     decades = math.log10(high / low)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 4.2 else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
