@@ -110,7 +110,8 @@ def summarize_log(log: Log) -> list[str]:
         for warning in log.warnings
     ]
     if log.damaged:
-        facts.append(("not readable", f"{log.damaged:,} damaged lines, left out"))
+        lines = "line" if log.damaged == 1 else "lines"
+        facts.append(("not readable", f"{log.damaged:,} damaged {lines}, left out"))
     return [f"{name:<14} {fact}" for name, fact in facts]
 
 
