@@ -103,7 +103,13 @@ def train(
     )
     with progress_bar("check", "images") as progress:
         checked = check_run(
-            dataset, network, settings.weights, program, clear=clear, progress=progress
+            dataset,
+            network,
+            settings.weights,
+            program,
+            with_map=settings.map,
+            clear=clear,
+            progress=progress,
         )
     if checked.valid is None and settings.map:
         settings = replace(settings, map=False)

@@ -1,16 +1,18 @@
 """What is looked at before the first iteration, because later it costs a night."""
 
+import os
 from dataclasses import dataclass, field
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
-from darknet_kit.dataset.reading import Dataset
+from darknet_kit.dataset.reading import Dataset, iter_images
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.support import find_unsupported
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import read_weights_header
+from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
 from darknet_kit.network.layers import infer_layers
 from darknet_kit.network.pairing import pair_weights
@@ -37,6 +39,7 @@ def check_run(
     weights: str,
     engine: Engine,
     *,
+    with_map: bool = True,
     clear: bool = False,
     progress: Progress = no_progress,
 ) -> Preflight:
@@ -58,6 +61,8 @@ def check_run(
     _check_network(dataset, cfg, train, result)
     _check_engine(cfg, engine, result)
     _check_labels(result, engine)
+    if with_map and engine.flavor is Flavor.HANK_AI:
+        _check_links(dataset)
     if weights:
         _check_weights(cfg, weights, clear, result)
     return result
@@ -117,6 +122,23 @@ def _check_labels(result: Preflight, engine: Engine) -> None:
                 path=check.first_missing_label,
             )
         result.warnings.append(f"{what}: they train as images that show nothing")
+
+
+def _check_links(dataset: Dataset) -> None:
+    """Refuse mAP where hank-ai's would follow links away from the labels.
+
+    Its src-lib/detector_map.cpp makes each path canonical before it looks for the label.
+    """
+    for image in iter_images(dataset, "valid"):
+        target = os.path.realpath(image.image)
+        if target != image.image and not os.path.exists(label_path(target, Flavor.HANK_AI) or ""):
+            raise UsageError(
+                "hank-ai darknet follows links when it computes mAP, and finds no label beside "
+                f"{target}",
+                code="labels-behind-links",
+                hint="Train with --no-map, or convert in place: without --out, --flavor hank-ai.",
+                path=image.image,
+            )
 
 
 def _check_weights(cfg: Cfg, weights: str, clear: bool, result: Preflight) -> None:
