@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,6 +45,7 @@ _INCHES = (11.0, 6.2)
 _DOTS_PER_INCH = 150
 _BINS = 1300  # about one per pixel of the axes' width
 _FEW = 20  # iterations that a line alone may not show
+_LONG = 20  # iterations to a pixel, from which a curve of all would be a broad bar
 _LOG_FROM = 30.0  # the highest average loss over the lowest
 _SUBTITLE_WIDTH = 120  # characters
 _TITLE_WIDTH = 70
@@ -114,26 +116,30 @@ def _write_above(axes: Axes, text: str, points: float, **style: Any) -> None:
 
 def _plot_loss(axes: Axes, log: Log, scale: Scale) -> list[Artist]:
     table = tabulate_metrics(log.metrics)
-    average = reduce_curve(table, "avg_loss", _BINS)
     raw: Artist
     if len(table) > _BINS:
-        band = envelop_curve(table, "loss", _BINS)
-        raw = axes.fill_between(
-            band["iteration"], band["low"], band["high"], color=LOSS_COLOR, alpha=0.25, linewidth=0
-        )
+        raw = _fill_band(axes, envelop_curve(table, "loss", _BINS), 0.25)
     else:
-        (raw,) = axes.plot(
-            table["iteration"], table["loss"], color=LOSS_COLOR, alpha=0.35, linewidth=1
-        )
-    few = "o" if len(table) <= _FEW else ""
-    (line,) = axes.plot(
-        average["iteration"], average["avg_loss"], color=LOSS_COLOR, linewidth=1.7, marker=few
-    )
+        (raw,) = axes.plot(table["iteration"], table["loss"], color=LOSS_COLOR, alpha=0.35, lw=1)
+    average = reduce_curve(table, "avg_loss", _BINS)
+    column = "avg_loss"
+    if len(table) > _LONG * _BINS:
+        average, column = envelop_curve(table, "avg_loss", _BINS), "middle"
+        _fill_band(axes, average, 0.4)
+    (line,) = axes.plot(average["iteration"], average[column], color=LOSS_COLOR, lw=1.7)
+    line.set_marker("o" if len(table) <= _FEW else "")
     raw.set_label("loss of one iteration")
     line.set_label("average loss")
     _scale_loss(axes, log, scale)
     _scale_iterations(axes, log)
     return [raw, line]
+
+
+def _fill_band(axes: Axes, band: pd.DataFrame, alpha: float) -> Artist:
+    # With an edge, since a spike of one pixel would fade away.
+    return axes.fill_between(
+        band["iteration"], band["low"], band["high"], color=LOSS_COLOR, alpha=alpha, linewidth=0.7
+    )
 
 
 def _scale_iterations(axes: Axes, log: Log) -> None:
@@ -209,7 +215,8 @@ def _plot_map(axes: Axes, results: list[MapResult]) -> list[Artist]:
         percents,
         color=MAP_COLOR,
         linewidth=1.4,
-        marker="o" if len(results) <= 150 else "",
+        marker="o",
+        markevery=1 + len(results) // 150,
         markersize=3.5,
         markeredgecolor="white",
         markeredgewidth=0.4,

@@ -41,13 +41,19 @@ def reduce_curve(table: pd.DataFrame, column: str, bins: int) -> pd.DataFrame:
 
 
 def envelop_curve(table: pd.DataFrame, column: str, bins: int) -> pd.DataFrame:
-    """Return iteration, low and high of `column` for each of `bins` stretches, nan left out."""
+    """Return iteration, low, middle, high of `column` for each of `bins` stretches.
+
+    The middle is the median. Rows that are nan or inf are left out.
+    """
     finite = _keep_finite(table, column)
     if finite.empty:
-        return pd.DataFrame(columns=["iteration", "low", "high"], dtype=float)
+        return pd.DataFrame(columns=["iteration", "low", "middle", "high"], dtype=float)
     stretches = finite.groupby(_stretch(finite, bins))
     band: pd.DataFrame = stretches.agg(
-        iteration=("iteration", "mean"), low=(column, "min"), high=(column, "max")
+        iteration=("iteration", "mean"),
+        low=(column, "min"),
+        middle=(column, "median"),
+        high=(column, "max"),
     )
     return band
 
