@@ -1,5 +1,6 @@
 """What an attempt leaves behind while it runs: log, metrics, events, heartbeat."""
 
+import contextlib
 import json
 import math
 import time
@@ -8,7 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from darknet_kit.core.files import open_append
+from darknet_kit.errors import DkitError
+from darknet_kit.formats.datafile import read_names
 from darknet_kit.formats.logevent import (
+    ClassResult,
     EngineError,
     Event,
     Iteration,
@@ -16,10 +20,14 @@ from darknet_kit.formats.logevent import (
     Resized,
     WeightsSaved,
 )
+from darknet_kit.formats.metrics import (
+    METRICS_HEADER,
+    format_map_header,
+    format_map_row,
+    format_metrics_row,
+)
 from darknet_kit.train.runfolder import RunFolder, write_status
 
-_METRICS = "iteration,loss,avg_loss,learning_rate,seconds,images,hours_left\n"
-_MAPS = "iteration,map50,iou_threshold,precision,recall,f1,average_iou\n"
 _HEARTBEAT_SECONDS = 1.0
 # A line per head and mini-batch makes 18 GB of half a million iterations of YOLOv4. All of the
 # first iterations are kept, then those of one in a hundred.
@@ -33,8 +41,7 @@ class Recorder:
     def __init__(self, run: RunFolder, attempt: Path, *, max_batches: int, pid: int) -> None:
         self._run = run
         self._log = open_append(attempt / "log.txt", binary=True)
-        self._metrics = _open_table(run.path / "metrics.csv", _METRICS)
-        self._maps = _open_table(run.path / "map.csv", _MAPS)
+        self._metrics = _open_table(run.path / "metrics.csv", METRICS_HEADER)
         self._events = open_append(run.path / "events.jsonl")
         self._status: dict[str, Any] = {
             "state": "running",
@@ -54,10 +61,13 @@ class Recorder:
     def __exit__(
         self,
         _kind: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        for stream in (self._log, self._metrics, self._maps, self._events):
+        if error is not None:
+            with contextlib.suppress(DkitError, OSError):
+                self.finish("failed", code="dkit", message=str(error))
+        for stream in (self._log, self._metrics, self._events):
             stream.close()
 
     def keep_line(self, line: bytes) -> None:
@@ -71,10 +81,7 @@ class Recorder:
         if isinstance(event, Iteration):
             self._keep_iteration(event)
         elif isinstance(event, MapResult):
-            values = (event.precision, event.recall, event.f1, event.average_iou)
-            cells = [event.iteration, event.map50, event.iou_threshold, *values]
-            self._maps.write(",".join(_cell(value) for value in cells) + "\n")
-            self._maps.flush()
+            self._keep_map(event)
             self._status["map50"] = event.map50
             self._status["best_map50"] = max(event.map50, self._status.get("best_map50", 0.0))
             self.tell("map", iteration=event.iteration, map50=event.map50)
@@ -87,19 +94,19 @@ class Recorder:
 
     def _keep_iteration(self, event: Iteration) -> None:
         self._iteration = event.iteration
-        cells = (
-            event.iteration,
-            event.loss,
-            event.avg_loss,
-            event.learning_rate,
-            event.seconds,
-            event.images,
-            event.hours_left,
-        )
-        self._metrics.write(",".join(_cell(value) for value in cells) + "\n")
+        self._metrics.write(format_metrics_row(event))
         self._status |= {"iteration": event.iteration, "avg_loss": _json(event.avg_loss)}
         if time.monotonic() - self._beaten > _HEARTBEAT_SECONDS:
             self._beat()
+
+    def _keep_map(self, result: MapResult) -> None:
+        # A column for every class of the run, whatever this one result names.
+        classes = [
+            ClassResult(class_id, name, 0.0)
+            for class_id, name in enumerate(read_names(self._run.names))
+        ]
+        with _open_table(self._run.path / "map.csv", format_map_header(classes)) as table:
+            table.write(format_map_row(result, classes))
 
     def tell(self, what: str, **facts: Any) -> None:
         """Append one line to events.jsonl."""
@@ -126,10 +133,6 @@ def _open_table(path: Path, header: str) -> Any:
         stream.write(header)
         stream.flush()
     return stream
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.10g}"
 
 
 def _json(value: float) -> float | None:
