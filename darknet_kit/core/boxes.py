@@ -50,12 +50,19 @@ class Box:
 def box_from_pascal(
     xmin: float, ymin: float, xmax: float, ymax: float, convention: BoxConvention
 ) -> Box:
-    """Return the edges that four Pascal numbers stand for."""
+    """Return the edges that four Pascal numbers stand for; corners stay the way round they are."""
     if convention is BoxConvention.PLAIN:
         return Box(xmin, ymin, xmax, ymax)
-    if convention is BoxConvention.INCLUSIVE:
-        return Box(xmin - 1, ymin - 1, xmax, ymax)
-    return Box(xmin - 1, ymin - 1, xmax - 1, ymax - 1)
+    if convention is BoxConvention.VOC_LABEL:
+        return Box(xmin - 1, ymin - 1, xmax - 1, ymax - 1)
+    left, right = _inclusive_edges(xmin, xmax)
+    top, bottom = _inclusive_edges(ymin, ymax)
+    return Box(left, top, right, bottom)
+
+
+def _inclusive_edges(first: float, last: float) -> tuple[float, float]:
+    """Return where pixel number `first` begins and `last` ends, or the reverse if swapped."""
+    return (first - 1, last) if first <= last else (first, last - 1)
 
 
 def box_from_xywh(x: float, y: float, width: float, height: float) -> Box:
