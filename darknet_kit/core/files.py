@@ -7,7 +7,6 @@ again after a kill overwrites the leftover instead of adding to it.
 
 import contextlib
 import errno
-import filecmp
 import hashlib
 import os
 from collections.abc import Iterator
@@ -16,27 +15,26 @@ from typing import IO, Any
 
 from darknet_kit.errors import AnyPath, DkitError
 
+_ELSEWHERE = "Name another place to write to."
 _CURES = {
     errno.ENOSPC: ("disk-full", "the disk is full", "Free some space and run the command again."),
     errno.EDQUOT: ("disk-full", "the disk quota is used up", "Free some space and run again."),
-    errno.EROFS: (
-        "read-only",
-        "the file system is read-only",
-        "Name a writable folder with --out.",
-    ),
-    errno.EACCES: ("no-permission", "permission denied", "Name a writable folder with --out."),
-    errno.EPERM: ("no-permission", "permission denied", "Name a writable folder with --out."),
-    errno.ENOTDIR: (
-        "not-a-folder",
-        "a part of this path is a file, not a folder",
-        "Name another place with --out.",
-    ),
+    errno.EFBIG: ("file-too-large", "the file is larger than allowed here", "See `ulimit -f`."),
+    errno.EROFS: ("read-only", "the file system is read-only", _ELSEWHERE),
+    errno.EACCES: ("no-permission", "permission denied", _ELSEWHERE),
+    errno.EPERM: ("no-permission", "permission denied", _ELSEWHERE),
+    errno.ENOENT: ("missing-folder", "there is no such folder", "Make the folder first."),
+    errno.ENOTDIR: ("not-a-folder", "a part of this path is a file, not a folder", _ELSEWHERE),
+    errno.EISDIR: ("is-a-folder", "this is a folder", "Name a file in it."),
+    errno.ELOOP: ("link-loop", "links in this path lead in a circle", _ELSEWHERE),
     errno.ENAMETOOLONG: (
         "name-too-long",
         "the path is too long",
         "Use a shorter folder or file name.",
     ),
 }
+_CHUNK = 1 << 20
+_LONGEST_NAME = 255  # bytes, in every file system of Linux
 
 
 class WriteError(DkitError):
@@ -44,30 +42,39 @@ class WriteError(DkitError):
 
 
 def _write_error(error: OSError, path: AnyPath) -> WriteError:
+    reason = error.strerror or str(error)
     code, message, hint = _CURES.get(
-        error.errno or 0, ("cannot-write", error.strerror or str(error), "")
+        error.errno or 0, ("cannot-write", reason, "Check the disk, then run the command again.")
     )
     return WriteError(f"cannot write: {message}", code=code, hint=hint, path=path)
 
 
 def _part_path(path: str) -> str:
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.part")
+    part = f".{name}.part"
+    if len(os.fsencode(part)) > _LONGEST_NAME:
+        part = f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.part"
+    return os.path.join(folder, part)
+
+
+def is_part(name: str) -> bool:
+    """Tell whether a file name is that of a write that was broken off."""
+    return name.startswith(".") and name.endswith(".part")
 
 
 @contextlib.contextmanager
 def replacing(path: AnyPath, *, binary: bool = False) -> Iterator[IO[Any]]:
     """Open `path` for writing; it appears, whole, when the block ends without an exception.
 
-    Text is UTF-8 with line feeds. Raises WriteError.
+    Text is UTF-8 with line feeds; bytes that were none where the text was read come out as they
+    were. Raises WriteError.
     """
     target = os.fspath(path)
     part = _part_path(target)
     try:
-        text: dict[str, Any] = {} if binary else {"encoding": "utf-8", "newline": "\n"}
-        with open(part, "wb" if binary else "w", **text) as stream:
+        with _open(part, "wb" if binary else "w") as stream:
             yield stream
-        if os.path.isfile(target) and filecmp.cmp(part, target, shallow=False):
+        if _same_content(part, target):
             os.unlink(part)  # right already: leave even its time as it was
         else:
             os.replace(part, target)
@@ -77,6 +84,26 @@ def replacing(path: AnyPath, *, binary: bool = False) -> Iterator[IO[Any]]:
         if isinstance(error, OSError):
             raise _write_error(error, target) from error
         raise
+
+
+def _open(path: AnyPath, mode: str) -> IO[Any]:
+    if "b" in mode:
+        return open(path, mode)
+    return open(path, mode, encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+def _same_content(part: str, target: str) -> bool:
+    """Compare byte by byte; `filecmp` would trust sizes and times that a quick writer repeats."""
+    try:
+        if not os.path.isfile(target) or os.path.getsize(part) != os.path.getsize(target):
+            return False
+        with open(part, "rb") as new, open(target, "rb") as old:
+            while chunk := new.read(_CHUNK):
+                if chunk != old.read(_CHUNK):
+                    return False
+    except OSError:
+        return False
+    return True
 
 
 def write_bytes(path: AnyPath, content: bytes) -> bool:
@@ -93,8 +120,9 @@ def write_bytes(path: AnyPath, content: bytes) -> bool:
 
 
 def write_text(path: AnyPath, content: str) -> bool:
-    """Write UTF-8 text unless the file holds it already; return whether it was written."""
-    return write_bytes(path, content.encode("utf-8"))
+    """Write text as `replacing` does, unless the file holds it already; return whether it was
+    written. Raises WriteError."""
+    return write_bytes(path, content.encode("utf-8", "surrogateescape"))
 
 
 def holds(path: AnyPath, content: bytes) -> bool:
@@ -129,35 +157,40 @@ def link(target: AnyPath, path: AnyPath) -> bool:
     could be somebody's only copy. Raises WriteError.
     """
     wanted, place = os.fspath(target), os.fspath(path)
+    part = _part_path(place)
     try:
-        os.symlink(wanted, place)
-        return True
+        if os.path.islink(place):
+            if os.readlink(place) == wanted:
+                return False
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
+            os.symlink(wanted, part)
+            os.replace(part, place)
+        else:
+            os.symlink(wanted, place)
     except FileExistsError as error:
-        if not os.path.islink(place):
+        raise WriteError(
+            "cannot link here: a file of that name is there",
+            code="file-in-the-way",
+            hint="Move it away, or name another folder to write to.",
+            path=place,
+        ) from error
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EOPNOTSUPP):
             raise WriteError(
-                "cannot link here: a file of that name is there",
-                code="file-in-the-way",
-                hint="Move it away, or name another folder with --out.",
+                "cannot link here: this file system has no symbolic links",
+                code="no-links",
+                hint="Name a folder on one that has, such as ext4 or xfs.",
                 path=place,
             ) from error
-    except OSError as error:
         raise _write_error(error, place) from error
-    if os.readlink(place) == wanted:
-        return False
-    part = _part_path(place)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(part)
-    os.symlink(wanted, part)
-    os.replace(part, place)
     return True
 
 
 def open_append(path: AnyPath, *, binary: bool = False) -> IO[Any]:
     """Open a file that only ever grows: logs, metrics, events. Raises WriteError."""
     try:
-        if binary:
-            return open(path, "ab")
-        return open(path, "a", encoding="utf-8", newline="\n")
+        return _open(path, "ab" if binary else "a")
     except OSError as error:
         raise _write_error(error, path) from error
 
