@@ -7,12 +7,17 @@ such as the one a Dask client offers, can take the same functions.
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import TypeVar
+
+from darknet_kit.core.progress import Progress, no_progress
+from darknet_kit.errors import DkitError
 
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K")
 
 _SHARD = 256  # items; small enough for a lively progress bar, large enough to hide pickling
 
@@ -32,7 +37,7 @@ def map_shards(
     """Yield `function(piece)` in the order of the pieces.
 
     Runs in this process when one worker is enough; an exception of `function` comes through and
-    the pieces not yet started are dropped.
+    the pieces not yet started are dropped. Raises DkitError (`worker-died`).
     """
     count = min(workers or os.cpu_count() or 1, len(pieces))
     if executor is not None:
@@ -42,11 +47,34 @@ def map_shards(
     else:
         # Not "fork": the parent may run threads (a progress bar's), which a fork cannot copy.
         context = multiprocessing.get_context("forkserver")
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_leave_ctrl_c_to_parent)
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_worker)
         try:
             yield from _in_order(pool, function, pieces)
+        except BrokenExecutor as error:
+            raise DkitError(
+                "a worker process was killed from outside, most often for want of memory",
+                code="worker-died",
+                hint="Run it again with --workers 1; what is done already stays done.",
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_groups(
+    function: Callable[[Sequence[T]], R],
+    groups: Mapping[K, Sequence[T]],
+    *,
+    workers: int | None = None,
+    progress: Progress = no_progress,
+) -> Iterator[tuple[K, R]]:
+    """Yield a group's key and `function(piece)` for each piece of each group, in order."""
+    pieces = [(key, piece) for key, items in groups.items() for piece in shards(items)]
+    results = map_shards(function, [piece for _, piece in pieces], workers=workers)
+    done, total = 0, sum(map(len, groups.values()))
+    for (key, piece), result in zip(pieces, results, strict=True):
+        done += len(piece)
+        progress(done, total)
+        yield key, result
 
 
 def _in_order(
@@ -62,5 +90,14 @@ def _in_order(
             future.cancel()
 
 
-def _leave_ctrl_c_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _prepare_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: after a `kill -9` workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
