@@ -6,22 +6,17 @@ from typing import Any
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.noticed import exit_code, noticed
 from darknet_kit.cli.outcome import Outcome, dkit_command
-from darknet_kit.cli.paths import shown
+from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.boxes import BoxConvention
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.problems import KINDS, Severity
-from darknet_kit.dataset.convert import (
-    Conversion,
-    ConvertOptions,
-    convert_coco,
-    convert_ilsvrc,
-    convert_voc,
-    counts_of,
-)
+from darknet_kit.dataset.conversion import Conversion, counts_of
+from darknet_kit.dataset.convert import ConvertOptions, convert_coco, convert_ilsvrc, convert_voc
 from darknet_kit.dataset.labels import ObjectRules
 from darknet_kit.errors import UsageError
 
+_KINDS = ("ilsvrc", "voc", "coco")
 _KEEP = click.Choice(["keep", "drop"])
 
 
@@ -32,11 +27,11 @@ _KEEP = click.Choice(["keep", "drop"])
         "dkit convert coco annotations/instances_train2017.json --images train2017 --out coco",
     ]
 )
-@click.argument("kind", metavar="ilsvrc|voc|coco", type=click.Choice(["ilsvrc", "voc", "coco"]))
-@click.argument("source", type=click.Path())
+@click.argument("kind", metavar="ilsvrc|voc|coco", type=click.Choice(_KINDS))
+@click.argument("source", type=GivenPath())
 @click.option(
     "--out",
-    type=click.Path(),
+    type=GivenPath(),
     help="Folder for a view of links with the labels in it, and the lists. "
     "Without it, labels lie beside the images and the lists in SOURCE.",
 )
@@ -48,9 +43,9 @@ _KEEP = click.Choice(["keep", "drop"])
     show_default=True,
     help="The Darknet that will look for the labels.",
 )
-@click.option("--names", "names_file", type=click.Path(), help="Class names, one a line, in order.")
-@click.option("--mapping", type=click.Path(), help="ilsvrc: LOC_synset_mapping.txt.")
-@click.option("--images", type=click.Path(), help="coco: the folder of the images.")
+@click.option("--names", "names_file", type=GivenPath(), help="Class names, one a line, in order.")
+@click.option("--mapping", type=GivenPath(), help="ilsvrc: LOC_synset_mapping.txt.")
+@click.option("--images", type=GivenPath(), help="coco: the folder of the images.")
 @click.option(
     "--box-convention",
     type=click.Choice([convention.value for convention in BoxConvention]),
@@ -94,11 +89,7 @@ def convert(
     Label files go where the engine looks for them; train.txt, valid.txt, .names, .data,
     conversion.json and problems.csv go beside them. SOURCE is only read.
     """
-    for option, value, owner in (("--mapping", mapping, "ilsvrc"), ("--images", images, "coco")):
-        if value and kind != owner:
-            raise UsageError(
-                f"{option} belongs to `dkit convert {owner}`", code="wrong-option", hint=""
-            )
+    _refuse_strangers(kind, mapping=mapping, images=images, names=chosen["names_file"])
     options = ConvertOptions(
         flavor=Flavor(flavor),
         convention=BoxConvention(box_convention) if box_convention else None,
@@ -125,8 +116,26 @@ def convert(
             **counts_of(result),
         },
         next_command=_next_command(result, options),
-        exit_code=_exit_code(result, strict),
+        exit_code=exit_code(result.problems, strict=strict),
     )
+
+
+def _refuse_strangers(
+    kind: str, *, mapping: str | None, images: str | None, names: str | None
+) -> None:
+    """Refuse an option that has no meaning for this kind of annotations. Raises UsageError."""
+    owners = (
+        ("--mapping", mapping, ("ilsvrc",)),
+        ("--images", images, ("coco",)),
+        ("--names", names, ("voc", "coco")),
+    )
+    for option, value, kinds in owners:
+        if value and kind not in kinds:
+            raise UsageError(
+                f"{option} has no meaning for {kind}",
+                code="wrong-option",
+                hint=f"It belongs to `dkit convert {'` and `dkit convert '.join(kinds)}`.",
+            )
 
 
 def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
@@ -137,16 +146,14 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
         if counts.negatives:
             line += f"  ({counts.negatives:,} images show nothing, as annotated)"
         lines.append(line)
-    if not result.splits.get("train") or not result.splits["train"].images:
-        lines.append("  train is EMPTY: there is nothing to train on")
+    for split, use in (("train", "train on"), ("valid", "validate on")):
+        if split not in result.splits or not result.splits[split].images:
+            lines.append(f"  {split:<8}is EMPTY: there is nothing to {use}")
     lines.append(f"  {'classes':<8}{_classes(result)}")
     if result.excluded:
         excluded = ", ".join(f"{count:,} {why}" for why, count in sorted(result.excluded.items()))
         lines.append(f"  left out on purpose: {excluded} (change with --difficult, --crowd …)")
-    if result.problems:
-        lines.append("  noticed:")
-    for code, count in sorted(result.problems.items(), key=lambda pair: (-pair[1], pair[0])):
-        lines.append(f"    {count:>9,}  {code}: {KINDS[code].meaning} ({KINDS[code].action})")
+    lines.extend(noticed(result.problems))
     lines.extend(f"  note: {note}" for note in result.notes)
     if options.dry_run:
         return [*lines, "  Nothing was written."]
@@ -175,13 +182,6 @@ def _next_command(result: Conversion, options: ConvertOptions) -> str:
     if options.dry_run:
         return ""
     return f"dkit show {shown(result.paths.data)}"
-
-
-def _exit_code(result: Conversion, strict: bool) -> int:
-    worst = max((KINDS[code].severity for code in result.problems), default=Severity.NOTE)
-    if strict and worst > Severity.NOTE:
-        return 1
-    return 3 if worst is Severity.SKIPPED else 0
 
 
 command = convert

@@ -5,8 +5,9 @@ import os
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.noticed import exit_code, noticed
 from darknet_kit.cli.outcome import Outcome, dkit_command
-from darknet_kit.cli.paths import shown
+from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.subset import Subset, counts_of
 from darknet_kit.dataset.subset import subset as make_subset
@@ -19,8 +20,8 @@ from darknet_kit.formats.datafile import read_names
         "dkit subset voc/voc.data --top 5 --out voc5",
     ]
 )
-@click.argument("data", type=click.Path())
-@click.option("--out", type=click.Path(), required=True, help="Folder for the new data set.")
+@click.argument("data", type=GivenPath())
+@click.option("--out", type=GivenPath(), required=True, help="Folder for the new data set.")
 @click.option("--classes", help="Names or wnids, with commas between; or a file, one a line.")
 @click.option("--top", type=click.IntRange(1), help="The N classes with most boxes.")
 @click.option("--name", help="Name of the new .data and .names files.  [default: that of --out]")
@@ -67,10 +68,13 @@ def subset(
             "data": result.paths.data,
             "names": result.paths.names,
             "classes": result.names,
+            "problems_file": result.paths.problems,
             "dry_run": dry_run,
+            "labels_written": result.written,
             **counts_of(result),
         },
         next_command="" if dry_run else f"dkit make-cfg --data {shown(result.paths.data)}",
+        exit_code=exit_code(result.problems),
     )
 
 
@@ -92,9 +96,15 @@ def _summary(result: Subset, dry_run: bool) -> list[str]:
         boxes = sum(counts[class_id] for counts in result.boxes.values())
         lines.append(f"  {class_id:>5}  {name}: {boxes:,} boxes")
     lines.append(f"  {result.dropped:,} images show none of them and are left out")
+    lines.extend(noticed(result.problems))
     if dry_run:
         return [*lines, "  Nothing was written."]
-    return [*lines, f"  files   {shown(result.paths.data)}"]
+    right = sum(result.images.values()) - result.written
+    lines.append(f"  labels  {result.written:,} written, {right:,} right already")
+    lines.append(f"  files   {shown(result.paths.data)}")
+    if result.problems:
+        lines.append(f"          {shown(result.paths.problems)} lists every problem")
+    return lines
 
 
 command = subset

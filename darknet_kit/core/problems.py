@@ -35,8 +35,9 @@ _NOTE, _REPAIRED, _SKIPPED = Severity.NOTE, Severity.REPAIRED, Severity.SKIPPED
 KINDS: dict[str, Kind] = {
     "bad-xml": Kind(_SKIPPED, "an annotation that is no well-formed XML", "image left out"),
     "not-pascal": Kind(_SKIPPED, "XML that is no Pascal annotation", "image left out"),
-    "cannot-read": Kind(_SKIPPED, "a file that could not be read", "image left out"),
-    "missing-image": Kind(_SKIPPED, "an annotation whose image is not there", "left out"),
+    "cannot-read": Kind(_SKIPPED, "a file or folder that could not be read", "left out"),
+    "bad-record": Kind(_SKIPPED, "a record of a JSON file that does not fit", "left out"),
+    "missing-image": Kind(_SKIPPED, "an image that is annotated, but is not there", "left out"),
     "unreadable-image": Kind(_SKIPPED, "an image whose header cannot be read", "image left out"),
     "unsupported-image": Kind(
         _SKIPPED, "an image of a type in which the engine finds no label", "image left out"
@@ -60,6 +61,12 @@ KINDS: dict[str, Kind] = {
     "bad-coordinate": Kind(_SKIPPED, "a coordinate that is no finite number", "box left out"),
     "empty-box": Kind(_SKIPPED, "a box with no area inside the image", "box left out"),
     "unknown-class": Kind(_SKIPPED, "a class that is not in the class list", "box left out"),
+    "missing-label": Kind(
+        _SKIPPED, "an image without a label file where the engine looks", "image left out"
+    ),
+    "class-out-of-range": Kind(
+        _SKIPPED, "a label whose class_id has no line in the class list", "box left out"
+    ),
     "unknown-image": Kind(_SKIPPED, "an annotation of an image id that is not there", "left out"),
     "inverted-box": Kind(_REPAIRED, "a box whose corners are the wrong way round", "swapped"),
     "clipped-box": Kind(_REPAIRED, "a box that reaches out of the image", "clipped"),
@@ -95,12 +102,13 @@ class Problem:
 
 
 def write_problems(path: AnyPath, problems: Iterable[Problem]) -> None:
-    """Write problems as CSV: code, severity, path, line, message, action."""
+    """Write problems, sorted by path, as CSV: code, severity, path, line, message, action."""
+    ordered = sorted(problems, key=lambda problem: (problem.path, problem.line, problem.code))
     with replacing(path) as stream:
         # Paths may hold bytes that are no UTF-8; backslash escapes keep the file readable.
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["code", "severity", "path", "line", "message", "action"])
-        for problem in problems:
+        for problem in ordered:
             kind = KINDS[problem.code]
             row = [problem.code, kind.severity.name.lower(), problem.path, problem.line or ""]
             writer.writerow(

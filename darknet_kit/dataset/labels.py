@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from darknet_kit.core.boxes import clip, cxcywh_norm, ordered, overhang
+from darknet_kit.core.boxes import Box, clip, cxcywh_norm, ordered, overhang
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
-from darknet_kit.formats.yolo import format_label
+from darknet_kit.formats.yolo import SMALLEST, format_label
+
+EDGE_PX = 1.0
+"""A box may reach so far beyond the image and only be of another pixel convention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,22 @@ def _label_line(
 ) -> str:
     box = ordered(entry.box)
     beyond = overhang(box, width, height)
-    inside = clip(box, width, height)
-    # Boxes as the annotation has them, so that a search in the file finds them.
-    edges = f"{entry.box.left:g},{entry.box.top:g} to {entry.box.right:g},{entry.box.bottom:g}"
-    if inside.width <= 0 or inside.height <= 0:
-        message = f"{entry.name}: {edges} has no area in {width} x {height} pixels"
-        problems.append(Problem("empty-box", path, message, entry.line))
+    numbers = cxcywh_norm(clip(box, width, height), width, height)
+    shown = f"{entry.name}: {_edges(entry.box)}"
+
+    def note(code: str, message: str) -> None:
+        problems.append(Problem(code, path, f"{shown} {message}", entry.line))
+
+    if min(numbers[2:]) < SMALLEST:
+        note("empty-box", f"has no area in {width} x {height} pixels")
         return ""
     if box is not entry.box:
-        message = f"{entry.name}: {edges} ends before it begins"
-        problems.append(Problem("inverted-box", path, message, entry.line))
+        note("inverted-box", "ends before it begins")
     if beyond > 0:
-        code = "clipped-box" if beyond > 1 else "box-at-edge"
-        message = f"{entry.name}: {edges} reaches {beyond:g} px beyond {width} x {height} pixels"
-        problems.append(Problem(code, path, message, entry.line))
-    return format_label(class_id, *cxcywh_norm(inside, width, height))
+        code = "clipped-box" if beyond > EDGE_PX else "box-at-edge"
+        note(code, f"reaches {beyond:g} px beyond {width} x {height} pixels")
+    return format_label(class_id, *numbers)
+
+
+def _edges(box: Box) -> str:
+    return f"edges {box.left:g},{box.top:g} to {box.right:g},{box.bottom:g}"

@@ -4,19 +4,22 @@
 dkit's to complete or to bring up to date; any other folder with something in it is refused.
 """
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from darknet_kit import __version__
-from darknet_kit.core.files import make_folder, replacing, write_text
+from darknet_kit.core.files import is_part, make_folder, replacing, write_text
+from darknet_kit.core.problems import Problem, write_problems
 from darknet_kit.core.records import SPLITS, Split
+from darknet_kit.dataset.place import Placed
 from darknet_kit.errors import DatasetError, UsageError
-from darknet_kit.formats.datafile import format_data, format_lines
+from darknet_kit.formats.datafile import can_hold, format_data, format_lines
+from darknet_kit.formats.record import RECORD, read_record, write_record
 
-RECORD = "conversion.json"
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,80 +62,112 @@ class DatasetFiles:
     lists: dict[Split, list[str]] = field(default_factory=dict)
 
 
-def claim_folder(paths: OutputPaths, record: Mapping[str, Any], *, own: bool, again: bool) -> bool:
-    """Make sure that a data set may be written here; return whether labels may be replaced.
+def paths_for(folder: str, name: str) -> OutputPaths:
+    """Return the paths of a data set; its name loses what a `.data` file could not hold."""
+    return OutputPaths(folder, re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "dataset")
 
-    `own` says that the folder is meant to hold nothing else, `again` that --overwrite was given.
-    Raises UsageError (`not-empty`, `other-settings`).
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A folder to write a data set into, and on what terms.
+
+    `own` says that the folder is meant to hold nothing else. Call `claim`, `begin`, write the
+    labels, call `finish`.
     """
-    before = read_record(paths.record)
-    if before is None:
-        in_the_way = _in_the_way(paths, own)
-        if in_the_way and not again:
+
+    paths: OutputPaths
+    settings: Record
+    own: bool
+    overwrite: bool
+    dry_run: bool
+
+    def claim(self) -> None:
+        """Make sure that a data set may be written here.
+
+        Raises UsageError (`not-empty`, `other-settings`).
+        """
+        before = read_record(self.paths.record)
+        if self.overwrite:
+            return
+        in_the_way = "" if before else _in_the_way(self.paths, self.own)
+        if in_the_way:
             raise UsageError(
                 f"{in_the_way} is there already, and not from dkit",
                 code="not-empty",
                 hint="Name another folder with --out, or add --overwrite.",
-                path=paths.folder,
+                path=self.paths.folder,
             )
-    elif before.get("settings") != record["settings"] and not again:
-        changed = _changed(before.get("settings", {}), record["settings"])
-        raise UsageError(
-            f"this folder holds a data set made with other settings ({changed})",
-            code="other-settings",
-            hint="Name another folder with --out, or replace it with --overwrite.",
-            path=paths.folder,
-        )
-    return again or before is not None
+        if before and before["settings"] != self.settings:
+            raise UsageError(
+                "this folder holds a data set made with other settings "
+                f"({_changed(before['settings'], self.settings)})",
+                code="other-settings",
+                hint="Name another folder with --out, or replace it with --overwrite.",
+                path=self.paths.folder,
+            )
+
+    def begin(self, placed: Iterable[Placed]) -> None:
+        """Mark the folder as dkit's, and make all folders that are needed. Raises WriteError."""
+        if self.dry_run:
+            return
+        before = read_record(self.paths.record)
+        if before is None or before["settings"] != self.settings:
+            make_folder(self.paths.folder)
+            write_record(self.paths.record, {"settings": self.settings, "finished": False})
+        folders = {os.path.dirname(path) for one in placed for path in (one.label, one.listed)}
+        for folder in sorted(folders):
+            make_folder(folder)
+
+    def finish(self, files: DatasetFiles, problems: Sequence[Problem], counts: Record) -> None:
+        """Write everything beside the labels; the record last.
+
+        Raises DatasetError (`nothing-left`), WriteError.
+        """
+        if not self.dry_run:
+            write_problems(self.paths.problems, problems)
+        if not any(files.lists.values()):
+            raise _nothing_left(self.paths, problems)
+        if not self.dry_run:
+            _write_files(self.paths, files)
+            record = {"settings": self.settings, "counts": counts, "finished": True}
+            write_record(self.paths.record, record)
 
 
 def _in_the_way(paths: OutputPaths, own: bool) -> str:
-    if not os.path.isdir(paths.folder):
-        return ""
-    if own:
-        return next(iter(sorted(os.listdir(paths.folder))), "")
-    ours = (paths.data, paths.names, paths.image_list("train"), paths.image_list("valid"))
-    return next((os.path.basename(path) for path in ours if os.path.exists(path)), "")
-
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    keys = [key for key in now if before.get(key) != now[key]]
-    return ", ".join(keys) or "a setting that is gone"
-
-
-def read_record(path: str) -> dict[str, Any] | None:
-    """Read a conversion.json; None where there is none that dkit wrote."""
+    """Return a name in the folder that is not dkit's, or an empty string."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            record = json.load(stream)
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "settings" in record else None
-
-
-def begin_record(paths: OutputPaths, record: Mapping[str, Any]) -> None:
-    """Mark the folder as dkit's, unless a finished record with these settings says so already."""
-    before = read_record(paths.record)
-    if before is None or before.get("settings") != record["settings"]:
-        make_folder(paths.folder)
-        write_record(paths, {**record, "finished": False})
-
-
-def write_record(paths: OutputPaths, record: Mapping[str, Any]) -> None:
-    """Write conversion.json; it holds no time, so that the same work gives the same file."""
-    document = {"tool": "darknet-kit", "version": __version__, **record}
-    write_text(paths.record, json.dumps(document, ensure_ascii=False, indent=2) + "\n")
-
-
-def write_files(paths: OutputPaths, files: DatasetFiles) -> None:
-    """Write lists, `.names`, `.wnids` and `.data`. Raises DatasetError where nothing is left."""
-    if not any(files.lists.values()):
-        raise DatasetError(
-            "no image is left for any list",
-            code="nothing-left",
-            hint=f"{paths.problems} lists what was left out, and why.",
+        names = sorted(os.listdir(paths.folder))
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into this folder: {error.strerror}",
+            code="no-folder",
+            hint="Name a folder with --out that is yours, or that is not there yet.",
             path=paths.folder,
-        )
+        ) from error
+    lists = map(paths.image_list, SPLITS)
+    ours = set(map(os.path.basename, (paths.data, paths.names, paths.wnids, *lists)))
+    return next((name for name in names if (own or name in ours) and not is_part(name)), "")
+
+
+def _changed(before: Record, now: Record) -> str:
+    return ", ".join(key for key in now if before.get(key) != now[key]) or "a setting that is gone"
+
+
+def _nothing_left(paths: OutputPaths, problems: Iterable[Problem]) -> DatasetError:
+    counts = Counter(problem.code for problem in problems).most_common(4)
+    why = ", ".join(f"{count:,} {code}" for code, count in counts)
+    return DatasetError(
+        "no image is left for any list" + (f" ({why})" if why else ""),
+        code="nothing-left",
+        hint=f"{paths.problems} says more, unless this was a dry run.",
+        path=paths.folder,
+    )
+
+
+def _write_files(paths: OutputPaths, files: DatasetFiles) -> None:
+    """Write lists, `.names`, `.wnids` and `.data`."""
     for split in SPLITS:
         entries = files.lists.get(split, [])
         if entries or split != "test":
@@ -142,8 +177,7 @@ def write_files(paths: OutputPaths, files: DatasetFiles) -> None:
         write_text(paths.wnids, format_lines(files.wnids))
     backup = make_folder(os.path.join(paths.folder, "backup"))
     # Darknet drops blanks inside values: then only names relative to this folder can be right.
-    relative = any(character.isspace() for character in paths.folder)
-    shown = os.path.basename if relative else os.fspath
+    shown = os.fspath if can_hold(paths.folder) else os.path.basename
     options: dict[str, object] = {
         "classes": len(files.names),
         "train": shown(paths.image_list("train")),

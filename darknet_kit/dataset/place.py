@@ -7,15 +7,17 @@ with the labels beside them, under names that every engine reads the same way.
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import Item
-from darknet_kit.formats.pairs import SPLIT_FOLDERS
+from darknet_kit.core.records import SPLITS, Item, Split
+from darknet_kit.errors import UsageError
+from darknet_kit.formats.pairs import split_of_folder
 from darknet_kit.formats.yolo import defuse, is_beside, is_safe, label_path
 
 _SUFFIXES = {".jpeg": ".jpg", ".tif": ".tiff"}
+_LONGEST = 200  # bytes of a name; file systems stop at 255
 # Words that make one engine or another look for the label elsewhere (formats/yolo.py).
 _TRAPS = ("JPEGImages", "images", "raw", ".jpg", ".png", ".JPG", ".JPEG")
 
@@ -31,29 +33,39 @@ class Placed:
 
 @dataclass(slots=True)
 class Placement:
-    """All placed items, what could not be placed, and how many labels are not beside the image."""
+    """All placed items, what could not be placed, and the labels that are not beside the image."""
 
-    placed: list[Placed]
-    problems: list[Problem]
-    elsewhere: int = 0
+    placed: list[Placed] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def by_split(self) -> dict[Split, list[Placed]]:
+        """Return the placed items of each split that has any, in the order of their lists."""
+        splits: dict[Split, list[Placed]] = {split: [] for split in SPLITS}
+        for one in sorted(self.placed, key=lambda one: one.listed):
+            splits[one.item.split or "train"].append(one)
+        return {split: placed for split, placed in splits.items() if placed}
 
 
 def place_items(items: Iterable[Item], flavor: Flavor, view: str | None) -> Placement:
-    """Decide where each image is listed and each label is written. Touches no file."""
-    result = Placement([], [])
+    """Decide where each image is listed and each label is written. Touches no file.
+
+    Items have their split; `view` is the folder of a view, None for labels in place.
+    """
+    result = Placement()
     owners: dict[str, str] = {}
     for item in items:
         listed = view_path(view, item) if view else item.image
         problem = _check(item, listed, flavor)
         label = label_path(listed, flavor) or ""
-        if not problem and label in owners:
+        if not problem and owners.setdefault(label, item.image) != item.image:
             message = f"would share its label with {owners[label]}"
             problem = Problem("same-stem", item.image, message)
         if problem:
             result.problems.append(problem)
             continue
-        owners[label] = item.image
-        result.elsewhere += not is_beside(listed, flavor)
+        if not is_beside(listed, flavor):
+            result.elsewhere.append(label)
         result.placed.append(Placed(item, listed, label))
     return result
 
@@ -77,14 +89,44 @@ def view_path(view: str, item: Item) -> str:
     parts = [
         part
         for part in item.name.split("/")
-        if part.lower() not in SPLIT_FOLDERS and part not in ("CLS-LOC", "", ".", "..")
+        if part not in ("CLS-LOC", "", ".", "..") and split_of_folder(part) != item.split
     ]
     plain = "/".join(parts)
-    safe = defuse(plain)
-    for trap in _TRAPS:
-        safe = safe.replace(trap, f"{trap[0]}_{trap[1:]}")
+    safe = "/".join(map(_without_traps, parts))
     if safe != plain:
         token = hashlib.sha256(item.name.encode("utf-8", "surrogatepass")).hexdigest()
         safe = f"{safe}-{token[:8]}"
     suffix = os.path.splitext(item.image)[1].lower()
     return os.path.join(view, item.split or "train", safe + _SUFFIXES.get(suffix, suffix))
+
+
+def _without_traps(name: str) -> str:
+    safe = defuse(name)
+    for trap in _TRAPS:
+        safe = safe.replace(trap, f"{trap[0]}_{trap[1:]}")
+    return safe.encode()[:_LONGEST].decode(errors="ignore")
+
+
+def check_view(view: str, flavor: Flavor) -> list[Flavor]:
+    """Return the other flavours for which the path of a view holds a trap.
+
+    Raises UsageError where it holds one for this flavour, or something no list could hold.
+    """
+    if not is_safe(view):
+        raise UsageError(
+            "a folder with such a name would end up in a shell, or break an image list",
+            code="unsafe-path",
+            hint="Name another folder, of letters, digits, blanks, dots, - and _.",
+            path=view,
+        )
+    image = os.path.join(view, "train", "1.jpg")
+    trapped = [other for other in Flavor if not is_beside(image, other)]
+    if flavor in trapped:
+        raise UsageError(
+            f"{flavor.value} darknet would look for the labels of this folder elsewhere, as "
+            f"{label_path(image, flavor)}",
+            code="trap-in-path",
+            hint="Name a folder whose full path has none of images, JPEGImages, raw, .jpg, .png.",
+            path=view,
+        )
+    return trapped

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.records import Split
-from darknet_kit.dataset.output import RECORD, read_record
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import DataFile, iter_image_list, read_data, read_names
+from darknet_kit.formats.record import RECORD, read_record
 from darknet_kit.formats.yolo import Label, label_path, read_labels
 
 
@@ -57,18 +57,27 @@ def read_dataset(path: AnyPath, flavor: Flavor | None = None) -> Dataset:
 
 
 def _recorded_flavor(folder: Path) -> Flavor:
-    record = read_record(str(folder / RECORD))
+    record = read_record(folder / RECORD)
     try:
         return Flavor((record or {})["settings"]["flavor"])
     except (KeyError, TypeError, ValueError):
         return Flavor.ALEXEYAB
 
 
+def iter_listed(dataset: Dataset, split: Split) -> Iterator[str]:
+    """Yield the path of each image of a split. Raises DatasetError where a list is missing."""
+    listing = dataset.image_list(split)
+    if listing is not None:
+        yield from iter_image_list(listing)
+
+
 def iter_images(dataset: Dataset, split: Split) -> Iterator[LabelledImage]:
     """Yield each image of a split with its labels. Raises DatasetError where a list is missing."""
-    listing = dataset.image_list(split)
-    if listing is None:
-        return
-    for image in iter_image_list(listing):
-        label = label_path(image, dataset.flavor)
-        yield LabelledImage(image, label or "", read_labels(label) if label else None)
+    for image in iter_listed(dataset, split):
+        yield read_image(image, dataset.flavor)
+
+
+def read_image(image: str, flavor: Flavor) -> LabelledImage:
+    """Read the labels of an image where this engine would look for them."""
+    label = label_path(image, flavor)
+    return LabelledImage(image, label or "", read_labels(label) if label else None)

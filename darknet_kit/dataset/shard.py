@@ -8,15 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from darknet_kit.core.boxes import BoxConvention
+from darknet_kit.core.boxes import BoxConvention, ordered, overhang
 from darknet_kit.core.files import holds, link, write_bytes
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item
-from darknet_kit.dataset.labels import Labelled, ObjectRules, label_objects
+from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects
 from darknet_kit.dataset.place import Placed
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.pascal import find_names, read_pascal
+from darknet_kit.formats.tree import stem_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,9 @@ class ShardResult:
     """What came of a shard. `kept` are the listed paths, in order."""
 
     kept: list[str] = field(default_factory=list)
-    images: int = 0
     negatives: int = 0
     written: int = 0
     boxes: Counter[int] = field(default_factory=Counter)
-    images_with: Counter[int] = field(default_factory=Counter)
     excluded: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
@@ -57,23 +56,19 @@ def convert_shard(jobs: Sequence[Job], rules: ShardRules) -> ShardResult:
     """Write the labels of some images and tell what came of each. Raises WriteError."""
     result = ShardResult()
     for job in jobs:
-        result.images += 1
         labelled = _label(job, rules, result.problems)
         if labelled is None:
             continue
         content = "".join(labelled.lines).encode()
-        if not _may_write(job.placed.label, content, rules):
-            message = f"{job.placed.label} holds other labels; --overwrite replaces them"
-            result.problems.append(Problem("label-exists", job.placed.item.image, message))
+        in_the_way = find_in_the_way(job.placed, content, rules.replace_labels)
+        if in_the_way:
+            result.problems.append(in_the_way)
             continue
         if rules.write:
-            result.written += write_bytes(job.placed.label, content)
-            if job.placed.listed != job.placed.item.image:
-                link(job.placed.item.image, job.placed.listed)
+            result.written += write_placed(job.placed, content)
         result.kept.append(job.placed.listed)
         result.negatives += not labelled.lines
         result.boxes.update(labelled.class_ids)
-        result.images_with.update(set(labelled.class_ids))
         result.excluded.update(labelled.excluded)
     return result
 
@@ -89,13 +84,16 @@ def _label(job: Job, rules: ShardRules, problems: list[Problem]) -> Labelled | N
     except DatasetError as error:
         problems.append(Problem(error.code, error.path or "", error.message, error.line or 0))
         return None
+    if _is_misnamed(annotation.filename, item.image):
+        message = f"<filename> is {annotation.filename!r:.200}"
+        problems.append(Problem("other-filename", item.annotation, message))
     labelled = label_objects(
         annotation, item.annotation, width, height, rules.class_ids, rules.objects
     )
     problems.extend(labelled.problems)
     if labelled.lines or not (annotation.objects or annotation.problems):
         return labelled  # no object at all is a statement: a negative image
-    if len(labelled.excluded) == len(annotation.objects):
+    if labelled.excluded and len(labelled.excluded) == len(annotation.objects):
         message = f"all {len(labelled.excluded)} objects are left out on purpose"
         problems.append(Problem("only-excluded", item.image, message))
     else:
@@ -104,12 +102,23 @@ def _label(job: Job, rules: ShardRules, problems: list[Problem]) -> Labelled | N
     return None
 
 
+def _is_misnamed(filename: str, image: str) -> bool:
+    """Tell whether `<filename>` is of another image; ILSVRC's has no suffix, some have folders."""
+    name = os.path.basename(filename.replace("\\", "/"))
+    stem = stem_of(os.path.basename(image))
+    return bool(name) and stem not in (name, stem_of(name))
+
+
 def _image_size(
     annotation: Annotation, image: str, verify: bool, problems: list[Problem]
 ) -> tuple[int, int]:
-    """Return width and height: the annotation's where sane, else (or on request) the image's."""
+    """Return width and height in px: the annotation's where sane, else the image's.
+
+    The image is asked as well where a box reaches beyond the stated size, which is how width and
+    height that were swapped show, and on request.
+    """
     stated = (annotation.width, annotation.height)
-    if all(stated) and not verify:
+    if all(stated) and not verify and not _reaches_beyond(annotation):
         return stated
     header = read_image_header(image)
     actual = (header.width, header.height)
@@ -125,8 +134,30 @@ def _image_size(
     return actual
 
 
-def _may_write(label: str, content: bytes, rules: ShardRules) -> bool:
-    return rules.replace_labels or not os.path.exists(label) or holds(label, content)
+def _reaches_beyond(annotation: Annotation) -> bool:
+    width, height = annotation.width, annotation.height
+    return any(
+        overhang(ordered(entry.box), width, height) > EDGE_PX for entry in annotation.objects
+    )
+
+
+def find_in_the_way(placed: Placed, content: bytes, replace: bool) -> Problem | None:
+    """Return a problem where another label is in the place of this one and must not be replaced."""
+    if replace or not os.path.lexists(placed.label) or holds(placed.label, content):
+        return None
+    message = f"{placed.label} holds other labels; --overwrite replaces them"
+    return Problem("label-exists", placed.item.image, message)
+
+
+def write_placed(placed: Placed, content: bytes) -> bool:
+    """Write a label and, in a view, the link beside it; return whether the label was written.
+
+    Raises WriteError.
+    """
+    written = write_bytes(placed.label, content)
+    if placed.listed != placed.item.image:
+        link(placed.item.image, placed.listed)
+    return written
 
 
 def collect_names(items: Sequence[Item]) -> Counter[str]:

@@ -3,35 +3,34 @@
 import difflib
 import functools
 import os
-import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from darknet_kit.core.files import link, make_folder, write_bytes
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.pool import map_shards, shards
+from darknet_kit.core.pool import map_groups, map_shards, shards
+from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import SPLITS, Item, Split
-from darknet_kit.dataset.output import (
-    DatasetFiles,
-    OutputPaths,
-    begin_record,
-    claim_folder,
-    write_files,
-    write_record,
+from darknet_kit.dataset.output import DatasetFiles, OutputPaths, Target, paths_for
+from darknet_kit.dataset.place import Placed, check_view, place_items
+from darknet_kit.dataset.reading import (
+    Dataset,
+    LabelledImage,
+    iter_listed,
+    read_dataset,
+    read_image,
 )
-from darknet_kit.dataset.place import view_path
-from darknet_kit.dataset.reading import Dataset, LabelledImage, iter_images, read_dataset
+from darknet_kit.dataset.shard import find_in_the_way, write_placed
 from darknet_kit.errors import AnyPath, DatasetError, UsageError
 from darknet_kit.formats.datafile import read_names
-from darknet_kit.formats.yolo import format_label
+from darknet_kit.formats.yolo import Label, format_label
 
 
 @dataclass(slots=True)
 class Subset:
-    """What a subset holds; class ids are the new ones."""
+    """What a subset holds; class ids are the new ones. `dropped` images show none of them."""
 
     paths: OutputPaths
     names: list[str]
@@ -39,6 +38,7 @@ class Subset:
     boxes: dict[Split, Counter[int]] = field(default_factory=dict)
     dropped: int = 0
     written: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
 
 
 def subset(
@@ -60,104 +60,147 @@ def subset(
     boxes in the training images, in the order they had. Images with none of them are left out.
     Raises DatasetError, UsageError (`unknown-class`, `no-choice`), WriteError.
     """
-    source = read_dataset(data, flavor)
-    images = {split: list(iter_images(source, split)) for split in SPLITS}
     if bool(classes) == bool(top):
         raise UsageError(
             "choose the classes either by name or by --top N",
             code="no-choice",
             hint="dkit subset DATA --classes cat,dog --out DIR",
         )
-    chosen = _by_name(source, classes) if classes else _most_boxes(source, images["train"], top)
+    source = read_dataset(data, flavor)
     folder = os.path.abspath(out)
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name or os.path.basename(folder)).strip("_")
-    paths = OutputPaths(folder, stem or "subset")
+    check_view(folder, source.flavor)
+    chosen = _by_name(source, classes) if classes else _most_boxes(source, top, workers)
     names = [source.names[class_id] for class_id in chosen]
-    settings = {"format": "subset", "source": str(source.data.path), "classes": names}
-    record: dict[str, Any] = {"settings": {**settings, "flavor": source.flavor.value}}
-    claim_folder(paths, record, own=True, again=overwrite)
-    if not dry_run:
-        begin_record(paths, record)
-    result = Subset(paths, names)
-    files = DatasetFiles(names, _wnids(source, chosen))
-    new_ids = {old: new for new, old in enumerate(chosen)}
-    jobs = {split: _plan(images[split], split, folder, source) for split in SPLITS}
-    total = sum(map(len, jobs.values()))
-    for split in SPLITS:
-        boxes = result.boxes[split] = Counter()
-        kept = files.lists[split] = []
-        work = functools.partial(_link_shard, new_ids=new_ids, write=not dry_run)
-        for done in map_shards(work, shards(jobs[split]), workers=workers):
-            kept.extend(done.kept)
-            boxes.update(done.boxes)
-            result.written += done.written
-            progress(sum(map(len, files.lists.values())), total)
-        kept.sort()
-        result.images[split] = len(kept)
-    result.dropped = total - sum(result.images.values())
-    if not dry_run:
-        write_files(paths, files)
-        write_record(paths, {**record, "counts": counts_of(result), "finished": True})
-    return result
+    target = Target(
+        paths_for(folder, name or os.path.basename(folder)),
+        _settings(source, names),
+        own=True,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
+    target.claim()
+    rules = _Rules(
+        {old: new for new, old in enumerate(chosen)},
+        len(source.names),
+        source.flavor,
+        replace_labels=overwrite,
+        write=not dry_run,
+    )
+    return _link_images(source, target, names, rules, workers, progress)
+
+
+def _settings(source: Dataset, names: list[str]) -> dict[str, Any]:
+    return {
+        "format": "subset",
+        "source": str(source.data.path),
+        "view": True,
+        "flavor": source.flavor.value,
+        "classes": names,
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    image: LabelledImage
-    linked: str
+class _Rules:
+    """What is the same for every image: new class ids by old ones, and how many there were."""
+
+    new_ids: dict[int, int]
+    classes: int
+    flavor: Flavor
+    replace_labels: bool
+    write: bool
 
 
 @dataclass(slots=True)
 class _Done:
+    """What came of a shard."""
+
     kept: list[str] = field(default_factory=list)
     boxes: Counter[int] = field(default_factory=Counter)
+    dropped: int = 0
     written: int = 0
+    problems: list[Problem] = field(default_factory=list)
 
 
-def _plan(
-    images: Sequence[LabelledImage], split: Split, folder: str, source: Dataset
-) -> list[_Job]:
-    if not images:
-        return []
-    above = os.path.commonpath([os.path.dirname(image.image) for image in images])
-    return [
-        _Job(
-            image,
-            view_path(
-                folder,
-                Item(
-                    image=image.image,
-                    annotation="",
-                    name=os.path.splitext(os.path.relpath(image.image, above))[0],
-                    split=split,
-                ),
-            ),
-        )
-        for image in images
-    ]
+def _link_images(
+    source: Dataset,
+    target: Target,
+    names: list[str],
+    rules: _Rules,
+    workers: int | None,
+    progress: Progress,
+) -> Subset:
+    placement = place_items(_items(source), source.flavor, target.paths.folder)
+    target.begin(placement.placed)
+    result = Subset(target.paths, names)
+    files = DatasetFiles(names, _wnids(source, rules.new_ids))
+    problems = [*placement.problems]
+    work = functools.partial(_link_shard, rules=rules)
+    placed = placement.by_split()
+    for split, done in map_groups(work, placed, workers=workers, progress=progress):
+        files.lists.setdefault(split, []).extend(done.kept)
+        result.boxes.setdefault(split, Counter()).update(done.boxes)
+        result.dropped += done.dropped
+        result.written += done.written
+        problems.extend(done.problems)
+    result.images = {split: len(listed) for split, listed in files.lists.items()}
+    result.problems.update(problem.code for problem in problems)
+    target.finish(files, problems, counts_of(result))
+    return result
 
 
-def _link_shard(jobs: Sequence[_Job], *, new_ids: dict[int, int], write: bool) -> _Done:
+def _items(source: Dataset) -> Iterator[Item]:
+    """Yield the images of all lists, named by their paths below the folder that they share."""
+    for split in SPLITS:
+        images = [os.path.abspath(image) for image in iter_listed(source, split)]
+        if images:
+            above = os.path.commonpath([os.path.dirname(image) for image in images])
+            for image in images:
+                name = os.path.splitext(os.path.relpath(image, above))[0]
+                yield Item(image=image, annotation="", name=name, split=split)
+
+
+def _link_shard(placed: Sequence[Placed], *, rules: _Rules) -> _Done:
     """Write links and labels of the images that show a chosen class. Raises WriteError."""
     done = _Done()
-    for job in jobs:
-        labels = [label for label in job.image.labels or () if label.class_id in new_ids]
-        if not labels:
+    for one in placed:
+        image = read_image(one.item.image, rules.flavor)
+        done.problems.extend(_check(image, rules.classes))
+        if image.labels is None or not os.path.isfile(image.image):
             continue
-        content = "".join(
-            format_label(new_ids[label.class_id], label.cx, label.cy, label.width, label.height)
-            for label in labels
-        )
-        if write:
-            make_folder(os.path.dirname(job.linked))
-            done.written += write_bytes(os.path.splitext(job.linked)[0] + ".txt", content.encode())
-            link(os.path.realpath(job.image.image), job.linked)
-        done.kept.append(job.linked)
-        done.boxes.update(new_ids[label.class_id] for label in labels)
+        labels = [label for label in image.labels if label.class_id in rules.new_ids]
+        if not labels:
+            done.dropped += 1
+            continue
+        content = "".join(_renumbered(label, rules.new_ids) for label in labels).encode()
+        # Links lead to the originals, not to the links of the set that this one is made of.
+        original = replace(one, item=replace(one.item, image=os.path.realpath(image.image)))
+        in_the_way = find_in_the_way(original, content, rules.replace_labels)
+        if in_the_way:
+            done.problems.append(in_the_way)
+            continue
+        if rules.write:
+            done.written += write_placed(original, content)
+        done.kept.append(one.listed)
+        done.boxes.update(rules.new_ids[label.class_id] for label in labels)
     return done
 
 
-def _wnids(source: Dataset, chosen: Sequence[int]) -> list[str]:
+def _check(image: LabelledImage, classes: int) -> Iterator[Problem]:
+    if not os.path.isfile(image.image):
+        yield Problem("missing-image", image.image, "listed, but not there")
+    elif image.labels is None:
+        yield Problem("missing-label", image.image, f"looked for {image.label}")
+    for label in image.labels or ():
+        if not 0 <= label.class_id < classes:
+            message = f"class_id {label.class_id}, but there are {classes} classes"
+            yield Problem("class-out-of-range", image.label, message)
+
+
+def _renumbered(label: Label, new_ids: dict[int, int]) -> str:
+    return format_label(new_ids[label.class_id], label.cx, label.cy, label.width, label.height)
+
+
+def _wnids(source: Dataset, chosen: Iterable[int]) -> list[str]:
     wnids = _read_wnids(source)
     return [wnids[class_id] for class_id in chosen] if wnids else []
 
@@ -168,9 +211,9 @@ def _read_wnids(source: Dataset) -> list[str]:
 
 
 def _by_name(source: Dataset, classes: Sequence[str]) -> list[int]:
+    """Return the class_ids of names or wnids, each once. Raises UsageError."""
     ids = {name: class_id for class_id, name in enumerate(source.names)}
     ids |= {wnid: class_id for class_id, wnid in enumerate(_read_wnids(source))}
-    chosen: list[int] = []
     for name in classes:
         if name not in ids:
             near = difflib.get_close_matches(name, ids, n=3, cutoff=0.6)
@@ -182,15 +225,17 @@ def _by_name(source: Dataset, classes: Sequence[str]) -> list[int]:
                 else f"{source.data.names} lists the classes.",
                 path=source.data.path,
             )
-        if ids[name] not in chosen:
-            chosen.append(ids[name])
-    return chosen
+    return list(dict.fromkeys(ids[name] for name in classes))
 
 
-def _most_boxes(source: Dataset, images: Sequence[LabelledImage], top: int) -> list[int]:
-    boxes = Counter(label.class_id for image in images for label in image.labels or ())
-    ranked = sorted(boxes, key=lambda class_id: (-boxes[class_id], class_id))
-    chosen = sorted(class_id for class_id in ranked[:top] if 0 <= class_id < len(source.names))
+def _most_boxes(source: Dataset, top: int, workers: int | None) -> list[int]:
+    """Return the class_ids with most boxes in the training images. Raises DatasetError."""
+    boxes: Counter[int] = Counter()
+    count = functools.partial(_count_boxes, flavor=source.flavor)
+    for counted in map_shards(count, shards(list(iter_listed(source, "train"))), workers=workers):
+        boxes.update(counted)
+    known = [class_id for class_id in boxes if 0 <= class_id < len(source.names)]
+    chosen = sorted(known, key=lambda class_id: (-boxes[class_id], class_id))[:top]
     if not chosen:
         raise DatasetError(
             "the training images have no boxes",
@@ -198,7 +243,13 @@ def _most_boxes(source: Dataset, images: Sequence[LabelledImage], top: int) -> l
             hint=f"`dkit show {source.data.path}` shows what the engine would see.",
             path=source.data.path,
         )
-    return chosen
+    return sorted(chosen)
+
+
+def _count_boxes(images: Sequence[str], *, flavor: Flavor) -> Counter[int]:
+    return Counter(
+        label.class_id for image in images for label in read_image(image, flavor).labels or ()
+    )
 
 
 def counts_of(result: Subset) -> dict[str, Any]:
@@ -206,15 +257,16 @@ def counts_of(result: Subset) -> dict[str, Any]:
     return {
         "splits": {
             split: {
-                "images": result.images[split],
+                "images": images,
                 "boxes": result.boxes[split].total(),
                 "boxes_by_class": {
                     name: result.boxes[split][class_id]
                     for class_id, name in enumerate(result.names)
                 },
             }
-            for split in SPLITS
-            if result.images[split]
+            for split, images in result.images.items()
+            if images
         },
         "images_left_out": result.dropped,
+        "problems": dict(sorted(result.problems.items())),
     }

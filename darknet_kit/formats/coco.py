@@ -6,7 +6,6 @@ order of the ids, which gives Darknet's own coco.names.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,18 +17,20 @@ from darknet_kit.core.boxes import box_from_xywh, is_finite
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath, DatasetError
+from darknet_kit.formats.datafile import one_line, unreadable_file
 
 Id = int | str
+"""Some tools write ids as text, and mix both: 7 and "7" are the same id."""
 T = TypeVar("T")
 
 
 class CocoImage(msgspec.Struct, gc=False):
-    """An entry of `images`; width and height are 0 where the file does not say."""
+    """An entry of `images`; width and height are 0 or None where the file does not say."""
 
     id: Id
     file_name: str
-    width: float = 0
-    height: float = 0
+    width: float | None = None
+    height: float | None = None
 
 
 class CocoObject(msgspec.Struct, gc=False):
@@ -38,7 +39,7 @@ class CocoObject(msgspec.Struct, gc=False):
     image_id: Id
     category_id: Id
     bbox: tuple[float, float, float, float] | None = None
-    iscrowd: int = 0
+    iscrowd: int | bool | None = None
 
 
 class CocoCategory(msgspec.Struct, gc=False):
@@ -72,39 +73,52 @@ class CocoFile:
     problems: list[Problem] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Reading:
+    """What is known of a file so far; objects and their problems by the image's id."""
+
+    path: str
+    problems: list[Problem] = field(default_factory=list)
+    objects: dict[str, list[LabelledObject]] = field(default_factory=lambda: defaultdict(list))
+    flaws: dict[str, list[Problem]] = field(default_factory=lambda: defaultdict(list))
+
+    def annotation(self, image: CocoImage) -> Annotation:
+        key = str(image.id)
+        return Annotation(
+            tuple(self.objects.get(key, ())),
+            _size(image.width),
+            _size(image.height),
+            problems=tuple(self.flaws.get(key, ())),
+        )
+
+
 def read_coco(path: AnyPath) -> CocoFile:
     """Read an instances file. Raises DatasetError (`not-coco`, `cannot-read`).
 
-    A record that does not fit becomes a problem; the rest stays.
+    A record that does not fit becomes a problem, of its image where it names one; the rest stays.
     """
-    source = os.fspath(path)
     try:
-        with open(source, "rb") as stream:
+        with open(path, "rb") as stream:
             content = stream.read()
     except OSError as error:
-        raise DatasetError(
-            f"cannot read: {error.strerror}",
-            code="cannot-read",
-            hint="Check the path, and that the file may be read.",
-            path=source,
-        ) from error
-    problems: list[Problem] = []
-    document = _decode(content, source, problems)
-    names = {category.id: category.name for category in document.categories}
-    images = _unique_images(document.images, source, problems)
-    objects = _objects_by_image(document.annotations, names, images, source, problems)
-    annotations = [
-        Annotation(tuple(objects.get(image.id, ())), _size(image.width), _size(image.height))
-        for image in images.values()
-    ]
-    return CocoFile(source, list(images.values()), annotations, document.categories, problems)
+        raise unreadable_file(path, "a COCO instances file", error) from error
+    reading = _Reading(str(path))
+    document = _decode(content, reading)
+    for category in document.categories:
+        category.name = one_line(category.name)
+    images = _unique_images(document.images, reading)
+    _sort_objects(document, images, reading)
+    annotations = [reading.annotation(image) for image in images.values()]
+    return CocoFile(
+        reading.path, list(images.values()), annotations, document.categories, reading.problems
+    )
 
 
-def _decode(content: bytes, path: str, problems: list[Problem]) -> _Document:
+def _decode(content: bytes, reading: _Reading) -> _Document:
     body = content.removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(body, type=_Document, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         pass
     # Slow, and only for files that need it: NaN, UTF-16, records that do not fit.
     try:
@@ -114,67 +128,70 @@ def _decode(content: bytes, path: str, problems: list[Problem]) -> _Document:
             f"this is no COCO instances file: {error}",
             code="not-coco",
             hint="Expected an object with the lists images, annotations and categories.",
-            path=path,
+            path=reading.path,
         ) from error
-    images = _fitting(loose.images, CocoImage, "images", path, problems)
-    annotations = _fitting(loose.annotations, CocoObject, "annotations", path, problems)
+    images = _fitting(loose.images, CocoImage, "images", reading)
+    annotations = _fitting(loose.annotations, CocoObject, "annotations", reading)
     return _Document(images, annotations, loose.categories)
 
 
-def _fitting(
-    entries: Iterable[Any], kind: type[T], where: str, path: str, problems: list[Problem]
-) -> list[T]:
+def _fitting(entries: Iterable[Any], kind: type[T], where: str, reading: _Reading) -> list[T]:
     kept = []
     for number, entry in enumerate(entries):
         try:
             kept.append(msgspec.convert(entry, type=kind, strict=False))
-        except msgspec.ValidationError as error:
-            code = "no-box" if where == "annotations" else "unreadable-image"
-            problems.append(Problem(code, path, f"{where}[{number}]: {error}"))
+        except (ValueError, RecursionError) as error:
+            problem = Problem("bad-record", reading.path, f"{where}[{number}]: {error}")
+            image_id = entry.get("image_id") if isinstance(entry, dict) else None
+            (reading.problems if image_id is None else reading.flaws[str(image_id)]).append(problem)
     return kept
 
 
-def _unique_images(
-    images: Iterable[CocoImage], path: str, problems: list[Problem]
-) -> dict[Id, CocoImage]:
-    unique: dict[Id, CocoImage] = {}
+def _unique_images(images: Iterable[CocoImage], reading: _Reading) -> dict[str, CocoImage]:
+    unique: dict[str, CocoImage] = {}
     for image in images:
-        if image.id in unique:
+        if unique.setdefault(str(image.id), image) is not image:
             message = f"image id {image.id} is there twice; {image.file_name!r} is left out"
-            problems.append(Problem("duplicate-image", path, message))
-        else:
-            unique[image.id] = image
+            reading.problems.append(Problem("duplicate-image", reading.path, message))
     return unique
 
 
-def _objects_by_image(
-    objects: Iterable[CocoObject],
-    names: dict[Id, str],
-    images: dict[Id, CocoImage],
-    path: str,
-    problems: list[Problem],
-) -> dict[Id, list[LabelledObject]]:
-    by_image: dict[Id, list[LabelledObject]] = defaultdict(list)
-    for entry in objects:
-        image, name = images.get(entry.image_id), names.get(entry.category_id)
+def _sort_objects(document: _Document, images: dict[str, CocoImage], reading: _Reading) -> None:
+    """Give every object, or what is wrong with it, to its image."""
+    names = {str(category.id): category.name for category in document.categories}
+    for entry in document.annotations:
+        key = str(entry.image_id)
+        image = images.get(key)
         if image is None:
             message = f"an annotation names image id {entry.image_id}, which is not there"
-            problems.append(Problem("unknown-image", path, message))
-        elif name is None:
-            message = f"{image.file_name}: there is no category {entry.category_id}"
-            problems.append(Problem("unknown-class", path, message))
-        elif entry.bbox is None:
-            problems.append(Problem("no-box", path, f"{image.file_name}: {name} has no bbox"))
-        elif not is_finite(box := box_from_xywh(*entry.bbox)):
-            message = f"{image.file_name}: {name} has the bbox {entry.bbox}"
-            problems.append(Problem("bad-coordinate", path, message))
+            reading.problems.append(Problem("unknown-image", reading.path, message))
+            continue
+        found = _object_of(entry, names.get(str(entry.category_id)), image, reading.path)
+        if isinstance(found, Problem):
+            reading.flaws[key].append(found)
         else:
-            by_image[image.id].append(LabelledObject(name, box, iscrowd=bool(entry.iscrowd)))
-    return by_image
+            reading.objects[key].append(found)
 
 
-def _size(value: float) -> int:
-    return int(value) if 1 <= value < 1e9 else 0
+def _object_of(
+    entry: CocoObject, name: str | None, image: CocoImage, path: str
+) -> LabelledObject | Problem:
+    where = image.file_name
+    if name is None:
+        message = f"{where}: there is no category {entry.category_id}"
+        return Problem("unknown-class", path, message)
+    if not name:
+        return Problem("no-name", path, f"{where}: category {entry.category_id} has no name")
+    if entry.bbox is None:
+        return Problem("no-box", path, f"{where}: {name} has no bbox")
+    box = box_from_xywh(*entry.bbox)
+    if not is_finite(box):
+        return Problem("bad-coordinate", path, f"{where}: {name} has the bbox {entry.bbox}")
+    return LabelledObject(name, box, iscrowd=bool(entry.iscrowd))
+
+
+def _size(value: float | None) -> int:
+    return int(value) if value is not None and 1 <= value < 1e9 else 0
 
 
 def class_names(files: Iterable[CocoFile]) -> list[str]:
@@ -189,13 +206,15 @@ def class_names(files: Iterable[CocoFile]) -> list[str]:
         above = {category.supercategory for category in file.categories}
         for category in sorted(file.categories, key=_by_id):
             name = category.name
-            filler = name.startswith("_") or (category.id == 0 and name in above)
+            filler = name[:1] in ("", "_") or (str(category.id) == "0" and name in above)
             if name in used or not filler:
                 names.setdefault(name)
     return list(names)
 
 
 def _by_id(category: CocoCategory) -> tuple[bool, int, str]:
-    if isinstance(category.id, int):
-        return (False, category.id, "")
-    return (True, 0, category.id)
+    text = str(category.id)
+    try:
+        return (False, int(text), "")
+    except ValueError:
+        return (True, 0, text)

@@ -7,15 +7,27 @@ annotations.json                         anywhere below, found by name (labelme)
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from darknet_kit.core.problems import Problem
+from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item, Split
 from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.coco import CocoFile, CocoImage, class_names, read_coco
+from darknet_kit.formats.coco import CocoFile, class_names, read_coco
+from darknet_kit.formats.pairs import SPLIT_FOLDERS, item_of, unreadable
 from darknet_kit.formats.tree import Folder, stem_of, walk_tree
+
+_STARTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "valid"), ("test", "test"))
+_INSTANCES_FILES: tuple[Callable[[str], bool], ...] = (
+    lambda name: name.startswith("instances_"),
+    lambda name: name == "_annotations.coco.json",
+    lambda name: name in ("annotations.json", "coco.json", "labels.json", "instances.json"),
+    lambda name: stem_of(name) in SPLIT_FOLDERS,
+)
+"""How instances files are called, the surest sign first."""
 
 
 @dataclass(slots=True)
@@ -30,23 +42,21 @@ class CocoSet:
     problems: list[Problem] = field(default_factory=list)
 
 
-def find_coco(source: AnyPath, images: AnyPath | None = None) -> CocoSet | None:
+def find_coco(
+    source: AnyPath, images: AnyPath | None = None, progress: Progress = no_progress
+) -> CocoSet | None:
     """Find and read COCO data; None where a folder holds XML and no JSON (a Pascal export).
 
     `source` is one instances file or a folder, `images` where its pictures are if not there.
-    Raises DatasetError.
+    `progress` is told how many images were found. Raises DatasetError.
     """
     top = Path(source).absolute()
-    if top.is_file():
-        above = top.parent.parent if top.parent.name == "annotations" else top.parent
-        root, jsons = Path(images).absolute() if images else above, [str(top)]
-        folders = list(walk_tree(root, ".json"))
+    alone = top.is_file()  # then it is the whole data set, whatever split its name speaks of
+    if alone:
+        root, jsons, folders = _root_of(top, images), [str(top)], []
     else:
-        root = top
-        folders = list(walk_tree(top, ".json"))
+        root, folders = top, _walk(top, progress)
         jsons = _instances_files(folders)
-        if images:
-            folders = list(walk_tree(images, ".json"))
         if not jsons and any(folder.annotations for folder in walk_tree(top)):
             return None
     if not jsons:
@@ -56,23 +66,37 @@ def find_coco(source: AnyPath, images: AnyPath | None = None) -> CocoSet | None:
             hint="Give the JSON file itself, or the folder that holds it and the images.",
             path=root,
         )
+    if alone or images:
+        folders = _walk(images or root, progress)
     files = [read_coco(path) for path in jsons]
-    found = CocoSet(str(root), class_names(files))
+    found = CocoSet(str(root), class_names(files), problems=unreadable(folders))
     index = _Index(folders)
+    taken: set[str] = set()
     for file in files:
-        # One file given by itself is the whole data set, whatever split its name speaks of.
-        _collect(found, file, index, alone=top.is_file())
-    found.unlabelled = index.unused({item.image for item in found.items})
+        _collect(found, file, index, taken, alone=alone)
+    found.unlabelled = index.unused(taken)
     return found
+
+
+def _root_of(file: Path, images: AnyPath | None) -> Path:
+    if images:
+        return Path(images).absolute()
+    return file.parent.parent if file.parent.name == "annotations" else file.parent
+
+
+def _walk(root: AnyPath, progress: Progress) -> list[Folder]:
+    folders: list[Folder] = []
+    count = 0
+    for folder in walk_tree(root, ".json"):
+        folders.append(folder)
+        count += len(folder.images)
+        progress(count, 0)
+    return folders
 
 
 def _instances_files(folders: list[Folder]) -> list[str]:
     every = [os.path.join(folder.path, name) for folder in folders for name in folder.annotations]
-    for is_one in (
-        lambda name: name.startswith("instances_"),
-        lambda name: name == "_annotations.coco.json",
-        lambda name: name in ("annotations.json", "coco.json", "labels.json", "instances.json"),
-    ):
+    for is_one in _INSTANCES_FILES:
         chosen = [path for path in every if is_one(os.path.basename(path))]
         if chosen:
             return chosen
@@ -80,63 +104,75 @@ def _instances_files(folders: list[Folder]) -> list[str]:
 
 
 class _Index:
-    """The images of a tree by their file name."""
+    """The images of a tree by their file name, and which of them are in use."""
 
     def __init__(self, folders: list[Folder]) -> None:
-        self._paths: dict[str, list[str]] = defaultdict(list)
+        self._folders: dict[str, list[Folder]] = defaultdict(list)
         for folder in folders:
             for name in folder.images:
-                self._paths[name].append(f"{folder.path}/{name}")
+                self._folders[name].append(folder)
 
-    def find(self, image: CocoImage, split_name: str) -> str | None:
+    def find(self, file_name: str, split_name: str) -> list[Item]:
         """Find by the end of the path; where several fit, take the one in the split's folder."""
-        wanted = image.file_name.replace("\\", "/")
-        paths = self._paths.get(os.path.basename(wanted), [])
-        if not os.path.isabs(wanted):
-            paths = [path for path in paths if path.endswith("/" + wanted)] or paths
-        in_split = [path for path in paths if f"/{split_name}/" in path]
-        chosen = in_split or paths
-        return chosen[0] if len(chosen) == 1 else None
+        wanted = file_name.replace("\\", "/")
+        name = os.path.basename(wanted)
+        folders = self._folders.get(name, [])
+        if len(folders) > 1:
+            end = wanted if os.path.isabs(wanted) else f"/{wanted}"
+            folders = [one for one in folders if f"{one.path}/{name}".endswith(end)] or folders
+        if len(folders) > 1:
+            folders = [one for one in folders if split_name in one.relative.split("/")] or folders
+        return [item_of(folder, name, "") for folder in folders]
 
     def unused(self, used: set[str]) -> list[Item]:
-        rest = sorted(path for paths in self._paths.values() for path in paths if path not in used)
-        return [Item(path, "", stem_of(os.path.basename(path))) for path in rest]
+        items = [
+            item_of(folder, name, "")
+            for name, folders in self._folders.items()
+            for folder in folders
+            if f"{folder.path}/{name}" not in used
+        ]
+        return sorted(items, key=lambda item: item.image)
 
 
-def _collect(found: CocoSet, file: CocoFile, index: _Index, *, alone: bool) -> None:
+def _collect(
+    found: CocoSet, file: CocoFile, index: _Index, taken: set[str], *, alone: bool
+) -> None:
+    """Add the images of one file, each with its annotation, to the set."""
     split_name, stated = _split_of(file.path)
-    split = "" if alone else stated
-    taken: set[str] = set()
     found.problems.extend(file.problems)
     for image, annotation in zip(file.images, file.annotations, strict=True):
-        if ".." in image.file_name.replace("\\", "/").split("/"):
-            message = f"file_name {image.file_name!r} leads out of the data set"
-            found.problems.append(Problem("outside-root", file.path, message))
+        fitting = index.find(image.file_name, split_name)
+        problem = _misfit(image.file_name, fitting, taken)
+        if problem:
+            found.problems.append(Problem(problem[0], file.path, problem[1]))
             continue
-        path = index.find(image, split_name)
-        if path is None:
-            message = f"image {image.file_name!r} is not in the tree"
-            found.problems.append(Problem("missing-image", file.path, message))
-        elif path in taken:
-            message = f"image {image.file_name!r} is listed under two ids"
-            found.problems.append(Problem("duplicate-image", file.path, message))
-        else:
-            taken.add(path)
-            name = stem_of(image.file_name.replace("\\", "/").lstrip("/"))
-            found.items.append(Item(path, file.path, name, split))
-            found.annotations.append(annotation)
+        item = replace(fitting[0], annotation=file.path, split="" if alone else stated)
+        taken.add(item.image)
+        found.items.append(item)
+        found.annotations.append(annotation)
+
+
+def _misfit(name: str, fitting: list[Item], taken: set[str]) -> tuple[str, str] | None:
+    """Return code and message where a file_name does not lead to exactly one new image."""
+    if ".." in name.replace("\\", "/").split("/"):
+        return "outside-root", f"file_name {name!r} leads out of the data set"
+    if not fitting:
+        return "missing-image", f"image {name!r} is not in the tree"
+    if len(fitting) > 1:
+        message = f"image {name!r} could be {fitting[0].image} or {fitting[1].image}"
+        return "ambiguous-image", message
+    if fitting[0].image in taken:
+        return "duplicate-image", f"image {name!r} is listed twice"
+    return None
 
 
 def _split_of(path: str) -> tuple[str, Split | Literal[""]]:
     """Return the folder name that a file belongs to (`train2017`) and the split that it means."""
     stem = stem_of(os.path.basename(path))
     name = stem.removeprefix("instances_")
-    if name == stem:  # Roboflow: the folder says it
+    if name == stem and stem not in SPLIT_FOLDERS:  # Roboflow: the folder says it
         name = os.path.basename(os.path.dirname(path))
     for start, split in _STARTS:
         if name.lower().startswith(start):
             return name, split
     return name, ""
-
-
-_STARTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "valid"), ("test", "test"))

@@ -25,11 +25,14 @@ class DataFile:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+_BLANKS = str.maketrans("", "", " \t\n\r")  # what Darknet drops; other blanks are text to it
+
+
 def parse_data(text: str) -> dict[str, str]:
     """Return the keys and values of a `.data` file as Darknet would read them."""
     options: dict[str, str] = {}
-    for line in text.removeprefix("\ufeff").splitlines():
-        stripped = "".join(line.split())
+    for line in text.removeprefix("\ufeff").split("\n"):
+        stripped = line.translate(_BLANKS)
         if not stripped or stripped[0] in "#;" or "=" not in stripped:
             continue
         key, _, value = stripped.partition("=")
@@ -40,6 +43,11 @@ def parse_data(text: str) -> dict[str, str]:
 def format_data(options: Mapping[str, object]) -> str:
     """Return the text of a `.data` file, one `key = value` a line."""
     return "".join(f"{key} = {value}\n" for key, value in options.items())
+
+
+def can_hold(value: str) -> bool:
+    """Tell whether a value comes back from a `.data` file as it was."""
+    return value.translate(_BLANKS) == value
 
 
 def read_data(path: AnyPath) -> DataFile:
@@ -97,6 +105,11 @@ def parse_names(text: str) -> list[str]:
     return names
 
 
+def one_line(name: str) -> str:
+    """Return a class name as a `.names` file can hold it: on one line, single blanks, UTF-8."""
+    return " ".join(name.split()).encode("utf-8", "backslashreplace").decode()
+
+
 def read_names(path: AnyPath) -> list[str]:
     """Read a `.names` file. Raises DatasetError where it is missing, empty, or has a gap."""
     names = parse_names(read_text(path, "a .names file"))
@@ -132,7 +145,7 @@ def iter_image_list(path: AnyPath) -> Iterator[str]:
                 if entry:
                     yield entry
     except OSError as error:
-        raise _unreadable(path, "an image list", error) from error
+        raise unreadable_file(path, "an image list", error) from error
 
 
 def read_text(path: AnyPath, kind: str) -> str:
@@ -141,10 +154,11 @@ def read_text(path: AnyPath, kind: str) -> str:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             return stream.read()
     except OSError as error:
-        raise _unreadable(path, kind, error) from error
+        raise unreadable_file(path, kind, error) from error
 
 
-def _unreadable(path: AnyPath, kind: str, error: OSError) -> DatasetError:
+def unreadable_file(path: AnyPath, kind: str, error: OSError) -> DatasetError:
+    """Return the error that says that a file, `kind`, is missing or cannot be read."""
     if isinstance(error, FileNotFoundError):
         return DatasetError(
             f"no such file; expected {kind} here",

@@ -11,17 +11,19 @@ coordinates start at 0; objects are named by wnid.
 
 import os
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 
+from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.datafile import read_text
+from darknet_kit.formats.datafile import one_line, read_text
 from darknet_kit.formats.pairs import Pairs, find_pairs
 
 _MAPPING = "LOC_synset_mapping.txt"
 # "n01440764 tench, Tinca tinca" and "n01440764 : tench, Tinca tinca" both circulate.
 _MAPPING_LINE = re.compile(r"(n\d{8})\s*(?::\s*|\s)(\S.*)")
-_WNID = re.compile(r"n\d{8}")
+_TRAIN_CLASS = re.compile(r"Annotations/CLS-LOC/train/(n\d{8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,32 @@ class Synset:
 
 def parse_mapping(text: str, path: AnyPath) -> list[Synset]:
     """Return the synsets of a LOC_synset_mapping.txt in its order. Raises DatasetError."""
-    synsets = []
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    synsets: dict[str, Synset] = {}
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         if not line.strip():
             continue
         match = _MAPPING_LINE.fullmatch(line.strip())
         if match is None:
-            raise DatasetError(
-                f"expected `n01440764 tench, Tinca tinca`, found {line.strip()!r:.60}",
-                code="bad-mapping",
-                hint="Give the genuine LOC_synset_mapping.txt with --mapping.",
-                path=path,
-                line=number,
-            )
-        names = tuple(name.strip() for name in match[2].split(","))
-        synsets.append(Synset(match[1], names))
-    return synsets
+            message = f"expected `n01440764 tench, Tinca tinca`, found {line.strip()!r:.60}"
+            raise _bad_mapping(message, path, number)
+        wnid, listed = match.groups()
+        if wnid in synsets:
+            raise _bad_mapping(f"{wnid} is there twice", path, number)
+        names = tuple(filter(None, map(one_line, listed.split(","))))
+        synsets[wnid] = Synset(wnid, names or (wnid,))
+    if not synsets:
+        raise _bad_mapping("there is no class in this file", path, None)
+    return list(synsets.values())
+
+
+def _bad_mapping(message: str, path: AnyPath, line: int | None) -> DatasetError:
+    return DatasetError(
+        message,
+        code="bad-mapping",
+        hint=f"Give the genuine {_MAPPING} with --mapping.",
+        path=path,
+        line=line,
+    )
 
 
 def display_names(synsets: list[Synset]) -> list[str]:
@@ -73,7 +85,9 @@ class Ilsvrc:
     mapping: str
 
 
-def find_ilsvrc(source: AnyPath, mapping: AnyPath | None = None) -> Ilsvrc:
+def find_ilsvrc(
+    source: AnyPath, mapping: AnyPath | None = None, progress: Progress = no_progress
+) -> Ilsvrc:
     """Find the images, annotations and classes of an ILSVRC tree.
 
     `source` is the folder that holds `Annotations` and `Data`, or the one above it. Without a
@@ -81,12 +95,11 @@ def find_ilsvrc(source: AnyPath, mapping: AnyPath | None = None) -> Ilsvrc:
     DatasetError.
     """
     root = _find_root(source)
-    pairs = find_pairs(root)
+    pairs = find_pairs(root, progress)
     found = os.fspath(mapping) if mapping else _find_mapping(root)
     if found:
         return Ilsvrc(pairs, parse_mapping(read_text(found, "the synset mapping"), found), found)
-    train = os.path.join(root, "Annotations", "CLS-LOC", "train")
-    wnids = sorted(filter(_WNID.fullmatch, os.listdir(train))) if os.path.isdir(train) else []
+    wnids = sorted(match[1] for match in map(_TRAIN_CLASS.fullmatch, pairs.folders) if match)
     if not wnids:
         raise DatasetError(
             f"there is neither a {_MAPPING} nor a train folder with classes",
@@ -112,7 +125,7 @@ def _find_root(source: AnyPath) -> str:
     raise DatasetError(
         "this is no ILSVRC tree: expected Annotations/CLS-LOC and Data/CLS-LOC in it",
         code="wrong-layout",
-        hint=f"For any other tree of XML: dkit convert voc {top}",
+        hint=f"For any other tree of XML: dkit convert voc {shlex.quote(top)}",
         path=top,
     )
 

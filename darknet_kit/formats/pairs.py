@@ -5,20 +5,21 @@ file they hold do not count, so `VOC2007/Annotations/1.xml` belongs to `VOC2007/
 and `Annotations/CLS-LOC/train/n0/a.xml` to `Data/CLS-LOC/train/n0/a.JPEG`.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from darknet_kit.core.problems import Problem
+from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.tree import Folder, stem_of, walk_tree
 
-_KIND_FOLDERS = frozenset(
-    ("annotations", "annotation", "xml", "xmls", "labels", "data")
-    + ("jpegimages", "images", "image", "imgs", "img")
-)
+_ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
+_IMAGE_FOLDERS = ("data", "jpegimages", "images", "image", "imgs", "img")
+_KIND_FOLDERS = frozenset((*_ANNOTATION_FOLDERS, *_IMAGE_FOLDERS))
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -28,8 +29,10 @@ SPLIT_FOLDERS: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+_YEAR = re.compile(r"\d{4}$")  # COCO's train2017
 
 Place = tuple[str, ...]
+"""The folders of a file that say more than its kind."""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class Pairs:
     """What one walk over a tree found.
 
     `items` are sorted by path; those without an annotation are in `unlabelled`. `folders` are the
-    paths of all folders below the root.
+    paths below the root of all folders that can be read.
     """
 
     root: str
@@ -47,10 +50,20 @@ class Pairs:
     folders: list[str] = field(default_factory=list)
 
 
-def find_pairs(root: AnyPath) -> Pairs:
-    """Walk a tree and match its images to its XML files. Raises DatasetError."""
-    folders = list(walk_tree(root))
-    pairs = Pairs(folders[0].path, folders=[folder.relative for folder in folders])
+def find_pairs(root: AnyPath, progress: Progress = no_progress) -> Pairs:
+    """Walk a tree and match its images to its XML files. Raises DatasetError.
+
+    `progress` is told how many images were found.
+    """
+    folders: list[Folder] = []
+    count = 0
+    for folder in walk_tree(root):
+        folders.append(folder)
+        count += len(folder.images)
+        progress(count, 0)
+    readable = [folder.relative for folder in folders if not folder.unreadable]
+    pairs = Pairs(folders[0].path, folders=readable)
+    pairs.problems.extend(unreadable(folders))
     if not any(folder.annotations for folder in folders):
         raise DatasetError(
             "there is no XML annotation in this folder or below it",
@@ -58,79 +71,100 @@ def find_pairs(root: AnyPath) -> Pairs:
             hint="Give the folder that holds the annotations and the images.",
             path=pairs.root,
         )
-    by_place: dict[Place, dict[str, tuple[Folder, str]]] = defaultdict(dict)
-    by_stem: dict[str, list[Place]] = defaultdict(list)
-    for folder in folders:
-        place = _place(folder.relative)
-        if place and place[-1].startswith("Segmentation"):
-            continue  # VOC's masks, which share their stems with the photographs
-        for name in folder.images:
-            stem = stem_of(name)
-            if stem in by_place[place]:
-                pairs.problems.append(_same_stem(folder, name, by_place[place][stem]))
-                continue
-            by_place[place][stem] = (folder, name)
-            by_stem[stem].append(place)
-    taken: set[tuple[Place, str]] = set()
-    for folder, name in _annotations(folders):
-        _match(pairs, folder, name, by_place, by_stem, taken)
-    for place, images in by_place.items():
-        for stem, (folder, name) in images.items():
-            if (place, stem) not in taken:
-                pairs.unlabelled.append(_item(folder, name, ""))
+    _Matching(pairs, folders).match()
     pairs.items.sort(key=lambda item: item.image)
     pairs.unlabelled.sort(key=lambda item: item.image)
     return pairs
 
 
-def _annotations(folders: list[Folder]) -> Iterator[tuple[Folder, str]]:
-    for folder in folders:
-        for name in folder.annotations:
-            yield folder, name
+def unreadable(folders: Iterable[Folder]) -> list[Problem]:
+    """Return a problem for each folder that could not be listed."""
+    return [
+        Problem("cannot-read", folder.path, f"cannot list this folder: {folder.unreadable}")
+        for folder in folders
+        if folder.unreadable
+    ]
 
 
-def _match(
-    pairs: Pairs,
-    folder: Folder,
-    name: str,
-    by_place: dict[Place, dict[str, tuple[Folder, str]]],
-    by_stem: dict[str, list[Place]],
-    taken: set[tuple[Place, str]],
-) -> None:
-    stem, path = stem_of(name), f"{folder.path}/{name}"
-    places = by_stem.get(stem, [])
-    place = _place(folder.relative)
-    if place not in places:
-        if len(places) != 1:
-            pairs.problems.append(_unmatched(path, stem, places, by_place))
+class _Matching:
+    """Images by their place and stem, and which of them have an annotation by now."""
+
+    def __init__(self, pairs: Pairs, folders: list[Folder]) -> None:
+        self._pairs = pairs
+        self._folders = folders
+        self._images: dict[Place, dict[str, tuple[Folder, str]]] = defaultdict(dict)
+        self._places: dict[str, list[Place]] = defaultdict(list)
+        self._taken: set[tuple[Place, str]] = set()
+        self._annotated = {place_of(folder.relative) for folder in folders if folder.annotations}
+        for folder in folders:
+            place = place_of(folder.relative)
+            if not (place and place[-1].startswith("Segmentation")):  # masks, under the same stems
+                self._add_images(folder, place)
+
+    def _add_images(self, folder: Folder, place: Place) -> None:
+        for name in folder.images:
+            stem = stem_of(name)
+            other = self._images[place].setdefault(stem, (folder, name))
+            if other == (folder, name):
+                self._places[stem].append(place)
+            else:
+                message = f"shares its stem, and so its label, with {other[0].path}/{other[1]}"
+                problem = Problem("same-stem", f"{folder.path}/{name}", message)
+                self._pairs.problems.append(problem)
+
+    def match(self) -> None:
+        """Fill `items` and `unlabelled`: images in the right place first, then by stem alone."""
+        astray: list[tuple[Folder, str]] = []
+        for folder in self._folders:
+            place = place_of(folder.relative)
+            for name in folder.annotations:
+                if stem_of(name) in self._images.get(place, ()):
+                    self._take(place, folder, name)
+                else:
+                    astray.append((folder, name))
+        for folder, name in astray:
+            places = self._free_places(stem_of(name), place_of(folder.relative))
+            if len(places) == 1:
+                self._take(places[0], folder, name)
+            else:
+                self._pairs.problems.append(self._unmatched(folder, name, places))
+        for place, images in self._images.items():
+            for stem, (folder, name) in images.items():
+                if (place, stem) not in self._taken:
+                    self._pairs.unlabelled.append(item_of(folder, name, ""))
+
+    def _free_places(self, stem: str, place: Place) -> list[Place]:
+        """Return where an annotation from `place` may find its image by stem alone.
+
+        Numbers for names come back in every set: a folder of annotations with images of its own,
+        or of images with annotations of its own, is not matched across.
+        """
+        if place in self._images:
+            return []
+        return [other for other in self._places.get(stem, ()) if other not in self._annotated]
+
+    def _take(self, place: Place, folder: Folder, name: str) -> None:
+        stem, path = stem_of(name), f"{folder.path}/{name}"
+        if (place, stem) in self._taken:
+            message = "another annotation of the same image was taken already"
+            self._pairs.problems.append(Problem("duplicate-image", path, message))
             return
-        place = places[0]
-    if (place, stem) in taken:
-        message = "another annotation of the same image was taken already"
-        pairs.problems.append(Problem("duplicate-image", path, message))
-        return
-    taken.add((place, stem))
-    image_folder, image = by_place[place][stem]
-    pairs.items.append(_item(image_folder, image, path))
+        self._taken.add((place, stem))
+        image_folder, image = self._images[place][stem]
+        self._pairs.items.append(item_of(image_folder, image, path))
+
+    def _unmatched(self, folder: Folder, name: str, places: list[Place]) -> Problem:
+        stem, path = stem_of(name), f"{folder.path}/{name}"
+        if not places:
+            return Problem("missing-image", path, f"there is no image with the stem {stem!r}")
+        first, second = (self._images[place][stem][0].relative or "." for place in places[:2])
+        message = f"there are images with the stem {stem!r} in {first!r} and in {second!r}"
+        return Problem("ambiguous-image", path, message)
 
 
-def _unmatched(
-    path: str, stem: str, places: list[Place], by_place: dict[Place, dict[str, tuple[Folder, str]]]
-) -> Problem:
-    if not places:
-        return Problem("missing-image", path, f"there is no image with the stem {stem!r}")
-    first, second = (by_place[place][stem][0].relative or "." for place in places[:2])
-    message = f"there are images with the stem {stem!r} in {first!r} and in {second!r}"
-    return Problem("ambiguous-image", path, message)
-
-
-def _same_stem(folder: Folder, name: str, other: tuple[Folder, str]) -> Problem:
-    message = f"shares its stem, and so its label, with {other[0].path}/{other[1]}"
-    return Problem("same-stem", f"{folder.path}/{name}", message)
-
-
-def _item(folder: Folder, name: str, annotation: str) -> Item:
-    place = _place(folder.relative)
+def item_of(folder: Folder, name: str, annotation: str) -> Item:
+    """Return the item of an image, named by its place, its split as its folders say."""
+    place = place_of(folder.relative)
     return Item(
         image=f"{folder.path}/{name}",
         annotation=annotation,
@@ -139,13 +173,16 @@ def _item(folder: Folder, name: str, annotation: str) -> Item:
     )
 
 
-def _place(relative: str) -> Place:
+def place_of(relative: str) -> Place:
+    """Return the folders of a path that say more than what kind of file they hold."""
     parts = relative.split("/") if relative else []
     return tuple(part for part in parts if part.lower() not in _KIND_FOLDERS)
 
 
+def split_of_folder(name: str) -> Split | Literal[""]:
+    """Return the split that a folder's name stands for (`val`, `train2017`), if any."""
+    return SPLIT_FOLDERS.get(_YEAR.sub("", name.lower()), "")
+
+
 def _split_of(place: Place) -> Split | Literal[""]:
-    for part in reversed(place):
-        if part.lower() in SPLIT_FOLDERS:
-            return SPLIT_FOLDERS[part.lower()]
-    return ""
+    return next(filter(None, map(split_of_folder, reversed(place))), "")

@@ -13,6 +13,7 @@ from darknet_kit.core.boxes import BoxConvention, box_from_pascal
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath, DatasetError
+from darknet_kit.formats.datafile import one_line
 
 _PARSER = etree.XMLParser(
     resolve_entities=False,
@@ -81,7 +82,7 @@ def find_names(content: bytes, path: str) -> Iterator[str]:
     """
     for child in _parse_xml(content, path):
         if child.tag == "object":
-            name = (child.findtext("name") or "").strip()
+            name = one_line(child.findtext("name") or "")
             if name:
                 yield name
 
@@ -107,9 +108,9 @@ def _parse_object(
     for child in element:
         tag = child.tag
         if tag == "name":
-            name = (child.text or "").strip()
-        elif tag == "bndbox":
-            corners = corners or child
+            name = one_line(child.text or "")
+        elif tag == "bndbox" and corners is None:
+            corners = child
         elif tag in ("difficult", "truncated") and (child.text or "").strip().lower() in _TRUE:
             flags.add(tag)
     line = _line_of(element)
@@ -147,6 +148,8 @@ def _number(text: str | None) -> float | None:
     try:
         value = float(text or "")
     except ValueError:
+        return None
+    if text and "_" in text:  # Python's own way to write 1000
         return None
     return value if -1e9 < value < 1e9 else None
 

@@ -1,7 +1,8 @@
 """A folder tree, walked once: its images and its annotation files, folder by folder.
 
-Hidden names (macOS leaves `._x.xml` beside `x.xml`) are passed over. Links to folders are
-followed, each folder once, so that a loop of links ends.
+Hidden names (macOS leaves `._x.xml` beside `x.xml`) are passed over, and so are views that dkit
+made: their links lead to images that are in the tree already. Links to folders are followed, each
+folder once, so that a loop of links ends.
 """
 
 import os
@@ -10,16 +11,21 @@ from dataclasses import dataclass
 
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.image import is_image
+from darknet_kit.formats.record import RECORD, is_view
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One folder: its absolute path, its path below the root, and the sorted names in it."""
+    """One folder: its absolute path, its path below the root, and the sorted names in it.
+
+    `unreadable` says why it could not be listed, and is empty where it could.
+    """
 
     path: str
     relative: str
     images: list[str]
     annotations: list[str]
+    unreadable: str = ""
 
 
 def walk_tree(root: AnyPath, annotation_suffix: str = ".xml") -> Iterator[Folder]:
@@ -28,39 +34,63 @@ def walk_tree(root: AnyPath, annotation_suffix: str = ".xml") -> Iterator[Folder
     Raises DatasetError where the root is missing, is no folder, or may not be read.
     """
     top = os.path.abspath(root)
-    yield from _walk(top, "", annotation_suffix, set())
-
-
-def _walk(path: str, relative: str, suffix: str, seen: set[tuple[int, int]]) -> Iterator[Folder]:
-    try:
-        status = os.stat(path)
-        identity = (status.st_dev, status.st_ino)
-        if identity in seen:
-            return
-        seen.add(identity)
-        entries = list(os.scandir(path))
-    except OSError as error:
-        raise DatasetError(
-            f"cannot list this folder: {error.strerror}",
-            code="missing-folder" if isinstance(error, FileNotFoundError) else "cannot-read",
-            hint="Give the folder that holds the data set, and check that you may read it.",
-            path=path,
-        ) from error
-    images, annotations, folders = [], [], []
-    for entry in entries:
-        name = entry.name
-        if name.startswith("."):
+    waiting = [("", top)]
+    seen: set[tuple[int, int]] = set()
+    while waiting:
+        relative, path = waiting.pop()
+        try:
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folder, below = _list_folder(path, relative, annotation_suffix)
+        except OSError as error:
+            if not relative:
+                raise _no_folder(top, error) from error
+            yield Folder(path, relative, [], [], error.strerror or str(error))
             continue
-        if entry.is_dir():
-            folders.append(name)
-        elif name.lower().endswith(suffix):
-            annotations.append(name)
-        elif is_image(name):
-            images.append(name)
-    yield Folder(path, relative, sorted(images), sorted(annotations))
-    for name in sorted(folders):
-        below = f"{relative}/{name}" if relative else name
-        yield from _walk(os.path.join(path, name), below, suffix, seen)
+        if folder is not None:
+            yield folder
+            waiting.extend(
+                (f"{relative}/{name}" if relative else name, os.path.join(path, name))
+                for name in sorted(below, reverse=True)
+            )
+
+
+def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, list[str]]:
+    """Return a folder and the names of those in it; None for a view that dkit made."""
+    images, annotations, folders = [], [], []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                continue
+            if name == RECORD:
+                if relative and is_view(path):
+                    return None, []
+            elif _is_folder(entry):
+                folders.append(name)
+            elif name.lower().endswith(suffix):
+                annotations.append(name)
+            elif is_image(name) and entry.is_file():  # no link to a file that has gone
+                images.append(name)
+    return Folder(path, relative, sorted(images), sorted(annotations)), folders
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _no_folder(path: str, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"cannot list this folder: {error.strerror}",
+        code="missing-folder" if isinstance(error, FileNotFoundError) else "cannot-read",
+        hint="Give the folder that holds the data set, and check that you may read it.",
+        path=path,
+    )
 
 
 def stem_of(name: str) -> str:

@@ -79,6 +79,10 @@ class Label:
     height: float
 
 
+SMALLEST = 1e-6
+"""A width or height below this fraction would be written as zero, or as good as zero."""
+
+
 def format_label(class_id: int, cx: float, cy: float, width: float, height: float) -> str:
     """Return one label line. Six decimals are a thousandth of a pixel at 1000 pixels."""
     return f"{class_id} {cx:.6f} {cy:.6f} {width:.6f} {height:.6f}\n"

@@ -46,37 +46,44 @@ def open_picture(path: str, most: int | None = None) -> Image.Image:
 def draw_boxes(picture: Image.Image, boxes: Sequence[DrawnBox]) -> Image.Image:
     """Draw boxes onto a picture, in place, and return it."""
     draw = ImageDraw.Draw(picture)
-    line = max(1, round(min(picture.size) / 160))
+    line = max(2, round(min(picture.size) / 160))
     font = ImageFont.load_default(max(10, round(min(picture.size) / 24)))
     for drawn in boxes:
-        color = class_color(drawn.class_id)
-        left, top, right, bottom = _inside(drawn.box, picture.size)
-        draw.rectangle((left, top, right, bottom), outline=color, width=line)
-        _draw_caption(draw, drawn.caption, left, top, color, font)
+        draw.rectangle(
+            _pixels(drawn.box, picture.size), outline=class_color(drawn.class_id), width=line
+        )
+    for drawn in boxes:  # on top of all lines
+        _draw_caption(draw, drawn, picture.size, font)
     return picture
 
 
-def _inside(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    left, right = sorted((max(0.0, box.left), min(size[0] - 1.0, box.right)))
-    top, bottom = sorted((max(0.0, box.top), min(size[1] - 1.0, box.bottom)))
-    return left, top, right, bottom
+def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the first and last column and row of pixels of a box, inside the picture."""
+    left, top = _inside(box.left, size[0]), _inside(box.top, size[1])
+    right, bottom = _inside(box.right - 1, size[0]), _inside(box.bottom - 1, size[1])
+    return left, top, max(left, right), max(top, bottom)
+
+
+def _inside(position: float, length: int) -> int:
+    return round(min(max(0.0, position), length - 1.0))
 
 
 def _draw_caption(
     draw: ImageDraw.ImageDraw,
-    caption: str,
-    left: float,
-    top: float,
-    color: tuple[int, int, int],
+    drawn: DrawnBox,
+    size: tuple[int, int],
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
-    if not caption:
+    if not drawn.caption:
         return
-    width, height = draw.textbbox((0, 0), caption, font=font)[2:]
+    left, top, _, _ = _pixels(drawn.box, size)
+    color = class_color(drawn.class_id)
+    width, height = draw.textbbox((0, 0), drawn.caption, font=font)[2:]
+    x = max(0.0, min(left, size[0] - width - 5))
     y = top - height - 3 if top >= height + 3 else top
-    draw.rectangle((left, y, left + width + 4, y + height + 3), fill=color)
+    draw.rectangle((x, y, x + width + 4, y + height + 3), fill=color)
     dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 128
-    draw.text((left + 2, y), caption, fill="black" if dark else "white", font=font)
+    draw.text((x + 2, y), drawn.caption, fill="black" if dark else "white", font=font)
 
 
 def contact_sheet(
@@ -100,9 +107,8 @@ def contact_sheet(
         for column, (picture, caption) in enumerate(row):
             x = _MARGIN + column * (size + _MARGIN)
             sheet.paste(picture, (x + (size - picture.width) // 2, y))
-            draw.text(
-                (x, y + height - _CAPTION + 2), _shortened(caption, font, size), "black", font
-            )
+            below = y + picture.height + 2
+            draw.text((x, below), _shortened(caption, font, size), "black", font)
         y += height + _MARGIN
     return sheet
 
