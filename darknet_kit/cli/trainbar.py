@@ -21,7 +21,7 @@ class TrainBar:
         self._map = ""
         self._first: Iteration | None = None
         self._started = self._told = time.monotonic()
-        self._bar = (
+        self._bar: tqdm[int] | None = (
             tqdm(total=max_batches, unit="it", desc="train", dynamic_ncols=True, smoothing=0.05)
             if sys.stderr.isatty()
             else None

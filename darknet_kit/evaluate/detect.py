@@ -17,8 +17,12 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.engine.answer import ask
 from darknet_kit.engine.command import valid_command
 from darknet_kit.engine.find import Engine
-from darknet_kit.errors import AnyPath, DkitError
+from darknet_kit.errors import AnyPath, DkitError, WeightsError
+from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.datafile import format_data, format_lines
+from darknet_kit.formats.weights import read_weights_header
+from darknet_kit.network.layers import infer_layers
+from darknet_kit.network.pairing import pair_weights
 
 _PORTION = 64  # images a process: lively progress, and a crash costs no more than these
 _LEAST = 4  # the 2018 original starts four loaders, whether there are four images or not
@@ -47,14 +51,28 @@ def detect(
 ) -> Iterator[tuple[str, list[Detection]]]:
     """Yield each image with its detections, the most confident first.
 
-    Raises DkitError (`detection-failed`) where the engine ends without results.
+    Raises CfgError, WeightsError, and DkitError (`detection-failed`) where the engine ends
+    without results.
     """
+    _require_whole(cfg, weights)
     for start in range(0, len(images), _PORTION):
         portion = images[start : start + _PORTION]
         with tempfile.TemporaryDirectory(prefix="dkit-detect-") as folder:
             found = _run(engine, Path(folder), cfg, weights, classes, portion, thresh)
         progress(start + len(portion), len(images))
         yield from zip(portion, found, strict=True)
+
+
+def _require_whole(cfg: AnyPath, weights: AnyPath) -> None:
+    layers, header = infer_layers(read_cfg(cfg)), read_weights_header(weights)
+    pairing = pair_weights(layers, header)
+    if not pairing.is_whole:
+        raise WeightsError(
+            f"these weights end after {pairing.layers} of {pairing.of} layers",
+            code="weights-do-not-fit",
+            hint="They are for training to start from; take weights that a training has left.",
+            path=weights,
+        )
 
 
 def _run(
