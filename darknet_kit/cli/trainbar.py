@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 import click
 from tqdm import tqdm
@@ -21,7 +21,7 @@ class TrainBar:
         self._map = ""
         self._first: Iteration | None = None
         self._started = self._told = time.monotonic()
-        self._bar: tqdm[int] | None = (
+        self._bar: tqdm[Never] | None = (
             tqdm(total=max_batches, unit="it", desc="train", dynamic_ncols=True, smoothing=0.05)
             if sys.stderr.isatty()
             else None
@@ -50,7 +50,7 @@ class TrainBar:
             else:
                 self._tell(event, facts)
 
-    def _move(self, bar: "tqdm[int]", iteration: int, facts: str) -> None:
+    def _move(self, bar: "tqdm[Never]", iteration: int, facts: str) -> None:
         if self._first is None:
             bar.initial = bar.n = iteration - 1  # so that a resumed run has an honest pace
             self._first = Iteration(iteration, 0, 0, 0, 0, 0)
