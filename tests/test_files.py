@@ -1,0 +1,271 @@
+"""Writes: whole or absent, never twice for nothing, and a sentence where they cannot be done."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.core.files import (
+    WriteError,
+    digest,
+    holds,
+    is_part,
+    link,
+    make_folder,
+    open_append,
+    replacing,
+    write_bytes,
+    write_text,
+)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def break_off(path: Path, error: BaseException) -> None:
+    with replacing(path) as stream:
+        stream.write("half")
+        raise error
+
+
+def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(ZeroDivisionError):
+        break_off(path, ZeroDivisionError())
+    assert names_in(tmp_path) == []
+
+
+def test_an_exception_inside_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        break_off(path, KeyboardInterrupt())
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_a_second_identical_write_leaves_the_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    assert write_text(path, "same")
+    os.utime(path, (1, 1))
+    assert not write_text(path, "same")
+    with replacing(path) as stream:
+        stream.write("same")
+    assert path.stat().st_mtime == 1
+    assert write_text(path, "other")
+    assert path.stat().st_mtime != 1
+
+
+def test_quick_writes_of_one_size_all_arrive(tmp_path: Path) -> None:
+    """Files written within one tick of the clock have the same size and time, and differ."""
+    path = tmp_path / "a.txt"
+    for text in ("0000", "0000", "0001", "0001", "0000"):
+        with replacing(path) as stream:
+            stream.write(text)
+            stream.flush()
+            os.utime(stream.fileno(), (1, 1))
+        assert path.read_text() == text
+
+
+def test_replacing_a_link_leaves_what_it_leads_to(tmp_path: Path) -> None:
+    original, place = tmp_path / "original.txt", tmp_path / "link.txt"
+    original.write_text("theirs")
+    place.symlink_to(original)
+    write_text(place, "ours")
+    assert original.read_text() == "theirs"
+    assert place.read_text() == "ours"
+    assert not place.is_symlink()
+
+
+def test_text_is_utf8_with_line_feeds_and_keeps_foreign_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    text = "é\n" + b"caf\xe9".decode("utf-8", "surrogateescape")
+    write_text(path, text)
+    assert path.read_bytes() == b"\xc3\xa9\ncaf\xe9"
+    with replacing(tmp_path / "b.txt") as stream:
+        stream.write(text)
+    assert (tmp_path / "b.txt").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".txt", "字" * 83 + ".txt"])
+def test_a_name_of_full_length_can_be_written(tmp_path: Path, name: str) -> None:
+    assert len(name.encode()) in (253, 255)
+    assert write_text(tmp_path / name, "a")
+    assert names_in(tmp_path) == [name]
+
+
+def too_long(folder: Path) -> Path:
+    return folder / ("x" * 300)
+
+
+def below_a_file(folder: Path) -> Path:
+    (folder / "file").write_text("")
+    return folder / "file" / "a.txt"
+
+
+def in_no_folder(folder: Path) -> Path:
+    return folder / "none" / "a.txt"
+
+
+def a_folder(folder: Path) -> Path:
+    (folder / "a.txt").mkdir()
+    return folder / "a.txt"
+
+
+def a_circle(folder: Path) -> Path:
+    (folder / "loop").symlink_to("loop")
+    return folder / "loop" / "a.txt"
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        (too_long, "name-too-long"),
+        (below_a_file, "not-a-folder"),
+        (in_no_folder, "missing-folder"),
+        (a_folder, "is-a-folder"),
+        (a_circle, "link-loop"),
+    ],
+)
+def test_what_cannot_be_written_is_a_sentence(
+    tmp_path: Path, place: Callable[[Path], Path], code: str
+) -> None:
+    path = place(tmp_path)
+    before = names_in(tmp_path)
+    with pytest.raises(WriteError) as caught:
+        write_bytes(path, b"a")
+    assert caught.value.code == code
+    assert caught.value.path == str(path)
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+    assert names_in(tmp_path) == before
+
+
+def test_a_link_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WriteError) as caught:
+        link("/x", in_no_folder(tmp_path))
+    assert caught.value.code == "missing-folder"
+
+
+def test_a_read_only_folder_is_a_sentence(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("root may write everywhere")
+    try:
+        for write in (
+            lambda: write_text(tmp_path / "a", ""),
+            lambda: make_folder(tmp_path / "b"),
+            lambda: link("/x", tmp_path / "c"),
+            lambda: open_append(tmp_path / "d"),
+        ):
+            with pytest.raises(WriteError, match="permission denied") as caught:
+                write()
+            assert caught.value.code == "no-permission"
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(tmp_path: Path) -> None:
+    """`ulimit -f` refuses large files as a full disk does; Python is told by EFBIG."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    ended = subprocess.run(
+        [
+            "bash",
+            "-c",
+            'ulimit -f 8; exec "$0" -c "$1" "$2"',
+            sys.executable,
+            "import sys; from darknet_kit.core.files import *\n"
+            "try: write_bytes(sys.argv[1], bytes(1 << 20))\n"
+            "except WriteError as error: print(error.code, error)",
+            str(path),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.startswith(f"file-too-large {path}: cannot write: ")
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a.bin"]
+
+
+def test_killed_while_writing_leaves_no_half_file(tmp_path: Path) -> None:
+    """The file is large, so that the kill falls into a write; then a second run mends all."""
+    path = tmp_path / "a.bin"
+    program = (
+        "import sys; from darknet_kit.core.files import *\n"
+        "for number in range(1000): write_bytes(sys.argv[1], bytes([number % 7]) * (8 << 20))"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program, str(path)])
+    while not path.exists():
+        time.sleep(0.01)
+    time.sleep(0.05)
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    content = path.read_bytes()
+    assert len(content) == 8 << 20
+    assert len(set(content)) == 1
+    assert all(name == "a.bin" or is_part(name) for name in names_in(tmp_path))
+    write_bytes(path, b"done")
+    assert names_in(tmp_path) == ["a.bin"]
+
+
+def test_a_link_is_made_once_and_follows_a_new_target(tmp_path: Path) -> None:
+    place = tmp_path / "link"
+    assert link("/old", place)
+    assert not link("/old", place)
+    (tmp_path / ".link.part").symlink_to("/leftover")
+    assert link("/new", place)
+    assert place.readlink() == Path("/new")
+    assert names_in(tmp_path) == ["link"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_link_never_replaces_what_is_no_link(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "only-copy"
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.mkdir()
+    with pytest.raises(WriteError) as caught:
+        link("/x", place)
+    assert caught.value.code == "file-in-the-way"
+    assert place.exists()
+
+
+def test_make_folder(tmp_path: Path) -> None:
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(WriteError) as caught:
+            make_folder(path)
+        assert caught.value.code == "not-a-folder"
+
+
+def test_holds(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    assert not holds(path, b"")
+    path.write_bytes(b"abc")
+    assert holds(path, b"abc")
+    assert not holds(path, b"ab")
+    assert not holds(path, b"abcd")
+    assert not holds(tmp_path, b"")
+
+
+def test_appending_and_digest(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    for line in ("one\n", "two\n"):
+        with open_append(path) as stream:
+            stream.write(line)
+    with open_append(path, binary=True) as stream:
+        stream.write(b"\xff")
+    assert path.read_bytes() == b"one\ntwo\n\xff"
+    # printf 'one\ntwo\n\377' | sha256sum
+    assert digest(path) == "39ae6301897f82c618441d5fd4f8d2e349fbd5c728975ed99af68ed0496cc05e"
