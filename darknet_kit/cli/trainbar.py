@@ -44,7 +44,7 @@ class TrainBar:
         if isinstance(event, MapResult):
             self._map = f", mAP {event.map50:.1%}"
         elif isinstance(event, Iteration):
-            facts = f"loss {event.avg_loss:.3f}, rate {event.learning_rate:g}{self._map}"
+            facts = f"avg loss {event.avg_loss:.3f}, rate {event.learning_rate:g}{self._map}"
             if self._bar is not None:
                 self._move(self._bar, event.iteration, facts)
             else:
