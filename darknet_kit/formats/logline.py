@@ -149,7 +149,7 @@ class LogReader:
             if needle in line:
                 known = True
                 events += read(self, line)
-        if not known:
+        if not known and not line.startswith(b"#"):  # no engine prints a comment; a cfg has them
             events += _name(line, _ERRORS, EngineError, self.iteration)
             events += _name(line, _WARNINGS, EngineWarning, self.iteration)
         return tuple(events)
