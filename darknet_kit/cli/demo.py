@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from darknet_kit.cli.attempt import train_to_end
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.detect import write_pictures
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
-from darknet_kit.cli.train import train_to_end
 from darknet_kit.core.boxes import box_from_cxcywh_norm
 from darknet_kit.core.files import make_folder
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc

@@ -1,23 +1,19 @@
 """`dkit train`: a real engine in a run folder, with a live bar, a clean stop and a chart."""
 
-import contextlib
 import os
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import click
 
+from darknet_kit.cli.attempt import train_to_end
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import INTERRUPTED, Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
-from darknet_kit.cli.trainbar import TrainBar
-from darknet_kit.dataset.reading import read_dataset
+from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import Engine, find_engine
-from darknet_kit.errors import DkitError, TrainError, UsageError
+from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.train.preflight import check_run
 from darknet_kit.train.runfolder import (
@@ -28,7 +24,7 @@ from darknet_kit.train.runfolder import (
     free_name,
     open_run,
 )
-from darknet_kit.train.supervisor import AttemptStarted, Ended, Training
+from darknet_kit.train.supervisor import Ended
 
 _LATEST = "latest"
 
@@ -91,8 +87,6 @@ def train(
             hint="dkit train voc/voc.data yolov4-tiny-20.cfg",
         )
     network, program = read_cfg(cfg), find_engine(engine)
-    # Labels are looked for as this engine does, whatever the conversion was made for.
-    dataset = read_dataset(data, program.flavor)
     settings = RunSettings(
         data=os.path.abspath(data),
         cfg=os.path.abspath(cfg),
@@ -101,14 +95,28 @@ def train(
         clear=clear,
         gpus=_parse_gpus(gpus),
     )
+    # Labels are looked for as this engine does, whatever the conversion was made for.
+    dataset = read_dataset(data, program.flavor)
+    settings, ready = _check(dataset, network, settings, program)
+    if dry_run:
+        return Outcome([ready], {"dry_run": True, "engine": os.fspath(program.path)})
+    path = Path(out) / (name or free_name(out, Path(cfg).stem))
+    run = create_run(path, dataset, network, settings, program)
+    return _run_to_end(run, settings, network, program)
+
+
+def _check(
+    dataset: Dataset, cfg: Cfg, settings: RunSettings, engine: Engine
+) -> tuple[RunSettings, str]:
+    """Refuse what cannot work, tell the doubts; return settings that work and what is there."""
     with progress_bar("check", "images") as progress:
         checked = check_run(
             dataset,
-            network,
+            cfg,
             settings.weights,
-            program,
+            engine,
             with_map=settings.map,
-            clear=clear,
+            clear=settings.clear,
             progress=progress,
         )
     if checked.valid is None and settings.map:
@@ -116,13 +124,9 @@ def train(
         say("note: there is nothing to validate on, so no mAP while training")
     for warning in checked.warnings:
         say(f"warning: {warning}")
-    say(f"engine: {program}: {program.reason}")
-    if dry_run:
-        ready = f"All is ready: {checked.train.images:,} images, {checked.train.boxes:,} boxes"
-        return Outcome([ready], {"dry_run": True, "engine": os.fspath(program.path)})
-    path = Path(out) / (name or free_name(out, Path(cfg).stem))
-    run = create_run(path, dataset, network, settings, program)
-    return _run_to_end(run, settings, network, program)
+    say(f"engine: {engine}: {engine.reason}")
+    train = checked.train
+    return settings, f"All is ready: {train.images:,} images, {train.boxes:,} boxes"
 
 
 def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
@@ -169,81 +173,6 @@ def _run_to_end(run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine)
     say(f"run: {shown(run.path)}   (Ctrl-C stops it)")
     ended, chart = train_to_end(run, settings, cfg, engine)
     return _outcome(run, ended, chart)
-
-
-def train_to_end(
-    run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine
-) -> tuple[Ended, Path | None]:
-    """Train until it is finished or stopped, with the live bar; return how, and the chart.
-
-    Raises TrainError where it failed.
-    """
-    training = Training(run, settings, cfg, engine)
-    ended: Ended | None = None
-    with _stopping(training), TrainBar(cfg.net.integer("max_batches")) as bar:
-        for event in training.events():
-            if isinstance(event, Ended):
-                ended = event
-            elif isinstance(event, AttemptStarted):
-                if event.start:
-                    at = f"{event.start.iteration:,}: {event.start.path.name}"
-                    say(f"goes on from iteration {at}")
-            else:
-                bar.show(event)
-    if ended is None:
-        raise TrainError("training ended without a word", code="engine-ended", path=run.path)
-    chart = _draw_chart(run)
-    if ended.state == "failed":
-        raise _failure(run, ended)
-    return ended, chart
-
-
-@contextlib.contextmanager
-def _stopping(training: Training) -> Iterator[None]:
-    """Let Ctrl-C, TERM and a closed terminal end the engine first and dkit after it."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        training.stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, on_signal) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _draw_chart(run: RunFolder) -> Path | None:
-    """Draw the chart of all attempts; None where that cannot be done."""
-    from darknet_kit.formats.trainlog import read_log
-
-    try:
-        from darknet_kit.report.charts import draw_training
-
-        draw_training(read_log(*run.logs()), run.chart, title=run.name)
-    except ImportError:
-        say("note: no chart; `pip install 'darknet-kit[charts]'` brings what draws it")
-        return None
-    except DkitError as error:
-        say(f"note: no chart: {error}")
-        return None
-    return run.chart
-
-
-def _failure(run: RunFolder, ended: Ended) -> TrainError:
-    if ended.checkpoint:
-        good = f"{shown(ended.checkpoint.path)} (iteration {ended.checkpoint.iteration:,})"
-        hint = f"Good weights: {good}. Once cured: dkit train --resume {shown(run.path)}"
-    else:
-        hint = (
-            f"No weights were saved. The log: {shown(run.logs()[-1] if run.logs() else run.path)}"
-        )
-    if ended.code in ("engine-ended", "diverged") and ended.tail:
-        say("the engine's last lines:")
-        for line in ended.tail[-6:]:
-            say(f"  | {line}")
-    return TrainError(ended.message, code=ended.code, hint=hint, path=run.path)
 
 
 def _outcome(run: RunFolder, ended: Ended, chart: Path | None) -> Outcome:

@@ -109,7 +109,7 @@ def plan_build(
 def _plan_make(
     toolchain: Toolchain, target: Target, without: Collection[str]
 ) -> tuple[Setting, ...]:
-    cudnn = toolchain.library("cudnn")
+    cudnn = toolchain.find_library("cudnn")
     settings = [
         Setting("GPU", "1" if target.gpu else "0", target.reason),
         _switch("CUDNN", "cudnn", _for_gpu(target, cudnn), without),
@@ -225,7 +225,7 @@ def _warn_of_alexeyab(toolchain: Toolchain, settings: Sequence[Setting]) -> list
             "on a CPU this darknet detects well, but trains networks with [route] or [upsample] "
             "layers wrongly: their gradients pile up. Debian's `darknet` does not have that fault"
         )
-    version = toolchain.library("cudnn").version
+    version = toolchain.find_library("cudnn").version
     if values["CUDNN"] == "1" and tuple(int(n) for n in version.split(".")[:2] if n) >= (8, 5):
         notes.append(
             f"with cuDNN {version}, training with mAP may stop at the first mAP; where it does, "
@@ -246,6 +246,6 @@ def _list_versions(toolchain: Toolchain, gpu: bool) -> tuple[str, ...]:
     versions = [f"{part.name} {part.version}" for part in parts if part]
     if gpu and toolchain.cuda:
         versions.append(f"CUDA {toolchain.cuda.version}")
-        cudnn = toolchain.library("cudnn")
+        cudnn = toolchain.find_library("cudnn")
         versions += [f"cuDNN {cudnn.version}"] if cudnn else []
     return tuple(versions)

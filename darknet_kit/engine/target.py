@@ -90,7 +90,7 @@ def _choose_arch(toolchain: Toolchain, arch: Sequence[int]) -> Arch:
             code="no-nvcc",
             hint="Install NVIDIA's CUDA toolkit, or name its folder with CUDA_HOME.",
         )
-    missing = [name for one in _NEEDED_FOR_GPU for name in toolchain.library(one).missing]
+    missing = [name for one in _NEEDED_FOR_GPU for name in toolchain.find_library(one).missing]
     if missing:
         package = f"cuda-libraries-dev-{cuda.version.replace('.', '-')}"
         raise ToolchainError(

@@ -60,7 +60,7 @@ class Toolchain:
     libraries: tuple[Library, ...] = ()
     host_compiler: str = ""  # the g++ that nvcc has to be told of, where the usual one is too new
 
-    def library(self, name: str) -> Library:
+    def find_library(self, name: str) -> Library:
         """Return one of NVIDIA's libraries: cudart, cublas, curand, cuda or cudnn."""
         found = (one for one in self.libraries if one.name == name)
         return next(found, Library(name, None, None))

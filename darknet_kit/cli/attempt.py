@@ -1,0 +1,91 @@
+"""One attempt at a run, seen from the terminal: the bar, a clean stop, the chart, the verdict."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from darknet_kit.cli.outcome import say
+from darknet_kit.cli.paths import shown
+from darknet_kit.cli.trainbar import TrainBar
+from darknet_kit.engine.find import Engine
+from darknet_kit.errors import DkitError, TrainError
+from darknet_kit.formats.cfg import Cfg
+from darknet_kit.train.runfolder import RunFolder, RunSettings
+from darknet_kit.train.supervisor import AttemptStarted, Ended, Training
+
+
+def train_to_end(
+    run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine
+) -> tuple[Ended, Path | None]:
+    """Train until it is finished or stopped, with the live bar; return how, and the chart.
+
+    Raises TrainError where it failed.
+    """
+    training = Training(run, settings, cfg, engine)
+    ended: Ended | None = None
+    with _stopping(training), TrainBar(cfg.net.integer("max_batches")) as bar:
+        for event in training.events():
+            if isinstance(event, Ended):
+                ended = event
+            elif isinstance(event, AttemptStarted):
+                if event.start:
+                    at = f"{event.start.iteration:,}: {event.start.path.name}"
+                    say(f"goes on from iteration {at}")
+            else:
+                bar.show(event)
+    if ended is None:
+        raise TrainError("training ended without a word", code="engine-ended", path=run.path)
+    chart = _draw_chart(run)
+    if ended.state == "failed":
+        raise _failure(run, ended)
+    return ended, chart
+
+
+@contextlib.contextmanager
+def _stopping(training: Training) -> Iterator[None]:
+    """Let Ctrl-C, TERM and a closed terminal end the engine first and dkit after it."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        training.stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, on_signal) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _draw_chart(run: RunFolder) -> Path | None:
+    """Draw the chart of all attempts; None where that cannot be done."""
+    from darknet_kit.formats.trainlog import read_log
+
+    try:
+        from darknet_kit.report.charts import draw_training
+
+        draw_training(read_log(*run.logs()), run.chart, title=run.name)
+    except ImportError:
+        say("note: no chart; `pip install 'darknet-kit[charts]'` brings what draws it")
+        return None
+    except DkitError as error:
+        say(f"note: no chart: {error}")
+        return None
+    return run.chart
+
+
+def _failure(run: RunFolder, ended: Ended) -> TrainError:
+    if ended.checkpoint:
+        good = f"{shown(ended.checkpoint.path)} (iteration {ended.checkpoint.iteration:,})"
+        hint = f"Good weights: {good}. Once cured: dkit train --resume {shown(run.path)}"
+    else:
+        hint = (
+            f"No weights were saved. The log: {shown(run.logs()[-1] if run.logs() else run.path)}"
+        )
+    if ended.code in ("engine-ended", "diverged") and ended.tail:
+        say("the engine's last lines:")
+        for line in ended.tail[-6:]:
+            say(f"  | {line}")
+    return TrainError(ended.message, code=ended.code, hint=hint, path=run.path)
