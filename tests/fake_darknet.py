@@ -61,6 +61,8 @@ def train(data: str, cfg: str, weights: str | None) -> None:
             lost = MODE == "nan" and iteration >= 150
             content = float("nan") if lost else 0.5
             save(backup / "project_last.weights", iteration * batch, content=content)
+        if MODE == "deaf" and iteration == 100:
+            time.sleep(60)  # silent too: an engine that prints dies of its closed pipe
         if MODE == "crash" and iteration == 120:
             os.kill(os.getpid(), signal.SIGSEGV)
         if MODE == "out-of-memory" and iteration == 20:
