@@ -91,9 +91,10 @@ def _parse_xml(content: bytes, path: str) -> etree._Element:
     try:
         return etree.fromstring(content, _PARSER)
     except etree.XMLSyntaxError as error:
-        reason = (error.msg or "empty file").split("\n")[0]
+        # lxml ends its own message with the place, which ours begins with.
+        reason = (error.msg or "empty file").split("\n")[0].rpartition(", line ")
         raise DatasetError(
-            f"not well-formed XML: {reason}",
+            f"not well-formed XML: {reason[0] or reason[2]}",
             code="bad-xml",
             hint="Restore the file from its source, or annotate the image again.",
             path=path,
