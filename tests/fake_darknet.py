@@ -31,6 +31,19 @@ def save(path: Path, seen: int, *, content: float = 0.5, floats: int = FLOATS) -
     print(f"Saving weights to {path}", file=sys.stderr, flush=True)
 
 
+def misbehave(iteration: int, backup: Path, seen: int) -> None:
+    if MODE == "deaf" and iteration == 100:
+        time.sleep(60)  # silent too: an engine that prints dies of its closed pipe
+    if MODE == "crash" and iteration == 120:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if MODE == "out-of-memory" and iteration == 20:
+        print("CUDA Error: out of memory: File exists", file=sys.stderr, flush=True)
+        raise SystemExit(1)
+    if MODE == "cut" and iteration == 220:
+        save(backup / "project_last.weights", seen, floats=FLOATS // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def train(data: str, cfg: str, weights: str | None) -> None:
     backup = Path(value(Path(data).read_text(), "backup"))
     network = Path(cfg).read_text()
@@ -61,16 +74,7 @@ def train(data: str, cfg: str, weights: str | None) -> None:
             lost = MODE == "nan" and iteration >= 150
             content = float("nan") if lost else 0.5
             save(backup / "project_last.weights", iteration * batch, content=content)
-        if MODE == "deaf" and iteration == 100:
-            time.sleep(60)  # silent too: an engine that prints dies of its closed pipe
-        if MODE == "crash" and iteration == 120:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if MODE == "out-of-memory" and iteration == 20:
-            print("CUDA Error: out of memory: File exists", file=sys.stderr, flush=True)
-            raise SystemExit(1)
-        if MODE == "cut" and iteration == 220:
-            save(backup / "project_last.weights", iteration * batch, floats=FLOATS // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
+        misbehave(iteration, backup, iteration * batch)
     save(backup / "project_final.weights", last * batch)
     if MODE == "crash-at-end":
         os.kill(os.getpid(), signal.SIGSEGV)
