@@ -114,7 +114,7 @@ class _Index:
 
     def find(self, file_name: str, split_name: str) -> list[Item]:
         """Find by the end of the path; where several fit, take the one in the split's folder."""
-        wanted = file_name.replace("\\", "/")
+        wanted = os.path.normpath(file_name.replace("\\", "/"))
         name = os.path.basename(wanted)
         folders = self._folders.get(name, [])
         if len(folders) > 1:
