@@ -222,7 +222,7 @@ def _warn_of_alexeyab(toolchain: Toolchain, settings: Sequence[Setting]) -> list
     notes = []
     if values["GPU"] == "0":
         notes.append(
-            "on a CPU this darknet detects well, but trains networks with [route] or [upsample] "
+            "on a CPU this darknet trains networks with [route] or [upsample] "
             "layers wrongly: their gradients pile up. Debian's `darknet` does not have that fault"
         )
     version = toolchain.find_library("cudnn").version
