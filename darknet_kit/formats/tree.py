@@ -6,7 +6,7 @@ folder once, so that a loop of links ends.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from darknet_kit.errors import AnyPath, DatasetError
@@ -68,18 +68,19 @@ def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, 
             if name == RECORD:
                 if relative and is_view(path):
                     return None, []
-            elif _is_folder(entry):
+            elif _answers(entry.is_dir):
                 folders.append(name)
             elif name.lower().endswith(suffix):
-                annotations.append(name)
-            elif is_image(name) and entry.is_file():  # no link to a file that has gone
+                if entry.is_symlink() or _answers(entry.is_file):
+                    annotations.append(name)  # of a link that leads nowhere, reading will tell
+            elif is_image(name) and _answers(entry.is_file):
                 images.append(name)
     return Folder(path, relative, sorted(images), sorted(annotations)), folders
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _answers(question: Callable[[], bool]) -> bool:
     try:
-        return entry.is_dir()
+        return question()
     except OSError:  # a link to itself
         return False
 
