@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that `dkit --help` answers at once.
 """
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -81,9 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"`{error.ctx.command_path} --help` shows how it is called."
-        print_failure(
-            DkitError(error.format_message(), code="usage", hint=hint), error.exit_code, as_json
-        )
+        message = " ".join(error.format_message().split())  # click lists choices line by line
+        print_failure(DkitError(message, code="usage", hint=hint), error.exit_code, as_json)
         return error.exit_code
     except DkitError as error:
         if debug:
@@ -106,4 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Paths may hold bytes that are no UTF-8, or that this terminal cannot show.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())
