@@ -7,9 +7,14 @@ such as the one a Dask client offers, can take the same functions.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.popen_forkserver import Popen
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from darknet_kit.core.progress import Progress, no_progress
@@ -25,6 +30,28 @@ _SHARD = 256  # items; small enough for a lively progress bar, large enough to h
 def shards(items: Sequence[T], size: int = _SHARD) -> list[Sequence[T]]:
     """Cut a sequence into pieces of `size`."""
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+class _Process(ForkServerProcess):
+    """A worker that does not import the caller's script, which none of our functions needs.
+
+    Else a script that calls us at its top level would begin anew in every worker.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Popen:  # noqa: N802 (the name is multiprocessing's)
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            return ForkServerProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    """Not "fork": the parent may run threads (a progress bar's), which a fork cannot copy."""
+
+    Process = _Process
 
 
 def map_shards(
@@ -45,9 +72,7 @@ def map_shards(
     elif count < 2:
         yield from map(function, pieces)
     else:
-        # Not "fork": the parent may run threads (a progress bar's), which a fork cannot copy.
-        context = multiprocessing.get_context("forkserver")
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_worker)
+        pool = ProcessPoolExecutor(count, mp_context=_Context(), initializer=_prepare_worker)
         try:
             yield from _in_order(pool, function, pieces)
         except BrokenExecutor as error:

@@ -1,0 +1,66 @@
+"""The worker pool: order, exceptions, and callers that are no well-behaved main module."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.core.pool import map_groups, map_shards, shards
+
+
+def total(numbers: Sequence[int]) -> int:
+    if -1 in numbers:
+        raise ZeroDivisionError("minus one")
+    return sum(numbers)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (4, [4]), (5, [4, 1])])
+def test_shards_cover_everything_once(count: int, sizes: list[int]) -> None:
+    pieces = shards(range(count), 4)
+    assert [len(piece) for piece in pieces] == sizes
+    assert [number for piece in pieces for number in piece] == list(range(count))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_pieces(workers: int) -> None:
+    pieces = shards(range(40), 4)
+    expected = [sum(piece) for piece in pieces]
+    assert list(map_shards(total, pieces, workers=workers)) == expected
+
+
+def test_any_executor_will_do() -> None:
+    with ThreadPoolExecutor(2) as executor:
+        assert list(map_shards(total, [[1, 2], [3]], executor=executor)) == [3, 3]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_comes_through(workers: int) -> None:
+    with pytest.raises(ZeroDivisionError, match="minus one"):
+        list(map_shards(total, [[1], [-1], [2]], workers=workers))
+
+
+def test_groups_keep_their_keys_and_tell_their_progress() -> None:
+    told: list[tuple[int, int]] = []
+    groups = {"a": range(300), "b": range(2), "c": range(0)}
+    found = list(map_groups(total, groups, workers=1, progress=lambda *counts: told.append(counts)))
+    assert found == [("a", sum(range(256))), ("a", sum(range(256, 300))), ("b", 1)]
+    assert told == [(256, 302), (300, 302), (302, 302)]
+
+
+def test_a_script_without_a_guard_does_not_start_over_in_its_workers(tmp_path: Path) -> None:
+    """Workers that import their caller's script would run it again, and die of it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from darknet_kit.core.pool import map_shards\n"
+        "print('once')\n"
+        "print(list(map_shards(sum, [[1, 2], [3]], workers=2)))\n"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    ended = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (ended.stdout.splitlines(), ended.stderr) == (["once", "[3, 3]"], "")
