@@ -216,11 +216,12 @@ def _by_name(source: Dataset, classes: Sequence[str]) -> list[int]:
     ids |= {wnid: class_id for class_id, wnid in enumerate(_read_wnids(source))}
     for name in classes:
         if name not in ids:
-            near = difflib.get_close_matches(name, ids, n=3, cutoff=0.6)
+            lowered = {known.lower(): known for known in ids}
+            near = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)
             raise UsageError(
                 f"there is no class {name!r} in this data set",
                 code="unknown-class",
-                hint=f"Did you mean {' or '.join(map(repr, near))}?"
+                hint=f"Did you mean {' or '.join(repr(lowered[one]) for one in near)}?"
                 if near
                 else f"{source.data.names} lists the classes.",
                 path=source.data.path,

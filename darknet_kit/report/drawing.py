@@ -1,6 +1,7 @@
 """Boxes and class names drawn on pictures, and pictures laid out on a contact sheet."""
 
 import colorsys
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,8 +79,8 @@ def _draw_caption(
         return
     left, top, _, _ = _pixels(drawn.box, size)
     color = class_color(drawn.class_id)
-    width, height = draw.textbbox((0, 0), drawn.caption, font=font)[2:]
-    x = max(0.0, min(left, size[0] - width - 5))
+    width, height = map(math.ceil, draw.textbbox((0, 0), drawn.caption, font=font)[2:])
+    x = max(0, min(left, size[0] - width - 5))
     y = top - height - 3 if top >= height + 3 else top
     draw.rectangle((x, y, x + width + 4, y + height + 3), fill=color)
     dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 128

@@ -1,0 +1,244 @@
+"""`dkit show`: the picture itself, pixel by pixel, and what is said beside it."""
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+
+from darknet_kit.core.boxes import Box
+from darknet_kit.report.drawing import (
+    DrawnBox,
+    class_color,
+    contact_sheet,
+    draw_boxes,
+    open_picture,
+)
+from tests.conftest import Ended
+
+from .sets import digests, lines, write_pair, write_picture
+
+Dkit = Callable[..., Ended]
+GRAY = (128, 128, 128)
+
+
+def colored(picture: Image.Image, color: tuple[int, int, int]) -> tuple[int, int, int, int] | None:
+    """Return the box around all pixels of a colour: left, top, and one beyond right and bottom."""
+    plain = Image.new("RGB", picture.size, color)
+    different = ImageChops.difference(picture, plain).convert("L").point(lambda v: 255 * (v == 0))
+    return different.getbbox()
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        (Box(20, 10, 60, 40), (20, 10, 60, 40)),
+        (Box(0, 0, 100, 50), (0, 0, 100, 50)),
+        (Box(-30, -5, 60, 40), (0, 0, 60, 40)),
+        (Box(50, 20, 300, 90), (50, 20, 100, 50)),
+        (Box(20.4, 10.4, 60.4, 40.4), (20, 10, 60, 40)),
+    ],
+)
+def test_a_box_is_drawn_at_its_edges(box: Box, expected: tuple[int, int, int, int]) -> None:
+    picture = draw_boxes(Image.new("RGB", (100, 50), GRAY), [DrawnBox(box, 3, "")])
+    assert colored(picture, class_color(3)) == expected
+
+
+@pytest.mark.parametrize("box", [Box(99, 49, 100, 50), Box(30, 20, 30.2, 20.2), Box(9, 9, 9, 9)])
+def test_the_smallest_boxes_can_be_seen(box: Box) -> None:
+    picture = draw_boxes(Image.new("RGB", (100, 50), GRAY), [DrawnBox(box, 3, "")])
+    assert colored(picture, class_color(3))
+
+
+def test_a_box_is_a_frame_of_two_pixels() -> None:
+    picture = draw_boxes(Image.new("RGB", (100, 50), GRAY), [DrawnBox(Box(20, 10, 60, 40), 1, "")])
+    color = class_color(1)
+    for x, y in ((20, 10), (59, 39), (21, 25), (58, 25), (40, 11), (40, 38)):
+        assert picture.getpixel((x, y)) == color
+    for x, y in ((19, 25), (60, 25), (22, 25), (57, 25), (40, 12), (40, 37), (40, 9), (40, 40)):
+        assert picture.getpixel((x, y)) == GRAY
+
+
+def letters(picture: Image.Image) -> int:
+    """Return how many pixels are neither background nor of the class."""
+    known = (GRAY, class_color(0))
+    return sum(count for count, color in picture.getcolors(9999) or () if color not in known)
+
+
+@pytest.mark.parametrize("box", [Box(80, 30, 99, 49), Box(0, 0, 10, 10), Box(95, 0, 100, 50)])
+def test_a_caption_stays_inside_the_picture(box: Box) -> None:
+    def draw(one: Box) -> Image.Image:
+        return draw_boxes(Image.new("RGB", (100, 50), GRAY), [DrawnBox(one, 0, "caption")])
+
+    assert letters(draw(box)) == letters(draw(Box(10, 20, 60, 40))) > 50
+
+
+def test_neighbouring_classes_differ_and_keep_their_colors() -> None:
+    colors = [class_color(class_id) for class_id in range(80)]
+    assert len(set(colors)) > 75
+    for one, other in itertools.pairwise(colors):
+        assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 80
+
+
+def test_tiles_are_laid_out_in_rows() -> None:
+    tiles = [(Image.new("RGB", (100, 50), (10 * n, 0, 0)), str(n)) for n in range(5)]
+    sheet = contact_sheet(tiles, columns=2, size=100)
+    assert sheet.width == 2 * 100 + 3 * 8
+    boxes = [colored(sheet, (10 * n, 0, 0)) for n in range(1, 5)]
+    lefts = [box and box[0] for box in boxes]
+    tops = [box and box[1] for box in boxes]
+    assert lefts == [116, 8, 116, 8]
+    assert tops[1] == tops[2]
+    assert (tops[0] or 0) < (tops[1] or 0) < (tops[3] or 0)
+
+
+def test_pictures_of_every_mode_are_opened(tmp_path: Path) -> None:
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        Image.new(mode, (30, 20)).save(tmp_path / "a.png")
+        opened = open_picture(str(tmp_path / "a.png"))
+        assert (opened.mode, opened.size) == ("RGB", (30, 20))
+    Image.new("CMYK", (300, 200)).save(tmp_path / "a.jpg")
+    assert open_picture(str(tmp_path / "a.jpg"), most=100).size == (100, 67)
+
+
+@pytest.fixture
+def data(tmp_path: Path, dkit: Dkit, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the .data file of three images, in a folder of their own."""
+    source = tmp_path / "set"
+    for number, name in enumerate(("cat", "dog", "cat")):
+        thing = (name, 20, 10, 60, 40)
+        write_pair(source / f"{number}.jpg", source / f"{number}.xml", thing)
+    options = ["--box-convention", "plain", "--valid-fraction", "0"]
+    dkit("convert", "voc", source, "--out", tmp_path / "out", *options)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "out/set.data"
+
+
+def test_the_sheet_shows_each_box_in_its_color(dkit: Dkit, data: Path) -> None:
+    ended = dkit("show", data, "--tile", "200", "--columns", "3")
+    assert ended.exit_code == 0
+    assert "Drew 3 of 3 train images with 3 boxes" in ended.stdout
+    sheet = Image.open("set_train.png").convert("RGB")
+    assert sheet.width == 3 * 200 + 4 * 8
+    for column, class_id in enumerate((0, 1, 0)):
+        left = 8 + column * 208
+        tile = sheet.crop((left, 8, left + 200, 8 + 100))  # 100 x 50 px, twice as large
+        for x, y in ((41, 50), (118, 50), (80, 78)):
+            assert tile.getpixel((x, y)) == class_color(class_id)
+        assert tile.getpixel((80, 50)) not in (class_color(0), class_color(1))
+
+
+def test_one_class_and_a_sample(dkit: Dkit, data: Path) -> None:
+    ended = dkit("show", data, "--class", "dog", "-o", "dog.png", "--json")
+    document = json.loads(ended.stdout)
+    assert (document["images"], document["picture"]) == (1, str(Path("dog.png").absolute()))
+    pictures = []
+    for seed in ("0", "0", "1", "2", "3", "4"):
+        assert dkit("show", data, "--count", "1", "--seed", seed, "--overwrite").exit_code == 0
+        pictures.append(Path("set_train.png").read_bytes())
+    assert pictures[0] == pictures[1]
+    assert len(set(pictures)) > 1
+
+
+def test_again_is_fine_and_another_picture_is_not_replaced(dkit: Dkit, data: Path) -> None:
+    assert dkit("show", data).exit_code == 0
+    before = digests(Path("."))
+    assert dkit("show", data).exit_code == 0
+    assert digests(Path(".")) == before
+    ended = dkit("show", data, "--count", "1")
+    assert (ended.exit_code, "[file-exists]" in ended.stderr) == (2, True)
+    assert digests(Path(".")) == before
+    assert dkit("show", data, "--count", "1", "--overwrite").exit_code == 0
+
+
+def test_an_unreadable_image_is_told(dkit: Dkit, data: Path) -> None:
+    for content in (b"no image", Path("set/1.jpg").read_bytes()[:300]):
+        Path("set/1.jpg").write_bytes(content)
+        ended = dkit("show", data, "--overwrite")
+        assert ended.exit_code == 1
+        assert "1 of them CANNOT BE READ" in ended.stdout
+        assert Path("set_train.png").exists()
+    Path("set/1.jpg").unlink()
+    assert dkit("show", data, "--overwrite").exit_code == 1
+
+
+def test_a_missing_label_is_told(dkit: Dkit, data: Path) -> None:
+    (data.parent / "train/1.txt").unlink()
+    ended = dkit("show", data)
+    assert ended.exit_code == 1
+    assert "1 of 3 images have NO label file" in ended.stdout
+    assert json.loads(dkit("show", data, "--json").stdout)["without_label"] == 1
+
+
+def test_the_eyes_of_another_engine(dkit: Dkit, data: Path, tmp_path: Path) -> None:
+    """Labels lie right for one flavour; another one would find none."""
+    root = tmp_path / "images"
+    write_pair(root / "1.jpg", root / "1.xml")
+    dkit("convert", "voc", root, "--flavor", "original", "--valid-fraction", "0")
+    assert dkit("show", root / "images.data").exit_code == 0
+    ended = dkit("show", root / "images.data", "--flavor", "hank-ai", "--overwrite")
+    assert (ended.exit_code, "hank-ai darknet looks" in ended.stdout) == (1, True)
+
+
+def test_labels_that_make_no_sense_are_drawn_all_the_same(dkit: Dkit, data: Path) -> None:
+    label = data.parent / "train/1.txt"
+    label.write_text("9 .5 .5 .5 .5\n-1 5 5 9 9\n0 .5 .5 -.5 0\n1 1e30 0 1 1\n")
+    assert dkit("show", data).exit_code == 0
+
+
+def test_negatives_are_shown_without_boxes(dkit: Dkit, data: Path) -> None:
+    for number in range(3):
+        (data.parent / f"train/{number}.txt").write_text("")
+    assert "with 0 boxes" in dkit("show", data).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "code"),
+    [
+        (["none.data"], 1, "missing-file"),
+        ([], 2, "usage"),
+        ([""], 2, "usage"),
+        (["out/set.data", "--class", "owl"], 2, "unknown-class"),
+        (["out/set.data", "--split", "valid"], 1, "no-images"),
+        (["out/set.data", "--split", "test"], 1, "no-images"),
+        (["out/set.data", "--split", "all"], 2, "usage"),
+        (["out/set.data", "--count", "0"], 2, "usage"),
+        (["out/set.data", "-o", "set"], 2, "file-exists"),
+        (["out/set.data", "-o", "set", "--overwrite"], 1, "is-a-folder"),
+        (["out/set.data", "-o", "none/a.png"], 1, "missing-folder"),
+        (["out/set.data", "-o", ""], 2, "usage"),
+    ],
+)
+def test_what_cannot_be_shown(
+    dkit: Dkit, data: Path, words: list[str], exit_code: int, code: str
+) -> None:
+    ended = dkit("show", *words)
+    assert ended.exit_code == exit_code
+    assert f"[{code}]" in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 3
+    assert json.loads(dkit("show", *words, "--json").stdout)["error"]["code"] == code
+
+
+def test_a_real_set(tmp_path: Path, dkit: Dkit, shared_data: Callable[[str], Path]) -> None:
+    source = shared_data("A_voc/damage2d")
+    dkit("convert", "voc", source, "--out", tmp_path / "out", "--name", "x")
+    sheet = tmp_path / "x.png"
+    ended = dkit("show", tmp_path / "out/x.data", "-o", sheet, "--count", "6", "--columns", "3")
+    assert ended.exit_code == 0
+    with Image.open(sheet) as picture:
+        assert picture.width == 3 * 280 + 4 * 8
+    assert len(lines(tmp_path / "out/train.txt")) > 6
+
+
+def test_a_list_of_others(tmp_path: Path, dkit: Dkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows line ends, blank lines, relative paths."""
+    monkeypatch.chdir(tmp_path)
+    write_picture(Path("a b/1.jpg"))
+    Path("a b/1.txt").write_text("0 .5 .5 .5 .5\r\n")
+    Path("list.txt").write_bytes(b"a b/1.jpg\r\n\r\n")
+    Path("x.names").write_bytes(b"cat\r\n")
+    Path("x.data").write_bytes(b"classes= 1\r\ntrain = list.txt\r\nnames=x.names\r\n")
+    ended = dkit("show", "x.data")
+    assert (ended.exit_code, "with 1 boxes" in ended.stdout) == (0, True)
