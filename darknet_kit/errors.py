@@ -15,7 +15,7 @@ is not an error but a `core.problems.Problem`: the rest of the batch goes on.
 """
 
 import os
-from typing import ClassVar
+from typing import Any, ClassVar
 
 AnyPath = str | os.PathLike[str]
 
@@ -44,11 +44,22 @@ class DkitError(Exception):
         self.path = os.fspath(path) if path is not None else None
         self.line = line
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Worker processes send their errors home; by default only the message would arrive.
+        details = (self.code, self.hint, self.path, self.line)
+        return _restore, (type(self), self.message, *details)
+
     def __str__(self) -> str:
         where = self.path or ""
         if where and self.line is not None:
             where = f"{where}:{self.line}"
         return f"{where}: {self.message}" if where else self.message
+
+
+def _restore(
+    kind: type[DkitError], message: str, code: str, hint: str, path: str | None, line: int | None
+) -> DkitError:
+    return kind(message, code=code, hint=hint, path=path, line=line)
 
 
 class UsageError(DkitError):
