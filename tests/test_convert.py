@@ -289,6 +289,17 @@ def test_harmful_names_are_refused_in_place_and_renamed_in_a_view(
     assert targets == {f"{source}/{name}.jpg" for name in ["a", "c", *HARMFUL]}
 
 
+@pytest.mark.parametrize("name", ["a$(touch x)", "a\nb", "caf\udce9"])
+def test_a_source_of_harmful_name_is_left_for_a_view(tmp_path: Path, dkit: Dkit, name: str) -> None:
+    source = write_set(tmp_path / name)
+    before = digests(source)
+    ended = dkit("convert", "voc", source)
+    assert (ended.exit_code, "[unsafe-path]" in ended.stderr) == (2, True)
+    assert digests(source) == before
+    assert dkit("convert", "voc", source, "--out", tmp_path / "out").exit_code == 0
+    assert listed(tmp_path / "out") == ["a", "c"]
+
+
 def test_one_image_that_no_engine_knows(tmp_path: Path, dkit: Dkit) -> None:
     source = write_set(tmp_path / "set")
     write_pair(source / "b.gif", source / "b.xml")

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from darknet_kit.core.files import WriteError
 from darknet_kit.core.pool import map_groups, map_shards, shards
 
 
 def total(numbers: Sequence[int]) -> int:
     if -1 in numbers:
         raise ZeroDivisionError("minus one")
+    if -2 in numbers:
+        raise WriteError("no room", code="disk-full", hint="Make room.", path="a.txt", line=7)
     return sum(numbers)
 
 
@@ -41,6 +44,14 @@ def test_any_executor_will_do() -> None:
 def test_an_exception_comes_through(workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="minus one"):
         list(map_shards(total, [[1], [-1], [2]], workers=workers))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_ours_comes_through_whole(workers: int) -> None:
+    with pytest.raises(WriteError) as caught:
+        list(map_shards(total, [[1], [-2], [2]], workers=workers))
+    error = caught.value
+    assert (str(error), error.code, error.hint) == ("a.txt:7: no room", "disk-full", "Make room.")
 
 
 def test_groups_keep_their_keys_and_tell_their_progress() -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from darknet_kit.errors import AnyPath, DkitError
 
-_ELSEWHERE = "Name another place to write to."
+_ELSEWHERE = "Name another place with --out or -o."
 _CURES = {
     errno.ENOSPC: ("disk-full", "the disk is full", "Free some space and run the command again."),
     errno.EDQUOT: ("disk-full", "the disk quota is used up", "Free some space and run again."),
@@ -172,7 +172,7 @@ def link(target: AnyPath, path: AnyPath) -> bool:
         raise WriteError(
             "cannot link here: a file of that name is there",
             code="file-in-the-way",
-            hint="Move it away, or name another folder to write to.",
+            hint="Move it away, or name another folder with --out.",
             path=place,
         ) from error
     except OSError as error:

@@ -23,6 +23,7 @@ from darknet_kit.dataset.place import Placement, check_view, place_items
 from darknet_kit.dataset.shard import Job, ShardRules, convert_shard
 from darknet_kit.dataset.splits import assign_splits
 from darknet_kit.errors import AnyPath, DatasetError, UsageError
+from darknet_kit.formats.yolo import is_safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +137,15 @@ def _target(found: Found, options: ConvertOptions) -> Target:
 
 
 def _check_folder(found: Found, options: ConvertOptions, folder: str) -> Iterator[str]:
-    """Yield what people should know of the folder of a view. Raises UsageError."""
+    """Yield what people should know of the folder that is written into. Raises UsageError."""
     if not options.out:
+        if not is_safe(folder):
+            raise UsageError(
+                "the path of this folder would end up in a shell, or break an image list",
+                code="unsafe-path",
+                hint="Rename it, or make a view of it elsewhere with --out DIR.",
+                path=folder,
+            )
         return
     if os.path.realpath(folder) == os.path.realpath(found.root):
         raise UsageError(
