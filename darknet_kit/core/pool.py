@@ -4,6 +4,7 @@ A unit of work is a picklable pure function over one shard (a short list). Any o
 such as the one a Dask client offers, can take the same functions.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.popen_forkserver import Popen
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import TypeVar
 
 from darknet_kit.core.progress import Progress, no_progress
@@ -105,7 +107,8 @@ def map_groups(
 def _in_order(
     executor: Executor, function: Callable[[Sequence[T]], R], pieces: Iterable[Sequence[T]]
 ) -> Iterator[R]:
-    futures: list[Future[R]] = [executor.submit(function, piece) for piece in pieces]
+    with _ctrl_c_deferred():  # processes start here
+        futures: list[Future[R]] = [executor.submit(function, piece) for piece in pieces]
     futures.reverse()
     try:
         while futures:
@@ -113,6 +116,28 @@ def _in_order(
     finally:
         for future in futures:
             future.cancel()
+
+
+@contextlib.contextmanager
+def _ctrl_c_deferred() -> Iterator[None]:
+    """Let Ctrl-C take effect after the block.
+
+    Interrupted while it starts processes, a pool may wait for ever. The mask is for these
+    processes, which inherit it, and would else print where they were interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+        if caught and callable(before):
+            before(*caught[0])
 
 
 def _prepare_worker() -> None:
