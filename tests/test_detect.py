@@ -88,7 +88,7 @@ def test_pictures_and_json_come_out(dkit: Dkit, trained: Path, tmp_path: Path) -
     broken.write_bytes(b"\xff\xd8 no more")
     lists = trained / "set" / "valid.txt"
     out = tmp_path / "found"
-    ended = dkit("detect", trained / "runs/nano", lists, broken, "--thresh", "0.05", "--out", out)
+    ended = dkit("detect", trained / "runs/nano", lists, broken, "--thresh", "0.01", "--out", out)
     assert ended.exit_code == 3, ended.stderr  # one image was skipped
     assert "broken.jpg" in ended.stderr
     records = json.loads((out / "detections.json").read_text())
@@ -102,7 +102,7 @@ def test_pictures_and_json_come_out(dkit: Dkit, trained: Path, tmp_path: Path) -
             left, top, right, bottom = entry["xyxy_px"]
             assert 0 <= left < right <= width
             assert 0 <= top < bottom <= height
-            assert 0.05 <= entry["confidence"] <= 1
+            assert 0.01 <= entry["confidence"] <= 1
     assert (out / "sheet.png").exists()
     again = dkit("detect", trained / "runs/nano", lists, "--out", out)
     assert (again.exit_code, "[not-empty]" in again.stderr) == (2, True)
@@ -131,38 +131,55 @@ def test_boxes_are_those_of_alexeyabs_own_json(trained: Path, dkit: Dkit, tmp_pa
     program = os.environ.get("DKIT_TEST_ALEXEYAB")
     if not program:
         pytest.skip("DKIT_TEST_ALEXEYAB names no binary")
-    image = next(iter_image_list(trained / "set" / "valid.txt"))
-    run = trained / "runs" / "nano"
-    out = tmp_path / "found"
-    thresh = ("--thresh", "0.1")
-    assert dkit("detect", run, image, *thresh, "--engine", program, "--out", out).exit_code == 0
-    (mine,) = json.loads((out / "detections.json").read_text())
+    run, out = trained / "runs" / "nano", tmp_path / "found"
+    words = ("detect", run, trained / "set" / "valid.txt", "--thresh", "0.05", "--out", out)
+    assert dkit(*words, "--engine", program).exit_code == 0
+    records = json.loads((out / "detections.json").read_text())
+    assert sum(len(record["objects"]) for record in records) > 0
+    for record in records:
+        size = size_of(record["image"])
+        expected = ask_alexeyab(program, run, record["image"], tmp_path)
+        # `valid` suppresses at an IoU of 0.6 before dkit does at 0.45. A box that only a box
+        # suppressed later had suppressed is then missing; none can be there in addition.
+        assert bool(record["objects"]) == bool(expected)
+        assert len(record["objects"]) <= len(expected)
+        for entry in record["objects"]:
+            same_class = [box for class_id, box in expected if class_id == entry["class_id"]]
+            assert min(distance(entry["xyxy_px"], box, size) for box in same_class) <= 1.01
+
+
+def ask_alexeyab(
+    program: str, run: Path, image: str, folder: Path
+) -> list[tuple[int, tuple[float, float, float, float]]]:
+    """Return class_id and edges in pixels of what `detector test` finds."""
     weights = str(run / "weights" / "project_final.weights")
-    (tmp_path / "net.data").write_text(f"classes=5\nnames={run / 'project.names'}\n")
+    (folder / "net.data").write_text(f"classes=5\nnames={run / 'project.names'}\n")
     command = [program, "detector", "test", "net.data", str(run / "project.cfg"), weights, image]
-    options = ["-thresh", "0.1", "-dont_show", "-out", "theirs.json"]
-    subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=True)
-    (theirs,) = json.loads((tmp_path / "theirs.json").read_text())
+    options = ["-thresh", "0.05", "-dont_show", "-out", "theirs.json"]
+    subprocess.run([*command, *options], cwd=folder, capture_output=True, check=True)
+    (theirs,) = json.loads((folder / "theirs.json").read_text())
     width, height = size_of(image)
-    expected = []
+    found = []
     for entry in theirs["objects"]:
         place = entry["relative_coordinates"]
         cx, cy = place["center_x"] * width, place["center_y"] * height
         w, h = place["width"] * width, place["height"] * height
-        expected.append((entry["class_id"], cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2))
-    assert len(mine["objects"]) == len(expected) > 0
-    limits = (width, height, width, height)
-    for entry in mine["objects"]:
-        # A box that reaches out of the image is clipped, with a pixel to spare, by `valid` alone.
-        nearest = min(
-            max(
-                abs(max(0, min(limit, theirs)) - mine)
-                for mine, theirs, limit in zip(entry["xyxy_px"], box[1:], limits, strict=True)
-            )
-            for box in expected
-            if box[0] == entry["class_id"]
-        )
-        assert nearest <= 1.01
+        found.append((entry["class_id"], (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)))
+    return found
+
+
+def distance(
+    mine: list[float], theirs: tuple[float, float, float, float], size: tuple[int, int]
+) -> float:
+    """Return how far two boxes lie apart at most, in pixels, once clipped to the image.
+
+    `valid` clips what it counts from 1, and so up to a pixel within the image.
+    """
+    limits = (*size, *size)
+    return max(
+        abs(max(0.0, min(limit, other)) - one)
+        for one, other, limit in zip(mine, theirs, limits, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
