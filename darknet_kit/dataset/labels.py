@@ -79,10 +79,10 @@ def _label_line(
     box = ordered(entry.box)
     beyond = overhang(box, width, height)
     numbers = cxcywh_norm(clip(box, width, height), width, height)
-    shown = f"{entry.name}: {_edges(entry.box)}"
 
     def note(code: str, message: str) -> None:
-        problems.append(Problem(code, path, f"{shown} {message}", entry.line))
+        shown = f"{entry.name}: {_edges(entry.box)} {message}"
+        problems.append(Problem(code, path, shown, entry.line))
 
     if min(numbers[2:]) < SMALLEST:
         note("empty-box", f"has no area in {width} x {height} pixels")

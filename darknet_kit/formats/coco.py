@@ -97,13 +97,8 @@ def read_coco(path: AnyPath) -> CocoFile:
 
     A record that does not fit becomes a problem, of its image where it names one; the rest stays.
     """
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read()
-    except OSError as error:
-        raise unreadable_file(path, "a COCO instances file", error) from error
     reading = _Reading(str(path))
-    document = _decode(content, reading)
+    document = _decode(_read_bytes(path), reading)  # hundreds of MB: nobody else holds them
     for category in document.categories:
         category.name = one_line(category.name)
     images = _unique_images(document.images, reading)
@@ -112,6 +107,14 @@ def read_coco(path: AnyPath) -> CocoFile:
     return CocoFile(
         reading.path, list(images.values()), annotations, document.categories, reading.problems
     )
+
+
+def _read_bytes(path: AnyPath) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise unreadable_file(path, "a COCO instances file", error) from error
 
 
 def _decode(content: bytes, reading: _Reading) -> _Document:
