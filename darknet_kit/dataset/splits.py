@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from darknet_kit.core.records import Item, Split
+from darknet_kit.errors import UsageError
 
 
 def assign_splits(items: Sequence[Item], valid_fraction: float, seed: int) -> list[Item]:
@@ -12,8 +13,15 @@ def assign_splits(items: Sequence[Item], valid_fraction: float, seed: int) -> li
 
     What the data set states holds. Where it has a test split but none to validate on, test
     becomes valid, as Darknet's users do with VOC. Where it states nothing to validate on, a fixed
-    fraction is drawn by each image's name: adding images moves none of the others.
+    fraction is drawn by each image's name: adding images moves none of the others. Raises
+    UsageError where `valid_fraction` is not from 0 to below 1.
     """
+    if not 0 <= valid_fraction < 1:  # nor NaN
+        raise UsageError(
+            f"the share to validate on cannot be {valid_fraction}",
+            code="bad-fraction",
+            hint="It is a fraction, from 0 to below 1; 0.1 is the usual one.",
+        )
     stated = {item.split for item in items}
     if "valid" in stated:
         return [replace(item, split=item.split or "train") for item in items]
