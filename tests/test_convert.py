@@ -609,7 +609,10 @@ def test_labels_of_others_are_kept_run_after_run(tmp_path: Path, dkit: Dkit) -> 
     assert label_of(source, "b") == [CAT_LABEL]
 
 
-@pytest.mark.parametrize("name", ["set.data", "set.names", "train.txt", "valid.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["set.data", "set.names", "train.txt", "valid.txt", "problems.csv", "conversion.json"],
+)
 def test_lists_of_others_are_kept(tmp_path: Path, dkit: Dkit, name: str) -> None:
     source = write_set(tmp_path / "set")
     (source / name).write_text("cat\n")

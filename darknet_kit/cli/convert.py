@@ -105,16 +105,7 @@ def convert(
             result = convert_coco(source, options, images=images, progress=progress)
     return Outcome(
         summary=_summary(result, options),
-        data={
-            "data": result.paths.data,
-            "names": result.paths.names,
-            "problems_file": result.paths.problems,
-            "classes": list(result.names),
-            "dry_run": options.dry_run,
-            "labels_written": result.written,
-            "notes": result.notes,
-            **counts_of(result),
-        },
+        data=_data(result, options),
         next_command=_next_command(result, options),
         exit_code=exit_code(result.problems, strict=strict),
     )
@@ -136,6 +127,19 @@ def _refuse_strangers(
                 code="wrong-option",
                 hint=f"It belongs to `dkit convert {'` and `dkit convert '.join(kinds)}`.",
             )
+
+
+def _data(result: Conversion, options: ConvertOptions) -> dict[str, Any]:
+    return {
+        "data": result.paths.data,
+        "names": result.paths.names,
+        "problems_file": result.paths.problems,
+        "classes": list(result.names),
+        "dry_run": options.dry_run,
+        "labels_written": result.written,
+        "notes": result.notes,
+        **counts_of(result),
+    }
 
 
 def _summary(result: Conversion, options: ConvertOptions) -> list[str]:

@@ -146,8 +146,8 @@ def _in_the_way(paths: OutputPaths, own: bool) -> str:
             hint="Name a folder with --out that is yours, or that is not there yet.",
             path=paths.folder,
         ) from error
-    lists = map(paths.image_list, SPLITS)
-    ours = set(map(os.path.basename, (paths.data, paths.names, paths.wnids, *lists)))
+    files = (paths.data, paths.names, paths.wnids, paths.problems, paths.record)
+    ours = set(map(os.path.basename, (*files, *map(paths.image_list, SPLITS))))
     return next((name for name in names if (own or name in ours) and not is_part(name)), "")
 
 
