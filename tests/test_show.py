@@ -1,14 +1,20 @@
 """`dkit show`: the picture itself, pixel by pixel, and what is said beside it."""
 
+import contextlib
+import io
 import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from darknet_kit.core.boxes import Box
+from darknet_kit.errors import DatasetError
+from darknet_kit.formats.image import read_image_header
 from darknet_kit.report.drawing import (
     DrawnBox,
     class_color,
@@ -101,6 +107,32 @@ def test_pictures_of_every_mode_are_opened(tmp_path: Path) -> None:
         assert (opened.mode, opened.size) == ("RGB", (30, 20))
     Image.new("CMYK", (300, 200)).save(tmp_path / "a.jpg")
     assert open_picture(str(tmp_path / "a.jpg"), most=100).size == (100, 67)
+
+
+def encoded(kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.effect_mandelbrot((40, 30), (-2, -1, 1, 1), 20).convert("RGB").save(stream, kind)
+    return stream.getvalue()
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]).map(encoded),
+    st.integers(0, 200),
+    st.binary(min_size=1, max_size=8),
+    st.integers(0, 400),
+)
+def test_a_damaged_image_is_an_error_of_one_kind(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, at: int, put: bytes, cut: int
+) -> None:
+    """Neither a warning nor anything but the one error that is announced."""
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    damaged = content[:at] + put + content[at + len(put) :]
+    path.write_bytes(damaged[: len(damaged) - cut])
+    with contextlib.suppress(OSError):
+        assert open_picture(str(path), most=100).mode == "RGB"
+    with contextlib.suppress(DatasetError):
+        assert read_image_header(path).width > 0
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import colorsys
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,13 +36,20 @@ def open_picture(path: str, most: int | None = None) -> Image.Image:
 
     Raises OSError where the image cannot be decoded.
     """
-    image: Image.Image = Image.open(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd tags and of sizes, which do not matter here
+        try:
+            with Image.open(path) as image:
+                if most:
+                    image.draft("RGB", (most, most))  # JPEG decodes at a fraction of the cost
+                picture = image.convert("RGB")
+        except OSError:
+            raise
+        except Exception as error:  # decoders raise what they like at damaged files
+            raise OSError(str(error)) from error
     if most:
-        image.draft("RGB", (most, most))  # JPEG decodes at a fraction of the cost
-    image = image.convert("RGB")
-    if most:
-        image.thumbnail((most, most))
-    return image
+        picture.thumbnail((most, most))
+    return picture
 
 
 def draw_boxes(picture: Image.Image, boxes: Sequence[DrawnBox]) -> Image.Image:

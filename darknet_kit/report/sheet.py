@@ -63,7 +63,7 @@ def _tile(image: LabelledImage, names: Sequence[str], size: int) -> tuple[Image.
     name = os.path.basename(image.image)
     try:
         picture = open_picture(image.image, 2 * size)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except OSError:
         return None, f"{name}: CANNOT BE READ"
     picture = picture.resize(_fit(picture.size, size))
     if image.labels is None:
