@@ -1,5 +1,6 @@
 """`dkit convert` as its users call it: bad input, promises about files, exit codes."""
 
+import contextlib
 import csv
 import json
 import os
@@ -802,6 +803,17 @@ def test_ctrl_c_midway_is_a_sentence_and_goes_on_later(
     assert len(listed(tmp_path / "out")) == 1500
 
 
+def servers_of_group(leader: subprocess.Popen[str]) -> list[int]:
+    """Return the worker processes of a group and, before them, the one that forks them."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it may have ended meanwhile
+            command = Path("/proc", process, "cmdline").read_bytes()
+            if os.getpgid(int(process)) == leader.pid and b"forkserver" in command:
+                found.append(int(process))
+    return sorted(found)
+
+
 def test_a_worker_that_is_killed_is_a_sentence(large_set: Path, tmp_path: Path) -> None:
     words: list[str | Path] = [
         "convert",
@@ -814,14 +826,9 @@ def test_a_worker_that_is_killed_is_a_sentence(large_set: Path, tmp_path: Path) 
     ]
     parent = start(*words)
     wait_for_labels(tmp_path / "out/train", 50)
-    group = subprocess.run(
-        ["pgrep", "-g", str(parent.pid), "-f", "forkserver"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for worker in group.stdout.split()[1:]:  # the first is their server
-        os.kill(int(worker), signal.SIGKILL)
+    _, *workers = servers_of_group(parent)  # the first one forks the others
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
     _, told = parent.communicate(timeout=60)
     assert parent.returncode == 1
     assert "[worker-died]" in told
