@@ -6,14 +6,10 @@ import pytest
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.command import (
-    base_name,
     best_weights_name,
     detect_command,
-    last_weights_names,
     line_buffered,
     map_command,
-    numbered_weights_name,
-    parse_numbered_name,
     stdin_text,
     train_command,
     valid_command,
@@ -109,42 +105,12 @@ def test_stdbuf_stands_first_where_there_is_one(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("cfg", "expected"),
+    ("flavor", "best"),
     [
-        ("/runs/x/yolov4.cfg", "yolov4"),
-        ("my.model.v1.cfg", "my"),  # AlexeyAB saves my_last.weights for it
-        ("runs.d/net", "net"),
-        (".hidden.cfg", ""),
+        (Flavor.ALEXEYAB, "n_best.weights"),
+        (Flavor.ORIGINAL, None),
+        (Flavor.HANK_AI, "n_best.weights"),
     ],
 )
-def test_base_name(cfg: str, expected: str) -> None:
-    assert base_name(cfg) == expected
-
-
-@pytest.mark.parametrize(
-    ("flavor", "last", "best"),
-    [
-        (Flavor.ALEXEYAB, ("n_last.weights", "n_final.weights"), "n_best.weights"),
-        (Flavor.ORIGINAL, ("n.backup", "n_final.weights"), None),
-        (Flavor.HANK_AI, ("n_last.weights", "n_final.weights"), "n_best.weights"),
-    ],
-)
-def test_checkpoint_names(flavor: Flavor, last: tuple[str, ...], best: str | None) -> None:
-    assert last_weights_names(flavor, "n") == last
+def test_the_name_of_the_best_weights(flavor: Flavor, best: str | None) -> None:
     assert best_weights_name(flavor, "n") == best
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("n.x_12000.weights", 12000),
-        ("nax_12000.weights", None),
-        ("n.x_last.weights", None),
-        ("n.x_1.weights.part", None),
-        ("n.x_٣.weights", None),
-    ],
-)
-def test_numbered_checkpoints(name: str, expected: int | None) -> None:
-    assert parse_numbered_name(name, "n.x") == expected
-    if expected is not None:
-        assert numbered_weights_name("n.x", expected) == name

@@ -1,11 +1,11 @@
-"""The command lines of each flavour, and the names under which it saves weights.
+"""The command lines of each flavour, and the name of its best weights.
 
 An option that an engine does not have is never passed: AlexeyAB's and the original take it for
 the weights file, hank-ai's drops it without a word. Options stand after the files.
 
-Borrowed rules: AlexeyAB `src/detector.c` (`run_detector`, `train_detector`), `src/utils.c`
-(`basecfg`); pjreddie `examples/detector.c`; hank-ai `src-lib/darknet_cfg_and_state.cpp`
-(`process_arguments`) and `src-lib/detector.cpp`.
+Borrowed rules: AlexeyAB `src/detector.c` (`run_detector`, `train_detector`); pjreddie
+`examples/detector.c`; hank-ai `src-lib/darknet_cfg_and_state.cpp` (`process_arguments`)
+and `src-lib/detector.cpp`.
 """
 
 import os
@@ -136,40 +136,9 @@ def line_buffered(argv: Sequence[str]) -> list[str]:
     return [stdbuf, "-oL", *argv] if stdbuf else list(argv)
 
 
-def base_name(cfg: AnyPath) -> str:
-    """Return the name under which an engine saves weights: the cfg's, cut at its first dot."""
-    return os.path.basename(os.fspath(cfg)).partition(".")[0]
-
-
-def last_weights_names(flavor: Flavor, base: str) -> tuple[str, ...]:
-    """Return the names of the weights to go on from, the usual one first.
-
-    Which of them is newest is told by the iteration in its header, not by its place here: a run
-    that ends off the hundred has a `_final` newer than its `_last`.
-    """
-    rolling = f"{base}.backup" if flavor is Flavor.ORIGINAL else f"{base}_last.weights"
-    return rolling, final_weights_name(base)
-
-
 def best_weights_name(flavor: Flavor, base: str) -> str | None:
     """Return the name of the weights with the best mAP, or None where an engine keeps none."""
     return f"{base}_best.weights" if can_map(flavor) else None
-
-
-def final_weights_name(base: str) -> str:
-    """Return the name of the weights that a run leaves at its end."""
-    return f"{base}_final.weights"
-
-
-def numbered_weights_name(base: str, iteration: int) -> str:
-    """Return the name of the weights saved at one iteration and kept."""
-    return f"{base}_{iteration}.weights"
-
-
-def parse_numbered_name(name: str, base: str) -> int | None:
-    """Return the iteration in the name of a numbered checkpoint, or None for another file."""
-    found = re.fullmatch(rf"{re.escape(base)}_(\d+)\.weights", name, re.ASCII)
-    return int(found[1]) if found else None
 
 
 def _detector(
