@@ -1,0 +1,1 @@
+"""Sections that are no heads: one file each, found by its Darknet name."""

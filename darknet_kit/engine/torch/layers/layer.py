@@ -1,0 +1,25 @@
+"""What every section that is no head has in common."""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from darknet_kit.engine.torch.site import Site
+
+
+class TorchLayer(nn.Module):
+    """One section as a module.
+
+    `forward(previous, *others)` gets the output of the layer before it, then those of
+    `sources` (absolute layer numbers) in order; each is [batch, channels, height, width].
+    """
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.index = site.layer.index
+        self.kind = site.layer.kind
+        self.sources = site.layer.sources
+
+    def stored(self) -> Iterator[Tensor]:
+        """Yield what a `.weights` file holds of this layer, in its order, as it lies there."""
+        return iter(())
