@@ -44,7 +44,7 @@ class Head(nn.Module):
 
     `truths` is [B, T, 5] float32: cx, cy, w, h (fractions of the network's input) and class_id;
     unused rows are zero and stand at the end. `size` is the network's input (width, height) in
-    pixels at this moment. `seen` counts images before this mini-batch.
+    pixels at this moment. `seen` counts the images of the training, those of this mini-batch too.
     """
 
     sources: tuple[int, ...] = ()

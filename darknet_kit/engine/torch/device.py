@@ -1,0 +1,94 @@
+"""Where and how exactly the network computes."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from darknet_kit.errors import DkitError, ToolchainError, TrainError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """A device and the precision of its convolutions; batch norm and losses are always fp32."""
+
+    device: torch.device
+    precision: str = "fp32"
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which the network's body runs."""
+        if self.precision != "bf16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last
+
+
+def choose_arithmetic(
+    wanted: str | None = None, precision: str = "fp32", local_rank: int = 0
+) -> Arithmetic:
+    """Return the device that is asked for, else a GPU where there is one, else the CPU.
+
+    Raises UsageError (`no-such-device`) for a word that names none, ToolchainError (`no-gpu`)
+    for a GPU that is not there.
+    """
+    if precision not in ("fp32", "tf32", "bf16"):
+        raise UsageError(
+            f"there is no precision {precision!r}",
+            code="no-such-precision",
+            hint="Take fp32, tf32 (GPUs) or bf16.",
+        )
+    name = wanted or (f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"there is no device {name!r}", code="no-such-device", hint="Take cpu, cuda or cuda:1."
+        ) from error
+    if device.type == "cuda":
+        _require_gpu(device)
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = precision != "fp32"
+        torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    return Arithmetic(device, precision)
+
+
+def _require_gpu(device: torch.device) -> None:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (device.index or 0) >= count:
+        raise ToolchainError(
+            f"PyTorch finds {count} GPUs here, so none is number {device.index or 0}",
+            code="no-gpu",
+            hint="`nvidia-smi` lists them; this may be PyTorch's build for the CPU.",
+        )
+
+
+@contextlib.contextmanager
+def naming_memory_errors(batch: int, subdivisions: int, size: tuple[int, int]) -> Iterator[None]:
+    """Turn PyTorch's ways to run out of memory into one sentence with its cure."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_memory(error):
+            raise
+        raise _memory_error(batch, subdivisions, size) from error
+
+
+def _is_memory(error: RuntimeError) -> bool:
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        word in text for word in ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+    )
+
+
+def _memory_error(batch: int, subdivisions: int, size: tuple[int, int]) -> DkitError:
+    width, height = size
+    return TrainError(
+        f"out of memory with mini-batches of {batch} images of {width} x {height}",
+        code="out-of-memory",
+        hint=f"Set subdivisions={subdivisions * 2} in the cfg (or a smaller width and height).",
+    )

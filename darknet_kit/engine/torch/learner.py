@@ -1,0 +1,144 @@
+"""One iteration of training: forward, compare, backward, update.
+
+Darknet computes no loss whose derivative it follows: its heads write down, for each output, in
+which direction it shall move (`delta`). That is what is put in here as the gradient, with its sign
+turned and divided by the images of the iteration, which makes `torch.optim` do Darknet's update
+(AlexeyAB `src/convolutional_layer.c`, `update_convolutional_layer`).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from darknet_kit.engine.torch.device import Arithmetic, naming_memory_errors
+from darknet_kit.engine.torch.distributed import Team
+from darknet_kit.engine.torch.heads.head import Assessment
+from darknet_kit.engine.torch.network import Network
+
+Body = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one iteration told.
+
+    `loss` is the number that Darknet prints. `parts` holds, head by head, the squared delta of
+    box, objectness, no-object and class, an image. `lines` are the heads' lines of the log.
+    """
+
+    loss: float
+    parts: tuple[tuple[float, ...], ...]
+    lines: tuple[str, ...]
+
+
+class Learner:
+    """A network and how it computes. The optimizer is stepped by who knows the schedule."""
+
+    def __init__(
+        self,
+        network: Network,
+        arithmetic: Arithmetic,
+        team: Team,
+        *,
+        subdivisions: int = 1,
+        compile_mode: str | None = None,
+    ) -> None:
+        self.network = network
+        self.subdivisions = subdivisions
+        self._arithmetic = arithmetic
+        network.to(arithmetic.device)
+        # PyTorch's own types leave this form of `to` out.
+        network.to(memory_format=arithmetic.memory_format)  # type: ignore[call-overload]
+        self._shared = _share(network, arithmetic, team)
+        body: nn.Module = self._shared or network
+        self._body: Body = torch.compile(body, mode=compile_mode) if compile_mode else body
+
+    def learn(self, batches: Iterable[tuple[Tensor, Tensor]], seen: int) -> Lesson:
+        """Set the gradient of one iteration: `subdivisions` mini-batches of images and truths.
+
+        Images are uint8 [B, channels, height, width], truths as in `Head`; `seen` counts the
+        images before them. Raises TrainError (`out-of-memory`).
+        """
+        self.network.zero_grad(set_to_none=True)
+        told: list[list[Assessment]] = []
+        images = 0
+        for number, (pixels, truths) in enumerate(batches, start=1):
+            images += len(pixels)
+            size = (pixels.shape[3], pixels.shape[2])
+            with naming_memory_errors(len(pixels), self.subdivisions, size):
+                last = number == self.subdivisions
+                told.append(self._backward(pixels, truths, seen + images, last=last))
+        return self._summarize(told, images)
+
+    def _backward(
+        self, pixels: Tensor, truths: Tensor, seen: int, *, last: bool
+    ) -> list[Assessment]:
+        batch, size = len(pixels), (pixels.shape[3], pixels.shape[2])
+        images = self.load(pixels)
+        truths = truths.to(self._arithmetic.device, non_blocking=True)
+        with self._sharing(last=last):
+            with self._arithmetic.autocast():
+                raws = self._body(images)
+            told = self.network.assess(raws, truths, size, seen)
+            share = -1.0 / (batch * self.subdivisions)
+            learnt = [
+                (raw, one.delta * share)
+                for raw, one in zip(raws, told, strict=True)
+                if raw.requires_grad
+            ]
+            if learnt:
+                torch.autograd.backward([raw for raw, _ in learnt], [d for _, d in learnt])
+        return told
+
+    def load(self, pixels: Tensor) -> Tensor:
+        """Bring uint8 pixels to the device, as fractions of white."""
+        moved = pixels.to(self._arithmetic.device, non_blocking=True)
+        return moved.float().div_(255.0).to(memory_format=self._arithmetic.memory_format)
+
+    def _sharing(self, *, last: bool) -> contextlib.AbstractContextManager[object]:
+        """Exchange gradients between processes once an iteration, with the last mini-batch."""
+        if self._shared is None or last:
+            return contextlib.nullcontext()
+        return self._shared.no_sync()
+
+    def _summarize(self, told: Sequence[Sequence[Assessment]], images: int) -> Lesson:
+        """Bring the numbers of all mini-batches from the device in one go."""
+        heads = self.network.heads
+        rows = [
+            torch.cat([one.cost.reshape(1), one.parts, one.stats.reshape(-1)]).float()
+            for batch in told
+            for one in batch
+        ]
+        flat = iter(torch.cat(rows).tolist())
+        values = [[next(flat) for _ in range(len(row))] for row in rows]
+        lines = tuple(
+            heads[index % len(heads)].format_line(row[5:]) for index, row in enumerate(values)
+        )
+        parts = tuple(
+            tuple(
+                sum(row[1 + part] for row in values[index :: len(heads)]) / images
+                for part in range(4)
+            )
+            for index in range(len(heads))
+        )
+        cost = sum(row[0] for row in values) / len(heads)
+        return Lesson(cost / images, parts, lines)
+
+
+def _share(network: Network, arithmetic: Arithmetic, team: Team) -> DistributedDataParallel | None:
+    """Let processes average their gradients. Running statistics stay each process's own.
+
+    As in Darknet, those of the first process are the ones that are saved.
+    """
+    if team.world == 1:
+        return None
+    return DistributedDataParallel(
+        network,
+        device_ids=[arithmetic.device] if arithmetic.device.type == "cuda" else None,
+        broadcast_buffers=False,
+        find_unused_parameters=network.frozen > 0,
+    )

@@ -1,0 +1,77 @@
+"""The lines of a training log, as AlexeyAB's darknet prints them, without terminal control.
+
+The forms are those of AlexeyAB `src/detector.c` (`train_detector`); formats/logline reads them.
+"""
+
+import math
+from collections.abc import Sequence
+
+
+def format_c(value: float, digits: int = 6) -> str:
+    """Return a number as C's `%f` prints it: NaN and infinity with their signs."""
+    if math.isnan(value):
+        return "-nan" if math.copysign(1.0, value) < 0 else "nan"
+    if math.isinf(value):
+        return "-inf" if value < 0 else "inf"
+    return f"{value:.{digits}f}"
+
+
+def format_start(
+    base: str, learning_rate: float, momentum: float, decay: float, every: int, last_every: int
+) -> str:
+    """Return what stands before the first iteration."""
+    return (
+        f"{base}\n"
+        f"Weights are saved after: {every} iterations. Last weights (*_last.weight) are stored "
+        f"every {last_every} iterations. \n"
+        f"Learning Rate: {learning_rate:g}, Momentum: {momentum:g}, Decay: {decay:g}\n"
+    )
+
+
+def format_iteration(
+    iteration: int,
+    loss: float,
+    avg_loss: float,
+    rate: float,
+    seconds: float,
+    images: int,
+    hours_left: float,
+) -> str:
+    """Return the line of an iteration, the one that every chart is drawn from."""
+    return (
+        f"\n {iteration}: {format_c(loss)}, {format_c(avg_loss)} avg loss, {format_c(rate)} rate, "
+        f"{seconds:.6f} seconds, {images} images, {format_c(hours_left)} hours left\n"
+    )
+
+
+def format_loaded(seconds: float, *, after_start: bool) -> str:
+    """Return how long the iteration waited for its images."""
+    slow = seconds > 0.1 and after_start
+    remark = " - performance bottleneck on CPU or Disk HDD/SSD" if slow else ""
+    return f"Loaded: {seconds:.6f} seconds{remark}\n"
+
+
+def format_parts(layer: int, parts: Sequence[float]) -> str:
+    """Return the parts of one head's loss, sums of squared delta an image: a line of our own."""
+    box, objectness, no_object, classes = parts
+    return (
+        f" loss parts {layer}: box = {format_c(box)}, obj = {format_c(objectness)}, "
+        f"noobj = {format_c(no_object)}, class = {format_c(classes)}\n"
+    )
+
+
+def format_next_map(iteration: int) -> str:
+    """Return when mAP is computed next."""
+    return f"\n (next mAP calculation at {iteration} iterations) "
+
+
+def format_last_map(iou_thresh: float, last: float, best: float) -> str:
+    """Return the last mAP and the best; both are fractions."""
+    return (
+        f"\n Last accuracy mAP@{iou_thresh:.2f} = {last * 100:2.2f} %, best = {best * 100:2.2f} % "
+    )
+
+
+def format_resized(width: int, height: int, batch: int | None = None) -> str:
+    """Return the new size of the network's input, and of the mini-batch where that changes."""
+    return f"\n {width} x {height}  (batch = {batch}) \n" if batch else f"\n {width} x {height} \n"

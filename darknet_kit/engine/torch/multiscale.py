@@ -1,0 +1,71 @@
+"""The sizes that a network trains at when its last head says `random=1`.
+
+Borrowed from AlexeyAB `src/detector.c`, `train_detector`.
+"""
+
+import random
+from dataclasses import dataclass
+
+from darknet_kit.formats.cfg import Cfg, Section
+
+_EVERY = 10  # calls between two sizes
+_AT_END = 100  # iterations at the largest size, so that BN statistics are those of large images
+_USUAL_COEFFICIENT = 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """Width and height of the network's input in pixels, and images in a mini-batch."""
+
+    width: int
+    height: int
+    batch: int
+
+
+class MultiScale:
+    """Chooses the input's size as training goes on; `coefficient` is 0 where it never changes."""
+
+    def __init__(self, cfg: Cfg, head: Section, batch: int) -> None:
+        net = cfg.net
+        self.initial = InputSize(net.integer("width"), net.integer("height"), batch)
+        value = head.number("random")
+        self.coefficient = _USUAL_COEFFICIENT if value == 1.0 else value
+        self.step = max(1, net.integer("resize_step", 32))
+        self._max_batches = net.integer("max_batches")
+        self._grows_batch = bool(net.integer("dynamic_minibatch"))
+        self._count = 0
+
+    def is_due(self) -> bool:
+        """Count an iteration; tell whether a new size is due, as in every tenth."""
+        due = bool(self.coefficient) and self._count % _EVERY == 0
+        self._count += 1
+        return due
+
+    def choose(self, iteration: int, rng: random.Random, *, first: bool) -> InputSize:
+        """Return the size for the next iterations: the largest at the start and near the end."""
+        largest = self._round(self.coefficient)
+        if first or iteration > self._max_batches - _AT_END:
+            return self._fit(largest, largest)
+        scale = rng.uniform(1.0, self.coefficient)
+        if rng.random() < 0.5:
+            scale = 1.0 / scale
+        width, height = self._round(scale)
+        if scale < 1 and (width > self.initial.width or height > self.initial.height):
+            width, height = self.initial.width, self.initial.height
+        return self._fit((width, height), largest)
+
+    def _round(self, scale: float) -> tuple[int, int]:
+        """Scale the initial size and go up to a multiple of the step; halves round up."""
+        initial = self.initial
+        width, height = (
+            int(scale * length / self.step + 1 + 0.5) * self.step
+            for length in (initial.width, initial.height)
+        )
+        return max(width, self.step), max(height, self.step)
+
+    def _fit(self, size: tuple[int, int], largest: tuple[int, int]) -> InputSize:
+        batch = self.initial.batch
+        if self._grows_batch:
+            fitting = batch * largest[0] * largest[1] // (size[0] * size[1])
+            batch = int(fitting * 0.8) if int(fitting * 0.8) > batch else fitting
+        return InputSize(size[0], size[1], batch)
