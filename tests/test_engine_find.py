@@ -161,7 +161,7 @@ def test_gpu_binary_without_a_driver_is_known_and_passed_over(
     assert identify(stranded).flavor is Flavor.ALEXEYAB
     assert "driver is missing" in identify(stranded).obstacle
     good = write_engine(engines_folder() / "alexeyab-59596d7-cpu" / "darknet")
-    engine = find_engine()
+    engine = find_engine("darknet")
     assert engine.path == good
     assert "passed over" in engine.reason
     assert str(stranded) in engine.reason
@@ -171,12 +171,12 @@ def test_the_order_of_places(
     tmp_path: Path, empty_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ToolchainError) as missing:
-        find_engine()
+        find_engine("darknet")
     assert missing.value.code == "no-engine"
     assert "dkit build" in missing.value.hint
 
     def found() -> tuple[Path, str]:
-        engine = find_engine("auto")
+        engine = find_engine("darknet")
         return engine.path, engine.reason
 
     on_path = write_engine(empty_path / "darknet")

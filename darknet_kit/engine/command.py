@@ -159,9 +159,8 @@ def _detector(
     elif engine.flavor is Flavor.ALEXEYAB:
         options = ["-dont_show", *options]
     pictures = [os.fspath(image) for image in images]
-    return line_buffered(
-        [os.fspath(engine.path), "detector", function, *files, *pictures, *options]
-    )
+    command = [*engine.argv, "detector", function, *files, *pictures, *options]
+    return command if engine.embedded else line_buffered(command)
 
 
 def _refuse_without_map(engine: Engine) -> None:

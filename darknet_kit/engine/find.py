@@ -1,13 +1,14 @@
-"""Find the darknet that commands run, and say which one it is and why."""
+"""Find the engine that commands run, and say which one it is and why."""
 
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.engine.embedded import EMBEDDED_ARGV, identify_embedded
 from darknet_kit.engine.flavor import UNTOLD, Features, identify
 from darknet_kit.engine.upstream import THIRD_PARTY
 from darknet_kit.errors import AnyPath, ToolchainError
@@ -15,15 +16,17 @@ from darknet_kit.errors import AnyPath, ToolchainError
 ENVIRONMENT_VARIABLE = "DKIT_DARKNET"
 BUILD_RECORD = "build.json"
 BINARY_NAME = "darknet"
-_WORDS = ("auto", "darknet")
+AUTO, DARKNET, EMBEDDED = "auto", "darknet", "torch"
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A program that takes Darknet's command line, and what is known about it.
 
-    `version` and `commit` are empty where neither the program nor a build record beside it tells
-    them. `reason` says, in words, why this one was taken.
+    `path` is the program; that of the embedded engine, which has none of its own, is the word
+    `torch`. `version` (of the embedded engine: PyTorch's) and `commit` are empty where neither the
+    program nor a build record beside it tells them. `reason` says, in words, why this one was
+    taken.
     """
 
     path: Path
@@ -32,8 +35,16 @@ class Engine:
     version: str = ""
     commit: str = ""
     reason: str = ""
+    embedded: bool = False
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The words that start it."""
+        return EMBEDDED_ARGV if self.embedded else (os.fspath(self.path),)
 
     def __str__(self) -> str:
+        if self.embedded:
+            return f"the embedded engine (PyTorch {self.version}; {self.features})"
         made = ", ".join(word for word in (self.version, self.commit[:8]) if word)
         return f"{self.path} ({self.flavor}{f' {made}' if made else ''}; {self.features})"
 
@@ -51,29 +62,82 @@ def engines_folder() -> Path:
     return Path(home).expanduser() / "darknet-kit" / "engines"
 
 
-def find_engine(choice: AnyPath = "auto") -> Engine:
-    """Find the engine to run: `auto` or `darknet` looks for one, anything else is its path.
+def find_engine(choice: AnyPath = AUTO) -> Engine:
+    """Find the engine to run: `auto`, `darknet`, `torch` (the embedded one), or a path.
 
-    The order is $DKIT_DARKNET, engines made by `dkit build`, a built checkout under
-    third_party/darknet, `darknet` on PATH. One that does not work here is passed over, and the
-    reason of the next tells of it. Raises ToolchainError (`no-engine`, `engine-does-not-start`,
-    `not-darknet`).
+    `darknet` takes the first that works of $DKIT_DARKNET, engines made by `dkit build`, a built
+    checkout under third_party/darknet, `darknet` on PATH. `auto` takes $DKIT_DARKNET, else the
+    first of those that trains on a GPU, else the embedded engine where PyTorch is installed, else
+    what is there. One that does not work here is passed over, and the reason of the next tells of
+    it. Raises ToolchainError (`no-engine`, `no-torch`, `engine-does-not-start`, `not-darknet`).
     """
+    word = os.fspath(choice)
+    if word == EMBEDDED:
+        return _start_embedded("named with --engine")
+    if word == AUTO and not os.environ.get(ENVIRONMENT_VARIABLE):
+        return _find_best()
     passed: list[str] = []
-    for candidate in _iter_candidates(os.fspath(choice)):
+    for engine in _iter_working(word, passed):
+        return engine
+    raise _none_found(passed, "no darknet was found on this machine")
+
+
+def _find_best() -> Engine:
+    passed: list[str] = []
+    fallback: Engine | None = None
+    because = "there is no darknet with a GPU here"
+    for engine in _iter_working(DARKNET, passed):
+        weakness = _find_weakness(engine)
+        if not weakness:
+            return engine
+        if fallback is None:
+            fallback, because = engine, f"{engine.path} {weakness}"
+    try:
+        return _start_embedded(_tell_passed(because, passed))
+    except ToolchainError as error:
+        if fallback is None:
+            raise _none_found(
+                [*passed, str(error)], "no engine was found on this machine"
+            ) from error
+        return replace(fallback, reason=f"{fallback.reason}; {error}")
+
+
+def _start_embedded(reason: str) -> Engine:
+    found = identify_embedded()
+    return Engine(
+        Path(EMBEDDED), found.flavor, found.features, found.version, reason=reason, embedded=True
+    )
+
+
+def _find_weakness(engine: Engine) -> str:
+    """Say why the embedded engine trains better than this darknet; empty where it does not."""
+    if engine.flavor is Flavor.ORIGINAL:
+        return "computes no mAP and knows no YOLOv4"
+    return (
+        "is built for the CPU, where its gradients are wrong"
+        if engine.features.gpu is False
+        else ""
+    )
+
+
+def _none_found(passed: list[str], what: str) -> ToolchainError:
+    because = f" ({'; '.join(passed)})" if passed else ""
+    return ToolchainError(
+        f"{what}{because}",
+        code="no-engine",
+        hint="`pip install 'darknet-kit[torch]'` brings the embedded engine; `dkit build` makes a "
+        "darknet for this machine.",
+    )
+
+
+def _iter_working(choice: str, passed: list[str]) -> Iterator[Engine]:
+    for candidate in _iter_candidates(choice):
         try:
-            return _try_candidate(candidate, passed)
+            yield _try_candidate(candidate, passed)
         except ToolchainError as error:
             if candidate.certain:
                 raise
             passed.append(str(error))
-    because = f" ({'; '.join(passed)})" if passed else ""
-    raise ToolchainError(
-        f"no darknet was found on this machine{because}",
-        code="no-engine",
-        hint="`dkit build` makes one for this machine; `apt-get install darknet` brings a slow "
-        "one for the CPU.",
-    )
 
 
 def _try_candidate(candidate: _Candidate, passed: list[str]) -> Engine:
@@ -86,15 +150,16 @@ def _try_candidate(candidate: _Candidate, passed: list[str]) -> Engine:
             hint="`dkit build` makes one for this machine, `dkit build --cpu` one without a GPU.",
             path=path,
         )
-    reason = candidate.reason
-    if passed:
-        reason += f"; passed over: {'; '.join(passed)}"
-    commit = _read_commit(path)
+    commit, reason = _read_commit(path), _tell_passed(candidate.reason, passed)
     return Engine(path, identity.flavor, identity.features, identity.version, commit, reason)
 
 
+def _tell_passed(reason: str, passed: list[str]) -> str:
+    return f"{reason}; passed over: {'; '.join(passed)}" if passed else reason
+
+
 def _iter_candidates(choice: str) -> Iterator[_Candidate]:
-    if choice not in _WORDS:
+    if choice not in (AUTO, DARKNET):
         yield _Candidate(Path(choice).expanduser(), "named with --engine", True)
         return
     named = os.environ.get(ENVIRONMENT_VARIABLE)
@@ -135,7 +200,7 @@ def _find_binary(candidate: _Candidate) -> Path:
     raise ToolchainError(
         f"the engine {candidate.reason} {problem}",
         code="no-engine",
-        hint="Give the path of a darknet binary, or build one with `dkit build`.",
+        hint="Take auto, darknet, torch, or the path of a darknet binary; `dkit build` makes one.",
         path=path,
     )
 
