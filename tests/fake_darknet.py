@@ -1,8 +1,8 @@
 """A darknet that trains nothing and misbehaves on request, for the supervisor's tests.
 
 Speaks AlexeyAB's command line and log. What it does is set by environment variables:
-FAKE_MODE (finish, crash-at-end, crash, nan, out-of-memory, nothing, deaf, cut), FAKE_FLOATS (values
-in a whole weights file), FAKE_SECONDS (per iteration).
+FAKE_MODE (finish, crash-at-end, crash, nan, out-of-memory, nothing, deaf, cut, sentence),
+FAKE_FLOATS (values in a whole weights file), FAKE_SECONDS (per iteration).
 """
 
 import os
@@ -39,6 +39,11 @@ def misbehave(iteration: int, backup: Path, seen: int) -> None:
     if MODE == "out-of-memory" and iteration == 20:
         print("CUDA Error: out of memory: File exists", file=sys.stderr, flush=True)
         raise SystemExit(1)
+    if MODE == "sentence" and iteration == 20:  # as the embedded engine fails
+        print("\n (next mAP calculation at 300 iterations) ", end="", flush=True)
+        print("error: out of memory with mini-batches of 8 images", file=sys.stderr)
+        print("  Set subdivisions=16 in the cfg.", file=sys.stderr, flush=True)
+        raise SystemExit(5)
     if MODE == "cut" and iteration == 220:
         save(backup / "project_last.weights", seen, floats=FLOATS // 2)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -84,6 +84,8 @@ def _failure(run: RunFolder, ended: Ended) -> TrainError:
         hint = (
             f"No weights were saved. The log: {shown(run.logs()[-1] if run.logs() else run.path)}"
         )
+    if ended.cure:
+        hint = f"{ended.cure}\n  {hint}"
     if ended.code in ("engine-ended", "diverged") and ended.tail:
         say("the engine's last lines:")
         for line in ended.tail[-6:]:

@@ -9,6 +9,7 @@ import click
 from darknet_kit.cli.attempt import train_to_end
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.detect import write_pictures
+from darknet_kit.cli.enginechoice import engine_option
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.boxes import box_from_cxcywh_norm
@@ -36,7 +37,7 @@ _MODEL = "dkit-nano"
 @click.option(
     "--iterations", type=click.IntRange(10), default=800, show_default=True, help="max_batches."
 )
-@click.option("--engine", default="auto", show_default=True, help="`auto`, or a darknet's path.")
+@engine_option
 def demo(out: str, iterations: int, engine: str) -> Outcome:
     """Run the whole job on made-up images, in about two minutes.
 

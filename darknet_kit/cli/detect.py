@@ -9,10 +9,10 @@ import click
 from PIL.Image import Image
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.files import make_folder, write_text
-from darknet_kit.engine.find import find_engine
 from darknet_kit.errors import DatasetError, DkitError, UsageError, WeightsError
 from darknet_kit.evaluate.detect import Detection
 from darknet_kit.evaluate.detect import detect as detect_objects
@@ -39,7 +39,7 @@ _ON_SHEET = 12
 @click.option(
     "--thresh", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Confidence."
 )
-@click.option("--engine", default="auto", show_default=True, help="`auto`, or a darknet's path.")
+@engine_option
 @click.option("--overwrite", is_flag=True, help="Write into a folder that is not empty.")
 def detect(
     run: str,
@@ -57,7 +57,7 @@ def detect(
     folder, _, recorded = open_run(run)
     chosen = weights or _good_weights(folder)
     names = read_names(folder.names)
-    program = find_engine(recorded if engine == "auto" else engine)
+    program = find_engine_of_run(recorded, engine)
     if os.path.isdir(out) and os.listdir(out) and not overwrite:
         raise UsageError(
             "this folder is not empty",

@@ -8,11 +8,12 @@ import click
 
 from darknet_kit.cli.attempt import train_to_end
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
 from darknet_kit.cli.outcome import INTERRUPTED, Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.engine.command import can_map
-from darknet_kit.engine.find import Engine, find_engine
+from darknet_kit.engine.find import AUTO, Engine, find_engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.train.preflight import check_run
@@ -47,9 +48,7 @@ _LATEST = "latest"
     metavar="[RUN]",
     help="Go on with a run, by default the latest, from its last good weights.",
 )
-@click.option(
-    "--engine", default="auto", show_default=True, help="`auto`, or the path of a darknet."
-)
+@engine_option
 @click.option("--map/--no-map", "with_map", default=None, help="mAP while training.  [default: on]")
 @click.option("--clear", is_flag=True, help="Start the iteration count of WEIGHTS anew.")
 @click.option("--gpus", help="GPUs to use, with commas between.")
@@ -117,6 +116,7 @@ def _check(
             engine,
             with_map=settings.map,
             clear=settings.clear,
+            gpus=settings.gpus,
             progress=progress,
         )
     if checked.valid is None and settings.map:
@@ -138,9 +138,9 @@ def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
             hint="Name one with --resume RUN, or start one: dkit train DATA CFG",
             path=out,
         )
-    run, settings, recorded_engine = open_run(path)
-    program = find_engine(recorded_engine if engine == "auto" else engine)
-    say(f"engine: {program}: {'the run began with it' if engine == 'auto' else program.reason}")
+    run, settings, recorded = open_run(path)
+    program = find_engine_of_run(recorded, engine)
+    say(f"engine: {program}: {'the run began with it' if engine == AUTO else program.reason}")
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
     return _run_to_end(run, settings, read_cfg(run.cfg), program)
@@ -153,7 +153,7 @@ def _wants_map(asked: bool | None, engine: Engine) -> bool:
         raise UsageError(
             f"{engine.flavor} darknet cannot compute mAP while it trains",
             code="engine-without-map",
-            hint="Leave --map out, or take an engine made by `dkit build`.",
+            hint="Leave --map out, or take another engine: --engine torch",
         )
     return False
 

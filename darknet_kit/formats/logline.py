@@ -93,6 +93,8 @@ _WARNINGS: tuple[tuple[bytes, str], ...] = (
     (b"Unused field", "unused-key"),
     (b"Warning:", "other"),
 )
+# How the embedded engine fails: in one sentence, perhaps behind a line that it left open.
+_OWN_ERROR = re.compile(rb"(?:^|[)%] )error: (.+)")
 # hank-ai frames its errors; a killed engine leaves a counter on the line of the shell's message.
 _FRAME = re.compile(rb"\* Error message:\s*| ?rank ?= ?\d+ of ranks ?= ?\d+")
 _LONGEST_MESSAGE = 300
@@ -139,6 +141,8 @@ class LogReader:
             return (iteration,)
         if _NOISE.fullmatch(line):
             return ()
+        if b"error: " in line and (failure := _OWN_ERROR.search(line)):
+            return (self._read_own_error(failure[1]),)
         if self._map.columns is not None:
             self._map.read_row(line)
         events: list[Event] = []
@@ -181,6 +185,10 @@ class LogReader:
             int(images),
             hours_left if hours_left >= 0 else None,  # -1 and nan: not known yet
         )
+
+    def _read_own_error(self, sentence: bytes) -> EngineError:
+        code = next((code for needle, code in _ERRORS if needle in sentence), "engine-error")
+        return EngineError(self.iteration, code, clean_text(sentence)[:_LONGEST_MESSAGE])
 
     def _read_start(self, line: bytes) -> Iterable[Event]:
         if found := _START.search(line):

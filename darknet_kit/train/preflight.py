@@ -1,6 +1,7 @@
 """What is looked at before the first iteration, because later it costs a night."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from darknet_kit.core.flavor import Flavor
@@ -8,6 +9,7 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
 from darknet_kit.dataset.reading import Dataset, iter_images
 from darknet_kit.engine.find import Engine
+from darknet_kit.engine.nvidia import find_driver
 from darknet_kit.engine.support import find_unsupported
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
@@ -41,9 +43,13 @@ def check_run(
     *,
     with_map: bool = True,
     clear: bool = False,
+    gpus: Sequence[int] = (),
     progress: Progress = no_progress,
 ) -> Preflight:
-    """Refuse a run that cannot work. Raises CfgError, DatasetError, WeightsError, UsageError."""
+    """Refuse a run that cannot work.
+
+    Raises CfgError, DatasetError, WeightsError, UsageError, ToolchainError.
+    """
     if clear and not weights:
         raise UsageError(
             "there is no iteration count to clear without weights",
@@ -59,7 +65,11 @@ def check_run(
             require_trainable(dataset, valid)
     result = Preflight(train, valid if valid and valid.images else None)
     _check_network(dataset, cfg, train, result)
-    _check_engine(cfg, engine, result)
+    _check_gpus(engine, gpus)
+    if engine.embedded:
+        _check_embedded(cfg, engine, result)
+    else:
+        _check_darknet(cfg, engine, result)
     _check_labels(result, engine)
     if with_map and engine.flavor is Flavor.HANK_AI:
         _check_links(dataset)
@@ -83,13 +93,42 @@ def _check_network(dataset: Dataset, cfg: Cfg, train: ListCheck, result: Preflig
         )
 
 
-def _check_engine(cfg: Cfg, engine: Engine, result: Preflight) -> None:
+def _check_gpus(engine: Engine, gpus: Sequence[int]) -> None:
+    if gpus and engine.features.gpu is False:
+        raise ToolchainError(
+            f"--gpus names GPUs, and {engine} computes on the CPU",
+            code="no-gpu",
+            hint="Leave --gpus out; or `dkit build`, or PyTorch's default build, for the GPU.",
+        )
+
+
+def _check_embedded(cfg: Cfg, engine: Engine, result: Preflight) -> None:
+    from darknet_kit.engine.torch.keys import check_keys
+
+    found = check_keys(cfg)
+    for problem in found:
+        if problem.is_error:
+            raise UsageError(
+                problem.message,
+                code="unsupported-by-engine",
+                hint="Change the cfg, or train with a darknet: --engine darknet",
+                path=cfg.path,
+                line=problem.line,
+            )
+    result.warnings += [f"line {problem.line}: {problem.message}" for problem in found]
+    if engine.features.gpu is False and find_driver().gpus:
+        result.warnings.append(
+            "this machine has a GPU, and its PyTorch cannot use it: install PyTorch's default build"
+        )
+
+
+def _check_darknet(cfg: Cfg, engine: Engine, result: Preflight) -> None:
     lacks = find_unsupported(cfg, engine.flavor)
     if lacks:
         raise UsageError(
             f"{engine.flavor} darknet has no {lacks[0].what}: it would train another network",
             code="unsupported-by-engine",
-            hint="`dkit build` makes an engine that has it; `dkit make-cfg --list` names others.",
+            hint="Take an engine that has it: --engine torch, or one made by `dkit build`.",
             path=cfg.path,
             line=lacks[0].line,
         )
@@ -98,14 +137,15 @@ def _check_engine(cfg: Cfg, engine: Engine, result: Preflight) -> None:
         raise ToolchainError(
             "the network wants mosaic=1, which this darknet cannot do without OpenCV",
             code="no-opencv",
-            hint="`dkit build` with libopencv-dev installed, or set mosaic=0 in the cfg.",
+            hint="Train with --engine torch, or `dkit build` with libopencv-dev installed, or set "
+            "mosaic=0 in the cfg.",
             path=engine.path,
         )
     doubtful = sorted(_WRONG_ON_CPU & {section.kind for section in cfg.layers})
     if doubtful and engine.flavor is not Flavor.ORIGINAL and engine.features.gpu is False:
         result.warnings.append(
             f"on a CPU, {engine.flavor} darknet computes wrong gradients for "
-            f"{', '.join(doubtful)} layers; train this network on a GPU"
+            f"{', '.join(doubtful)} layers; train this network with --engine torch, or on a GPU"
         )
 
 

@@ -195,7 +195,7 @@ def _record(
 
 
 def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
-    """Open an existing run; return its folder, its settings and the path of its engine.
+    """Open an existing run; return its folder, its settings and its engine for `find_engine`.
 
     Raises UsageError (`no-run`).
     """

@@ -1,7 +1,8 @@
 """Supervise one engine process: start it, follow it, stop it when it is lost, judge its files.
 
 Exit codes of darknet lie in both directions: 0 for a missing file, a crash after a finished
-training. What counts is whether whole, finite weights of the last iteration lie in the run.
+training. What counts is whether whole, finite weights of the last iteration lie in the run; so too
+for the embedded engine, whose exit codes are true, but which a kernel may kill like any other.
 """
 
 import json
@@ -41,7 +42,8 @@ class Ended:
     """How an attempt ended: finished, stopped (on request) or failed.
 
     `iteration` is the last one reported, `checkpoint` the furthest good weights, `best` those of
-    the best mAP. `code` and `message` name the cause where it failed, `tail` is the log's end.
+    the best mAP. `code` and `message` name the cause where it failed, `cure` what the engine
+    advises, `tail` is the log's end.
     """
 
     state: str
@@ -50,6 +52,7 @@ class Ended:
     best: Path | None
     code: str = ""
     message: str = ""
+    cure: str = ""
     tail: tuple[str, ...] = ()
 
 
@@ -68,6 +71,7 @@ class Training:
         self._process: EngineProcess | None = None
         self._stopped = False
         self._errors: list[EngineError] = []
+        self._cure = ""
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._last: Iteration | None = None
 
@@ -144,9 +148,11 @@ class Training:
         return False
 
     def _note_line(self, line: bytes) -> None:
-        text = line.rsplit(b"\r", 1)[-1].decode("utf-8", "replace").strip()
-        if text:
-            self._tail.append(text[:300])
+        text = line.rsplit(b"\r", 1)[-1].decode("utf-8", "replace").rstrip()
+        if self._tail and "error: " in self._tail[-1] and text.startswith("  "):
+            self._cure = self._cure or text.strip()  # the embedded engine's second line
+        if text.strip():
+            self._tail.append(text.strip()[:300])
 
     def _judge(self, returncode: int, diverged: bool) -> Ended:
         iteration = self._last.iteration if self._last else 0
@@ -160,8 +166,9 @@ class Training:
             return self._end("stopped", iteration)
         how = describe_end(returncode)
         if self._errors:
-            worst = self._errors[0]
-            return self._end("failed", iteration, worst.code, f"{worst.message} ({how})")
+            first = self._errors[0]
+            message = first.message if self._engine.embedded else f"{first.message} ({how})"
+            return self._end("failed", iteration, first.code, message)
         return self._end("failed", iteration, "engine-ended", f"the engine ended early: {how}")
 
     def _end(self, state: str, iteration: int, code: str = "", message: str = "") -> Ended:
@@ -174,6 +181,7 @@ class Training:
             best=best if best is not None and best.exists() else None,
             code=code,
             message=message,
+            cure=self._cure if state == "failed" else "",
             tail=tuple(self._tail),
         )
 

@@ -1,0 +1,293 @@
+"""The embedded engine as dkit sees it: when it is taken, how it is called, how it fails."""
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.shapes import draw_ilsvrc
+from darknet_kit.engine import embedded, find
+from darknet_kit.engine.command import map_command, train_command
+from darknet_kit.engine.find import Engine, engines_folder, find_engine
+from darknet_kit.engine.flavor import Features, Identity
+from darknet_kit.errors import ToolchainError
+from darknet_kit.formats.cfg import read_cfg, write_cfg
+from darknet_kit.formats.logevent import EngineError
+from darknet_kit.formats.logline import LogReader
+from darknet_kit.network.layers import weight_floats
+from darknet_kit.network.model import CfgRequest, make_cfg
+from tests.conftest import Ended
+from tests.test_engine_find import CPU_LINES, GPU_LINES, HANK_LINES, write_engine, write_program
+
+Dkit = Callable[..., Ended]
+FAKE = Path(__file__).with_name("fake_darknet.py")
+IDENTITY = Identity(Flavor.ALEXEYAB, Features(gpu=False, cudnn=False, opencv=True), "2.13.0+cpu")
+ENGINE = Engine(Path("torch"), IDENTITY.flavor, IDENTITY.features, IDENTITY.version, embedded=True)
+
+
+def is_missing() -> Identity:
+    raise ToolchainError("PyTorch is not there", code="no-torch", hint="pip")
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Make a machine with PyTorch, and no darknet; returns the one folder on PATH."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("DKIT_DARKNET", raising=False)
+    monkeypatch.setattr(find, "THIRD_PARTY", tmp_path / "checkouts")
+    monkeypatch.setattr(find, "identify_embedded", lambda: IDENTITY)
+    folder = tmp_path / "path"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr("shutil.which", lambda name: _which(folder, name))
+    return folder
+
+
+def _which(folder: Path, name: str) -> str | None:
+    return str(folder / name) if (folder / name).exists() else None
+
+
+BUILT = {
+    "alexeyab-cpu": ("alexeyab-59596d7-cpu", CPU_LINES),
+    "alexeyab-gpu": ("alexeyab-59596d7-cuda", GPU_LINES),
+    "hank-cpu": ("hank-ai-f684e1d-cpu", HANK_LINES),
+    "hank-gpu": (
+        "hank-ai-f684e1d-cuda",
+        'Darknet V5 "Moonlit" v5.1 [v5.1]\nCUDA runtime version 12.4, cuDNN 9\n',
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("built", "on_path", "taken", "why"),
+    [
+        ([], "", "torch", "there is no darknet with a GPU here"),
+        (["alexeyab-cpu"], "", "torch", "is built for the CPU, where its gradients are wrong"),
+        (["hank-cpu"], "", "torch", "is built for the CPU, where its gradients are wrong"),
+        ([], "Not an option: version", "torch", "computes no mAP and knows no YOLOv4"),
+        (["alexeyab-gpu"], "", "alexeyab-gpu", "made by `dkit build`"),
+        (["alexeyab-cpu", "hank-gpu"], "", "hank-gpu", "made by `dkit build`"),
+        (["alexeyab-gpu"], "Not an option: version", "alexeyab-gpu", "made by `dkit build`"),
+    ],
+)
+def test_auto_trains_on_a_gpu_else_with_right_gradients(
+    bare_machine: Path, built: list[str], on_path: str, taken: str, why: str
+) -> None:
+    for name in built:
+        folder, said = BUILT[name]
+        write_engine(engines_folder() / folder / "darknet", said)
+    if on_path:
+        write_program(bare_machine / "darknet", f"echo '{on_path}' >&2")
+    engine = find_engine()
+    expected = engines_folder() / BUILT[taken][0] / "darknet" if taken in BUILT else Path(taken)
+    assert engine.path == expected
+    assert engine.embedded is (taken == "torch")
+    assert why in engine.reason
+
+
+def test_a_darknet_that_is_named_is_taken_whatever_it_is(
+    bare_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = write_engine(tmp_path / "mine" / "darknet")
+    assert find_engine(cpu).path == cpu
+    monkeypatch.setenv("DKIT_DARKNET", str(cpu))
+    assert find_engine().path == find_engine("darknet").path == cpu
+    assert find_engine("torch").embedded
+
+
+def test_without_pytorch_auto_takes_what_is_there_and_says_so(
+    bare_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "identify_embedded", is_missing)
+    with pytest.raises(ToolchainError) as refused:
+        find_engine()
+    assert refused.value.code == "no-engine"
+    assert "PyTorch is not there" in refused.value.message
+    assert "darknet-kit[torch]" in refused.value.hint
+    cpu = write_engine(engines_folder() / "alexeyab-59596d7-cpu" / "darknet")
+    engine = find_engine()
+    assert engine.path == cpu
+    assert engine.reason == "made by `dkit build`; PyTorch is not there"
+
+
+def test_the_word_darknet_never_takes_the_embedded_engine(bare_machine: Path) -> None:
+    with pytest.raises(ToolchainError) as refused:
+        find_engine("darknet")
+    assert refused.value.code == "no-engine"
+
+
+def test_a_word_that_is_none_is_told_the_right_ones(dkit: Dkit, tmp_path: Path) -> None:
+    ended = dkit("demo", "--out", tmp_path / "demo", "--engine", "pytorch")
+    assert ended.exit_code == 4
+    assert "Take auto, darknet, torch, or the path" in ended.stderr
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("module", ["torch", "numpy", "cv2"])
+def test_a_package_that_is_missing_is_named_with_the_cure(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # which is how Python blocks an import
+    with pytest.raises(ToolchainError) as refused:
+        embedded.identify_embedded()
+    assert refused.value.code == "no-torch"
+    assert embedded._NEEDED[module] in refused.value.message
+    assert "pip install 'darknet-kit[torch]'" in refused.value.hint
+    assert "://" not in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "gpu", "version"),
+    [
+        ("darknet-kit 0.1.0, PyTorch 2.13.0+cpu, CPU", False, "2.13.0+cpu"),
+        ("darknet-kit 0.1.0, PyTorch 2.13.0+cu130, CUDA 13.0, 2 GPU", True, "2.13.0+cu130"),
+    ],
+)
+def test_what_the_program_says_of_itself(
+    said: str, gpu: bool, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    program = write_program(tmp_path / "engine", f"echo '{said}'")
+    monkeypatch.setattr(embedded, "EMBEDDED_ARGV", (str(program),))
+    found = embedded.identify_embedded()
+    assert (found.flavor, found.version) == (Flavor.ALEXEYAB, version)
+    assert (found.features.gpu, found.features.opencv) == (gpu, True)
+
+
+def test_a_broken_installation_is_told_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    program = write_program(
+        tmp_path / "engine", "echo 'OSError: libcudart.so.13: cannot open' >&2; exit 1"
+    )
+    monkeypatch.setattr(embedded, "EMBEDDED_ARGV", (str(program),))
+    with pytest.raises(ToolchainError, match=r"libcudart\.so\.13") as refused:
+        embedded.identify_embedded()
+    assert refused.value.code == "engine-does-not-start"
+
+
+def test_the_real_program_says_what_it_is() -> None:
+    torch = pytest.importorskip("torch")
+    found = find_engine("torch")
+    assert found.version == torch.__version__
+    assert found.features.gpu is torch.cuda.is_available()
+    assert str(found).startswith(f"the embedded engine (PyTorch {torch.__version__}; ")
+
+
+def test_it_is_called_like_a_darknet_without_stdbuf() -> None:
+    program = [sys.executable, "-m", "darknet_kit.engine.torch", "detector"]
+    assert train_command(
+        ENGINE, "a.data", "n.cfg", "w.weights", map=True, gpus=(0, 1), clear=True
+    ) == [
+        *[*program, "train", "a.data", "n.cfg", "w.weights"],
+        *["-dont_show", "-map", "-gpus", "0,1", "-clear"],
+    ]
+    assert map_command(ENGINE, "a.data", "n.cfg", "w.weights")[:7] == [
+        *[*program, "map", "a.data", "n.cfg"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        (b"error: a.cfg:3: [rnn] is not supported", "engine-error", "a.cfg:3: [rnn] is not suppo"),
+        (b"error: out of memory with 8 images", "out-of-memory", "out of memory with 8 images"),
+        (
+            b" (next mAP calculation at 300 iterations) error: the loss is nan",
+            "engine-error",
+            "the loss is nan",
+        ),
+        (b"error: 5: nan, nan avg", "engine-error", "5: nan, nan avg"),
+    ],
+)
+def test_a_failure_is_an_event_of_the_log(line: bytes, code: str, message: str) -> None:
+    (event,) = LogReader().feed(line + b"\n")
+    assert isinstance(event, EngineError)
+    assert event.code == code
+    assert event.message.startswith(message)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn data set of 5 classes, converted into a view; returns its .data file."""
+    folder = tmp_path_factory.mktemp("embedded")
+    tree = draw_ilsvrc(folder / "drawn", train=6, valid=2)
+    return Path(convert_ilsvrc(tree, ConvertOptions(out=str(folder / "set"))).paths.data)
+
+
+@pytest.fixture
+def nano(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network of 300 iterations, and a fake in the place of the embedded engine."""
+    path = tmp_path / "nano.cfg"
+    write_cfg(path, make_cfg(CfgRequest(classes=5, model="dkit-nano", max_batches=300)))
+    monkeypatch.setattr(find, "identify_embedded", lambda: IDENTITY)
+    monkeypatch.setattr(find, "EMBEDDED_ARGV", (sys.executable, os.fspath(FAKE)))
+    monkeypatch.setenv("FAKE_FLOATS", str(weight_floats(read_cfg(path))))
+    return path
+
+
+def test_its_sentence_and_its_cure_reach_the_user(
+    dkit: Dkit, shapes: Path, nano: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_MODE", "sentence")
+    out = tmp_path / "runs"
+    ended = dkit("train", shapes, nano, "--engine", "torch", "--out", out, "--json")
+    assert ended.exit_code == 5
+    error = json.loads(ended.stdout)["error"]
+    assert error["code"] == "out-of-memory"
+    assert error["message"] == "out of memory with mini-batches of 8 images"
+    assert error["hint"].startswith("Set subdivisions=16 in the cfg.\n")
+
+
+def test_a_run_keeps_the_engine_that_it_began_with(
+    dkit: Dkit, shapes: Path, nano: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_MODE", "crash")
+    run = tmp_path / "runs" / "nano"
+    ended = dkit("train", shapes, nano, "--engine", "torch", "--out", run.parent)
+    assert ended.exit_code == 5
+    record = tomllib.loads((run / "run.toml").read_text())["engine"]
+    assert (record["path"], record["version"]) == ("torch", "2.13.0+cpu")
+    monkeypatch.setattr(find, "identify_embedded", is_missing)
+    gone = dkit("train", "--resume", run)
+    assert gone.exit_code == 4
+    assert "[no-torch]" in gone.stderr
+    assert "--engine darknet" in gone.stderr
+    monkeypatch.setattr(find, "identify_embedded", lambda: IDENTITY)
+    monkeypatch.setenv("FAKE_MODE", "finish")
+    ended = dkit("train", "--resume", run)
+    assert ended.exit_code == 0, ended.stderr
+    assert "the embedded engine (PyTorch 2.13.0+cpu; CPU, OpenCV): the run began" in ended.stderr
+    assert "goes on from iteration 100" in ended.stderr
+
+
+def test_gpus_are_refused_where_there_are_none(
+    dkit: Dkit, shapes: Path, nano: Path, tmp_path: Path
+) -> None:
+    ended = dkit("train", shapes, nano, "--engine", "torch", "--gpus", "0,1", "--out", tmp_path)
+    assert ended.exit_code == 4
+    assert "[no-gpu]" in ended.stderr
+
+
+def test_what_a_darknet_gets_wrong_on_a_cpu_is_no_doubt_here(
+    dkit: Dkit, shapes: Path, nano: Path, tmp_path: Path
+) -> None:
+    """YOLOv4-tiny has routes and an upsampling, and asks for mosaic."""
+    cfg = tmp_path / "tiny.cfg"
+    write_cfg(cfg, make_cfg(CfgRequest(classes=5, model="yolov4-tiny", size=(96, 96))))
+    words = ("train", shapes, cfg, "--dry-run", "--out", tmp_path / "runs")
+    ended = dkit(*words, "--engine", "torch")
+    assert ended.exit_code == 0, ended.stderr
+    assert "gradients" not in ended.stderr
+    cpu = write_engine(tmp_path / "cpu" / "darknet")
+    cfg.write_text(cfg.read_text().replace("mosaic", "#mosaic"))
+    ended = dkit(*words, "--engine", cpu)
+    assert "wrong gradients for route, upsample layers" in ended.stderr
+    assert "--engine torch" in ended.stderr
