@@ -2,13 +2,14 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from darknet_kit.cli.attempt import train_to_end
 from darknet_kit.cli.bar import progress_bar
-from darknet_kit.cli.detect import write_pictures
+from darknet_kit.cli.detect import good_weights, write_pictures
 from darknet_kit.cli.enginechoice import engine_option
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
@@ -18,13 +19,14 @@ from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.reading import Dataset, LabelledImage, iter_images, read_dataset
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.dataset.subset import subset
+from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import Engine, find_engine
 from darknet_kit.evaluate.detect import Detection, detect
 from darknet_kit.evaluate.matching import Matches, Truth, match_all
 from darknet_kit.formats.cfg import Cfg, read_cfg, write_cfg
 from darknet_kit.formats.image import read_image_header
+from darknet_kit.formats.trainlog import read_log
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.checkpoint import find_checkpoint
 from darknet_kit.train.preflight import check_run
 from darknet_kit.train.runfolder import RunFolder, RunSettings, create_run, open_run
 
@@ -61,30 +63,39 @@ def demo(out: str, iterations: int, engine: str) -> Outcome:
     )
     say(f"4. dkit make-cfg --model {_MODEL}    {shown(cfg_path)}")
     say(f"5. dkit train, {iterations:,} iterations with {program}")
+    say(f"   ({program.reason})")
     dataset = read_dataset(chosen.paths.data, program.flavor)
     run = _train(root / "runs" / cfg_path.stem, dataset, cfg_path, program)
     say(f"6. dkit plot-log                     {shown(run.chart)}")
     images = list(iter_images(dataset, "valid"))
     found, matches = _detect(run, program, dataset, images)
-    pictures = make_folder(root / "found")
-    write_pictures(found, dataset.names, os.fspath(pictures))
-    say(f"7. dkit detect                       {shown(pictures / 'sheet.png')}")
+    sheet = make_folder(root / "found") / "sheet.png"
+    write_pictures(found, dataset.names, os.fspath(sheet.parent))
+    say(f"7. dkit detect                       {shown(sheet)}")
+    return _outcome(run, sheet, len(images), matches, time.monotonic() - started)
+
+
+def _outcome(run: RunFolder, sheet: Path, images: int, matches: Matches, seconds: float) -> Outcome:
+    best = read_log(*run.logs()).best_map
+    at_best = f"  mAP      {best.map50:.1%} at its best" if best else ""
+    summary = [
+        f"Done in {seconds:,.0f} seconds. In {images} images that it never trained on, the network",
+        f"  found {matches.found} of {matches.truths} shapes ({matches.recall:.0%}), and "
+        f"{matches.precision:.0%} of what it claimed was right",
+        "  (confidence 25 % and more, IoU 0.5 and more)",
+        at_best,
+        f"  chart    {shown(run.chart)}",
+        f"  pictures {shown(sheet)}",
+    ]
     return Outcome(
-        summary=[
-            f"Done in {time.monotonic() - started:,.0f} seconds. In {len(images)} images that it "
-            "never trained on, the network",
-            f"  found {matches.found} of {matches.truths} shapes ({matches.recall:.0%}), and "
-            f"{matches.precision:.0%} of what it claimed was right",
-            "  (confidence 25 % and more, IoU 0.5 and more)",
-            f"  chart    {shown(run.chart)}",
-            f"  pictures {shown(pictures / 'sheet.png')}",
-        ],
+        summary=[line for line in summary if line],
         data={
             "run": os.fspath(run.path),
             "chart": os.fspath(run.chart),
-            "sheet": os.fspath(pictures / "sheet.png"),
+            "sheet": os.fspath(sheet),
             "recall": matches.recall,
             "precision": matches.precision,
+            "map50": best.map50 if best else None,
         },
         next_command="dkit convert --help   # and now your own images",
     )
@@ -95,9 +106,11 @@ def _train(path: Path, dataset: Dataset, cfg_path: Path, engine: Engine) -> RunF
     network: Cfg = read_cfg(cfg_path)
     if (path / "run.toml").exists():
         run, settings, _ = open_run(path)
+        settings = replace(settings, map=settings.map and can_map(engine.flavor))
     else:
         check_run(dataset, network, "", engine)
-        settings = RunSettings(os.fspath(dataset.data.path), os.fspath(cfg_path), map=False)
+        data = os.fspath(dataset.data.path)
+        settings = RunSettings(data, os.fspath(cfg_path), map=can_map(engine.flavor))
         run = create_run(path, dataset, network, settings, engine)
     ended, _ = train_to_end(run, settings, network, engine)
     if ended.state == "stopped":
@@ -108,10 +121,8 @@ def _train(path: Path, dataset: Dataset, cfg_path: Path, engine: Engine) -> RunF
 def _detect(
     run: RunFolder, engine: Engine, dataset: Dataset, images: list[LabelledImage]
 ) -> tuple[list[tuple[str, list[Detection]]], Matches]:
-    checkpoint = find_checkpoint(run.weights, read_cfg(run.cfg))
-    assert checkpoint is not None  # a finished training has left one
     paths = [image.image for image in images]
-    found = list(detect(engine, run.cfg, checkpoint.path, len(dataset.names), paths))
+    found = list(detect(engine, run.cfg, good_weights(run), len(dataset.names), paths))
     pairs = [
         (detections, _truths(image)) for (_, detections), image in zip(found, images, strict=True)
     ]

@@ -55,7 +55,7 @@ def detect(
     RUN is a run folder; IMAGES are pictures, folders of them, or image lists (.txt).
     """
     folder, _, recorded = open_run(run)
-    chosen = weights or _good_weights(folder)
+    chosen = weights or good_weights(folder)
     names = read_names(folder.names)
     program = find_engine_of_run(recorded, engine)
     if os.path.isdir(out) and os.listdir(out) and not overwrite:
@@ -98,7 +98,8 @@ def detect(
     return Outcome(summary, data, exit_code=3 if unreadable else 0)
 
 
-def _good_weights(folder: RunFolder) -> str:
+def good_weights(folder: RunFolder) -> str:
+    """Return the weights with the best mAP, else the last good ones. Raises WeightsError."""
     best = folder.weights / f"{BASE}_best.weights"
     if best.exists():
         return os.fspath(best)

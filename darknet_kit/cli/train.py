@@ -141,6 +141,9 @@ def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
     run, settings, recorded = open_run(path)
     program = find_engine_of_run(recorded, engine)
     say(f"engine: {program}: {'the run began with it' if engine == AUTO else program.reason}")
+    if settings.map and not can_map(program.flavor):
+        settings = replace(settings, map=False)
+        say("note: this engine cannot compute mAP, so there is none from here on")
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
     return _run_to_end(run, settings, read_cfg(run.cfg), program)

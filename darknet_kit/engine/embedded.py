@@ -55,8 +55,8 @@ def _name_build(missing: list[str]) -> str:
     if "torch" not in missing:
         return ""
     if find_driver().gpus:
-        return "   PyTorch's default build uses this machine's GPU."
+        return "\n  PyTorch's default build, which it brings, uses this machine's GPU."
     return (
-        "   This machine has no GPU: install PyTorch's CPU build first, which is a tenth of the "
-        "default one; PyTorch's own site shows the command."
+        "\n  This machine has no GPU: install PyTorch's CPU build first, which is much smaller; "
+        "PyTorch's own site shows the command."
     )

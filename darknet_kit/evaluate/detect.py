@@ -1,4 +1,4 @@
-"""Detections of trained weights, in pixels, from any flavour of darknet.
+"""Detections of trained weights, in pixels, from any engine.
 
 `detector valid` is the one command that writes boxes as text in all of them: a file a class, each
 line `image confidence xmin ymin xmax ymax`, pixels counted from 1 (AlexeyAB src/detector.c,
@@ -25,6 +25,7 @@ from darknet_kit.network.layers import infer_layers
 from darknet_kit.network.pairing import pair_weights
 
 _PORTION = 64  # images a process: lively progress, and a crash costs no more than these
+_EMBEDDED_PORTION = 512  # of the embedded engine, whose start takes seconds
 _LEAST = 4  # the 2018 original starts four loaders, whether there are four images or not
 _SECONDS_AN_IMAGE = 60.0
 _NMS_IOU = 0.45
@@ -55,8 +56,9 @@ def detect(
     without results.
     """
     _require_whole(cfg, weights)
-    for start in range(0, len(images), _PORTION):
-        portion = images[start : start + _PORTION]
+    size = _EMBEDDED_PORTION if engine.embedded else _PORTION
+    for start in range(0, len(images), size):
+        portion = images[start : start + size]
         with tempfile.TemporaryDirectory(prefix="dkit-detect-") as folder:
             found = _run(engine, Path(folder), cfg, weights, classes, portion, thresh)
         progress(start + len(portion), len(images))
