@@ -4,6 +4,7 @@ B images of T truths, A anchors of this head, N = H * W cells. A *slot* is one a
 several truths may meet in one, and their order is that of the truths.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from darknet_kit.engine.torch.heads.boxes import IouKind, intersection_over_union, measure
 
 # How many pairs of slot and truth are compared at once.
-_PAIRS = {"cpu": 1 << 19, "cuda": 1 << 24}
+_PAIRS = {"cpu": 1 << 20, "cuda": 1 << 24}
 _TINY = torch.finfo(torch.float32).tiny
 
 
@@ -45,6 +46,11 @@ class Positives:
     first: Tensor
     first_at: Tensor
     last_at: Tensor
+
+    def leads(self) -> Tensor:
+        """Tell which truths are the first in their slot, [B, A, T]."""
+        order = torch.arange(self.first.shape[-1], device=self.first.device)
+        return self.valid & (self.first == order)
 
     def at_cells(self, values: Tensor) -> Tensor:
         """Return what [B, A, K, N] holds at the cell of each truth, [B, A, K, T]."""
@@ -128,31 +134,50 @@ def count_rewritten(positives: Positives, moves: Tensor, moved_before: Tensor | 
     return (positives.valid & (order > first.gather(2, slots))).sum()
 
 
-def find_best_overlap(predicted: Tensor, truths: Truths) -> tuple[Tensor, Tensor]:
-    """Return the best IoU of each predicted box with any truth, and the number of that truth.
+def find_best_overlap(predicted: Tensor, truths: Truths) -> Tensor:
+    """Return the best IoU [B, M] of each predicted box [B, 4, M] with any truth.
 
-    `predicted` is [B, 4, M]; both results are [B, M]. A few truths are compared at a time, so that
-    memory does not grow with their number; the first of equals counts, and NaN never does.
+    A few truths are compared at a time, so that memory does not grow with their number. A box
+    that is no number overlaps nothing.
     """
+    best = torch.zeros_like(predicted[:, 0])
+    for _, overlap in _iter_overlaps(predicted, truths):
+        best = torch.maximum(best, overlap.amax(1))
+    return best
+
+
+def find_best_truth(predicted: Tensor, truths: Truths) -> Tensor:
+    """Return the number [B, M] of the truth that each predicted box overlaps best.
+
+    The first of equals counts, and 0 where there is none.
+    """
+    best = torch.zeros_like(predicted[:, 0])
+    number = torch.zeros_like(best, dtype=torch.long)
+    for start, overlaps in _iter_overlaps(predicted, truths):
+        overlap, place = overlaps.max(1)
+        number = torch.where(overlap > best, place + start, number)
+        best = torch.maximum(best, overlap)
+    return number
+
+
+def _iter_overlaps(predicted: Tensor, truths: Truths) -> Iterator[tuple[int, Tensor]]:
+    """Yield the number of a truth and the IoU [B, some, M] with it and those after it."""
+    predicted = predicted.nan_to_num(0.0)
     low, high = _corners(predicted[:, :2], predicted[:, 2:])
     area = predicted[:, 2] * predicted[:, 3]
-    best, number = torch.zeros_like(area), torch.zeros_like(area, dtype=torch.long)
-    step = max(1, _PAIRS.get(predicted.device.type, 1 << 20) // area.numel())
+    step = max(1, _PAIRS.get(area.device.type, 1 << 20) // area.numel())
     for start in range(0, truths.boxes.shape[1], step):
         boxes = truths.boxes[:, start : start + step, :, None]
         truth_low, truth_high = _corners(boxes[:, :, :2], boxes[:, :, 2:])
-        sides = [
+        width, height = (
             torch.minimum(high[:, None, axis], truth_high[:, :, axis])
             .sub_(torch.maximum(low[:, None, axis], truth_low[:, :, axis]))
             .clamp_(min=0)
             for axis in (0, 1)
-        ]
-        shared = sides[0].mul_(sides[1])
+        )
+        shared = width.mul_(height)
         covered = (area[:, None] + boxes[:, :, 2] * boxes[:, :, 3]).sub_(shared).clamp_(min=_TINY)
-        overlap, place = shared.div_(covered).max(1)
-        number = torch.where(overlap > best, place + start, number)
-        best = torch.fmax(best, overlap)
-    return best, number
+        yield start, shared.div_(covered)
 
 
 def _corners(center: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:

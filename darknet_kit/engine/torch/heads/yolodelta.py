@@ -14,6 +14,7 @@ from darknet_kit.engine.torch.heads.positives import (
     Truths,
     count_rewritten,
     find_best_overlap,
+    find_best_truth,
 )
 from darknet_kit.engine.torch.heads.yolokeys import YoloKeys
 from darknet_kit.engine.torch.heads.yolosteps import (
@@ -21,7 +22,7 @@ from darknet_kit.engine.torch.heads.yolosteps import (
     Places,
     activate,
     activate_classes,
-    average_boxes,
+    count_classes,
     find_classes,
     read_boxes,
     recognizes,
@@ -66,8 +67,7 @@ def fill_moves(scene: Scene, moves: Tensor) -> Outcome:
     """Write the delta into `moves`, which holds zeros."""
     keys, entries, positives = scene.keys, scene.entries, scene.positives
     boxes = read_boxes(keys, entries, scene.cells).transpose(1, 2)
-    best, number = find_best_overlap(boxes.flatten(2), scene.truths)
-    best, number = best.view_as(entries[:, :, 4]), number.view_as(entries[:, :, 4])
+    best = find_best_overlap(boxes.flatten(2), scene.truths).view_as(entries[:, :, 4])
     moves[:, :, 4] = step_objectness(
         keys,
         activate(keys, entries[:, :, 4]),
@@ -78,12 +78,13 @@ def fill_moves(scene: Scene, moves: Tensor) -> Outcome:
     )
     sure = best > keys.truth_thresh if keys.truth_thresh < 1 else None
     if sure is not None:
+        number = find_best_truth(boxes.flatten(2), scene.truths).view_as(best)
         _move_sure(scene, moves, sure, best, number)
     picked = positives.at_cells(entries)
     fit, rewritten = _move_boxes(scene, moves, picked, sure)
     _move_classes(scene, moves, picked, sure)
     if keys.iou_thresh < 1:
-        average_boxes(moves[:, :, :4], moves[:, :, 4], moves[:, :, 5:])
+        _average_boxes(moves, positives, everywhere=sure is not None)
     positive, learnt = positives.last_at >= 0, positives.valid.sum()
     if sure is not None:
         positive, learnt = positive | sure, learnt + sure.sum()
@@ -119,9 +120,18 @@ def _move_classes(scene: Scene, moves: Tensor, picked: Tensor, sure: Tensor | No
         step = torch.where(positives.at_cells(sure[:, :, None]), after, step) - present
     elif sure is not None:
         step = step - positives.at_cells(moves[:, :, 5:])
-    order = torch.arange(raw.shape[3], device=raw.device)
-    leads = positives.valid & (positives.first == order)
-    positives.add_at_cells(moves[:, :, 5:], torch.where(leads[:, :, None], step, 0.0))
+    positives.add_at_cells(moves[:, :, 5:], torch.where(positives.leads()[:, :, None], step, 0.0))
+
+
+def _average_boxes(moves: Tensor, positives: Positives, *, everywhere: bool) -> None:
+    """Divide the box steps by the number of classes, at the truths' slots or everywhere."""
+    if everywhere:
+        moves[:, :, :4] /= count_classes(moves[:, :, 5:], moves[:, :, 4])[:, :, None]
+        return
+    there = positives.at_cells(moves)
+    share = count_classes(there[:, :, 5:], there[:, :, 4])[:, :, None]
+    excess = there[:, :, :4] / share - there[:, :, :4]
+    positives.add_at_cells(moves[:, :, :4], torch.where(positives.leads()[:, :, None], excess, 0.0))
 
 
 def _move_sure(scene: Scene, moves: Tensor, sure: Tensor, best: Tensor, number: Tensor) -> None:

@@ -198,8 +198,10 @@ def find_classes(truths: Truths, positives: Positives, classes: int) -> tuple[Te
     return first, counts.view(batch, anchors, classes, count) > 0
 
 
-def average_boxes(box: Tensor, objectness: Tensor, classes: Tensor) -> None:
-    """Divide box steps [B, A, 4, N] by how many classes are wanted at their place."""
-    wanted = (classes > 0).sum(2)
-    share = torch.where(objectness != 0, wanted.clamp(min=1), 1)
-    box.div_(share[:, :, None])
+def count_classes(classes: Tensor, objectness: Tensor) -> Tensor:
+    """Return by how much to divide the box steps at each place [B, A, X]: the classes wanted.
+
+    With `iou_thresh` below 1 Darknet does so where objectness is moved at all.
+    """
+    wanted = (classes > 0).sum(2, dtype=torch.int32)
+    return torch.where(objectness != 0, wanted.clamp(min=1), 1)
