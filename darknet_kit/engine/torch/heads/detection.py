@@ -1,6 +1,7 @@
 """`[detection]`, the head of YOLOv1.
 
-Its input is a vector: the classes of all cells, then all confidences, then all boxes. AlexeyAB `src/detection_layer.c` is the source of the arithmetic, and `fill_truth_region` in
+Its input is a vector: the classes of all cells, then all confidences, then all boxes.
+AlexeyAB `src/detection_layer.c` is the source of the arithmetic, `fill_truth_region` in
 `src/data.c` of what a cell is told. B images, N cells row by row, A boxes a cell.
 """
 
@@ -133,12 +134,12 @@ class Detection(Head):
     def _activate(self, raw: Tensor) -> _Output:
         cells, num = self.keys.grid[0] * self.keys.grid[1], self.keys.num
         flat, first, last = raw.flatten(1), cells * self.classes, cells * (self.classes + num)
-        classes = flat[:, :first].unflatten(1, (cells, self.classes))
-        confidence = flat[:, first:last].unflatten(1, (cells, num))
+        classes = flat[:, :first].view(-1, cells, self.classes)
+        confidence = flat[:, first:last].view(-1, cells, num)
         return _Output(
             classes=classes.softmax(-1) if self.keys.softmax else classes,
             confidence=confidence.sigmoid() if self.keys.bce else confidence,
-            boxes=flat[:, last:].unflatten(1, (cells, num, 4)),
+            boxes=flat[:, last:].view(-1, cells, num, 4),
         )
 
     def _tell(self, truths: Tensor) -> _Goal:
