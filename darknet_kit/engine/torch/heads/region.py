@@ -13,7 +13,12 @@ from torch import Tensor
 from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.boxes import intersection_over_union
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
-from darknet_kit.engine.torch.heads.positives import Truths, find_best_overlap, list_truths
+from darknet_kit.engine.torch.heads.positives import (
+    Truths,
+    find_best_overlap,
+    find_best_truth,
+    list_truths,
+)
 from darknet_kit.engine.torch.heads.regionkeys import RegionKeys, read_region_keys
 from darknet_kit.engine.torch.heads.yolokeys import read_class_weights
 from darknet_kit.engine.torch.site import Site
@@ -89,11 +94,14 @@ class Region(Head):
         listed = list_truths(truths, self.classes, self.keys.max)
         match = self._match(output, listed, (raw.shape[3], raw.shape[2]))
         flat = output.boxes.flatten(1, 2).transpose(1, 2)
-        found = (part.view_as(output.objectness) for part in find_best_overlap(flat, listed))
-        overlap, nearest = found
+        overlap = find_best_overlap(flat, listed).view_as(output.objectness)
+        fixed = torch.full_like(match.last, -1)
+        if self.keys.classfix > 0:
+            nearest = listed.class_id.gather(1, find_best_truth(flat, listed)).view_as(fixed)
+            fixed = torch.where(overlap > self.keys.thresh, nearest, fixed)
         box = self._move_boxes(output, listed, match, raw, seen)
         objectness = self._move_objectness(output, listed, match, overlap)
-        classes, fixed = self._move_classes(output, listed, match, (overlap, nearest))
+        classes = self._move_classes(output, listed, match, fixed)
         delta = torch.cat((box, objectness[..., None], classes), -1)
         squares = delta.square()
         held = squares[..., 4] * (match.last >= 0)
@@ -205,23 +213,19 @@ class Region(Head):
         return torch.where(match.last >= 0, held, rest)
 
     def _move_classes(
-        self, output: _Output, truths: Truths, match: _Match, found: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the delta of the classes, and where `classfix` compares them [B, A, N].
+        self, output: _Output, truths: Truths, match: _Match, fixed: Tensor
+    ) -> Tensor:
+        """Return the delta of the classes [B, A, N, classes].
 
-        `found` are the best IoU of each box with any truth, and the number of that truth.
+        `fixed` [B, A, N] are the classes that `classfix` asks for where no truth is; -1 for none.
         """
         rest = torch.zeros_like(output.classes)
-        fixed = torch.full_like(match.last, -1)
         if self.keys.classfix > 0:
-            overlap, nearest = found
-            class_id = truths.class_id.gather(1, nearest.flatten(1)).view_as(nearest)
-            fixed = torch.where(overlap > self.keys.thresh, class_id, -1)
             sure = output.objectness if self.keys.classfix == 2 else 1.0
-            rest = self._compare_classes(output, class_id) * (sure * (fixed >= 0))[..., None]
+            rest = self._compare_classes(output, fixed) * (sure * (fixed >= 0))[..., None]
         moved = self._compare_classes(output, match.of_last(truths.class_id))
-        moved = moved * torch.as_tensor(self._weigh(match, truths)).to(moved)[..., None]
-        return torch.where(match.last[..., None] >= 0, moved, rest), fixed
+        moved = moved * self._weigh(match, truths)[..., None]
+        return torch.where(match.last[..., None] >= 0, moved, rest)
 
     def _compare_classes(self, output: _Output, class_id: Tensor) -> Tensor:
         """Return the delta of the classes [B, A, N, classes] for one class [B, A, N] a slot."""
@@ -232,9 +236,10 @@ class Region(Head):
         sure = (output.classes * goal).sum(-1, keepdim=True) + 1e-15
         return delta * (-0.5 * (1 - sure) * (2 * sure * sure.log() + sure - 1))
 
-    def _weigh(self, match: _Match, truths: Truths) -> Tensor | float:
+    def _weigh(self, match: _Match, truths: Truths) -> Tensor:
+        """Return the weight of the class of each slot's last truth [B, A, N]."""
         if self.class_weights is None:
-            return 1.0
+            return torch.ones_like(match.last, dtype=truths.boxes.dtype)
         return self.class_weights[match.of_last(truths.class_id)]
 
     def _count(self, output: _Output, truths: Truths, match: _Match, fixed: Tensor) -> Tensor:
