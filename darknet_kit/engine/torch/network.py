@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
+from darknet_kit.engine.torch.layers.convolutional import Convolutional
 from darknet_kit.engine.torch.layers.layer import TorchLayer
 from darknet_kit.engine.torch.sections import BUILD
 from darknet_kit.engine.torch.site import Site
@@ -26,10 +27,11 @@ class Network(nn.Module):
         self.cfg = cfg
         self.plan = infer_layers(cfg)
         self.frozen = 0
-        built = [
-            _build(Site(cfg, section, layer))
-            for section, layer in zip(cfg.layers, self.plan, strict=True)
+        sites = [
+            Site(cfg, section, layer) for section, layer in zip(cfg.layers, self.plan, strict=True)
         ]
+        built = [_build(site) for site in sites]
+        _share_weights(sites, built)
         self.layers = nn.ModuleList(built)
         self.built = tuple(built)
         self.heads = [layer for layer in built if isinstance(layer, Head)]
@@ -92,6 +94,19 @@ def _build(site: Site) -> TorchLayer | Head:
             hint="`dkit build` makes an engine that has it.",
         )
     return build(site)
+
+
+def _share_weights(sites: Sequence[Site], layers: Sequence[TorchLayer | Head]) -> None:
+    """Give each layer with `share_index` what the layer that it names learns."""
+    for site, layer in zip(sites, layers, strict=True):
+        if isinstance(layer, Convolutional) and layer.share_index is not None:
+            source = layers[layer.share_index]
+            if not isinstance(source, Convolutional) or not layer.share(source):
+                raise site.error(
+                    f"shares the weights of layer {source.index}, which has another shape",
+                    "bad-source",
+                    key="share_index",
+                )
 
 
 def _find_last_readers(layers: Sequence[TorchLayer | Head]) -> list[list[int]]:

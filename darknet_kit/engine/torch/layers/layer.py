@@ -23,3 +23,7 @@ class TorchLayer(nn.Module):
     def stored(self) -> Iterator[Tensor]:
         """Yield what a `.weights` file holds of this layer, in its order, as it lies there."""
         return iter(())
+
+    def decayed(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that `decay=` shrinks; the others are biases and scales."""
+        return iter(())
