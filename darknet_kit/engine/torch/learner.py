@@ -7,7 +7,7 @@ turned and divided by the images of the iteration, which makes `torch.optim` do 
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,12 @@ from torch.nn.parallel import DistributedDataParallel
 from darknet_kit.engine.torch.device import Arithmetic, naming_memory_errors
 from darknet_kit.engine.torch.distributed import Team
 from darknet_kit.engine.torch.heads.head import Assessment
+from darknet_kit.engine.torch.loglines import format_boxes
 from darknet_kit.engine.torch.network import Network
+
+# Where a row of numbers holds what: the cost, four parts, then the head's own.
+_PARTS = range(1, 5)
+_STATS = 5
 
 Body = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -50,6 +55,7 @@ class Learner:
         self.network = network
         self.subdivisions = subdivisions
         self._arithmetic = arithmetic
+        self._boxes = self._rewritten = 0.0
         network.to(arithmetic.device)
         # PyTorch's own types leave this form of `to` out.
         network.to(memory_format=arithmetic.memory_format)  # type: ignore[call-overload]
@@ -115,18 +121,24 @@ class Learner:
         ]
         flat = iter(torch.cat(rows).tolist())
         values = [[next(flat) for _ in range(len(row))] for row in rows]
-        lines = tuple(
-            heads[index % len(heads)].format_line(row[5:]) for index, row in enumerate(values)
-        )
         parts = tuple(
-            tuple(
-                sum(row[1 + part] for row in values[index :: len(heads)]) / images
-                for part in range(4)
-            )
+            tuple(sum(row[part] for row in values[index :: len(heads)]) / images for part in _PARTS)
             for index in range(len(heads))
         )
         cost = sum(row[0] for row in values) / len(heads)
-        return Lesson(cost / images, parts, lines)
+        return Lesson(cost / images, parts, tuple(self._iter_lines(values)))
+
+    def _iter_lines(self, values: Sequence[Sequence[float]]) -> Iterator[str]:
+        """Yield what the heads print of each mini-batch, and the boxes of all of them so far."""
+        heads = self.network.heads
+        for index, row in enumerate(values):
+            head, stats = heads[index % len(heads)], row[_STATS:]
+            yield head.format_line(stats)
+            learnt, rewritten = head.count_boxes(stats)
+            self._boxes += learnt
+            self._rewritten += rewritten
+            if head is heads[-1] and self._boxes:
+                yield format_boxes(self._boxes, self._rewritten)
 
 
 def _share(network: Network, arithmetic: Arithmetic, team: Team) -> DistributedDataParallel | None:

@@ -60,6 +60,15 @@ def format_parts(layer: int, parts: Sequence[float]) -> str:
     )
 
 
+def format_boxes(learnt: float, rewritten: float) -> str:
+    """Return how many boxes were learnt since the start, and how many over another truth's.
+
+    AlexeyAB `src/network.c`, `train_network_datum`.
+    """
+    share = format_c(100 * rewritten / learnt)
+    return f" total_bbox = {learnt:.0f}, rewritten_bbox = {share} % \n"
+
+
 def format_next_map(iteration: int) -> str:
     """Return when mAP is computed next."""
     return f"\n (next mAP calculation at {iteration} iterations) "

@@ -102,6 +102,10 @@ class Yolo(Head):
             f"count: {max(count, 1):.0f}, {parts}total_loss = {format_c(total)} \n"
         )
 
+    def count_boxes(self, stats: Sequence[float]) -> tuple[float, float]:
+        """Return how many boxes were learnt, and how many of them over another truth's."""
+        return stats[5], stats[6]
+
     def _look(self, raw: Tensor, truths: Tensor, size: tuple[int, int]) -> Scene:
         keys, cells, shapes = self.keys, self.places(raw, size), self.shapes(size)
         listed = list_truths(truths, self.classes, keys.max)
