@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.popen_forkserver import Popen
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import DkitError
@@ -74,17 +74,46 @@ def map_shards(
     elif count < 2:
         yield from map(function, pieces)
     else:
-        pool = ProcessPoolExecutor(count, mp_context=_Context(), initializer=_prepare_worker)
+        pool = open_pool(count)
         try:
-            yield from _in_order(pool, function, pieces)
-        except BrokenExecutor as error:
-            raise DkitError(
-                "a worker process was killed from outside, most often for want of memory",
-                code="worker-died",
-                hint="Run it again with --workers 1; what is done already stays done.",
-            ) from error
+            with naming_dead_workers("--workers 1; what is done already stays done"):
+                yield from _in_order(pool, function, pieces)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def open_pool(
+    workers: int, prepare: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
+) -> ProcessPoolExecutor:
+    """Return a pool whose processes leave when this one is gone; each begins with `prepare`.
+
+    Its processes start as work comes: hand it in by `submit`.
+    """
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=_Context(),
+        initializer=_prepare_worker,
+        initargs=(prepare, arguments),
+    )
+
+
+def submit(pool: Executor, function: Callable[[T], R], item: T) -> Future[R]:
+    """Hand one piece of work to a pool; Ctrl-C takes effect afterwards."""
+    with _ctrl_c_deferred():
+        return pool.submit(function, item)
+
+
+@contextlib.contextmanager
+def naming_dead_workers(retry: str) -> Iterator[None]:
+    """Turn a broken pool into DkitError (`worker-died`) that advises to run again with `retry`."""
+    try:
+        yield
+    except BrokenExecutor as error:
+        raise DkitError(
+            "a worker process was killed from outside, most often for want of memory",
+            code="worker-died",
+            hint=f"Run it again with {retry}.",
+        ) from error
 
 
 def map_groups(
@@ -140,9 +169,11 @@ def _ctrl_c_deferred() -> Iterator[None]:
             before(*caught[0])
 
 
-def _prepare_worker() -> None:
+def _prepare_worker(prepare: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare(*arguments)
 
 
 def _end_with_parent() -> None:
