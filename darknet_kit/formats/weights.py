@@ -6,6 +6,9 @@
 | 12 to 19 | seen: images trained on, uint64; where major * 10 + minor < 2, uint32 in 12 to 15 |
 | then | float32 to the end; no names, no sizes, no checksum |
 
+The oldest files have learning rate, momentum and decay, three float32, where the version is, seen
+is an uint32, and the weights of `[connected]` layers lie transposed.
+
 The engines load any file without complaint, so its length is the one thing that can be checked
 (AlexeyAB `src/parser.c`, `load_weights_upto`).
 """
@@ -20,7 +23,10 @@ from darknet_kit.errors import AnyPath, WeightsError
 _VERSION = struct.Struct("<iii")
 _SEEN_64 = struct.Struct("<Q")
 _SEEN_32 = struct.Struct("<I")
+_RATES = struct.Struct("<fff")
 _FLOAT_BYTES = 4
+# What AlexeyAB's fork writes, and with it everybody reads.
+_WRITTEN_VERSION = (0, 2, 5)
 # Every writer known puts 0.1.0, 0.2.0 or 0.2.5; a network of 2018 trained on 2**53 images is a lie.
 _MAX_VERSION = 1000
 _MAX_SEEN = 1 << 53
@@ -31,6 +37,7 @@ class WeightsHeader:
     """What a weights file says about itself, and how much it holds.
 
     `seen` counts training images; `floats` is the number of float32 values after the header.
+    `transposed` says that the weights of `[connected]` layers are [inputs, outputs].
     """
 
     path: Path
@@ -40,6 +47,7 @@ class WeightsHeader:
     seen: int
     header_bytes: int
     floats: int
+    transposed: bool = False
 
     def iteration(self, batch: int) -> int:
         """Return the iteration at which a network of this batch would go on: seen / batch.
@@ -72,6 +80,11 @@ def read_weights_header(path: AnyPath) -> WeightsHeader:
     return _parse_header(start, size, Path(path))
 
 
+def format_weights_header(seen: int) -> bytes:
+    """Return the header of a weights file as today's engines write it."""
+    return _VERSION.pack(*_WRITTEN_VERSION) + _SEEN_64.pack(seen)
+
+
 def expected_bytes(floats: int) -> int:
     """Return the size of a weights file as today's engines write it: 20 bytes and the floats."""
     return _VERSION.size + _SEEN_64.size + _FLOAT_BYTES * floats
@@ -83,12 +96,14 @@ def _parse_header(start: bytes, size: int, path: Path) -> WeightsHeader:
     if len(start) < _VERSION.size + _SEEN_32.size:
         raise _not_weights(f"a file of {size} bytes is too short to be Darknet weights", path)
     major, minor, revision = _VERSION.unpack_from(start)
-    wide = major * 10 + minor >= 2
+    transposed = _has_rates(start)
+    wide = not transposed and major * 10 + minor >= 2
     seen_format = _SEEN_64 if wide else _SEEN_32
     if len(start) < _VERSION.size + seen_format.size:
         raise _not_weights(f"a file of {size} bytes is too short to be Darknet weights", path)
     (seen,) = seen_format.unpack_from(start, _VERSION.size)
-    if not (0 <= major < _MAX_VERSION and 0 <= minor < _MAX_VERSION and seen <= _MAX_SEEN):
+    known = transposed or (0 <= major < _MAX_VERSION and 0 <= minor < _MAX_VERSION)
+    if not known or seen > _MAX_SEEN:
         raise _not_weights(
             f"this is no Darknet weights file: its header says version {major}.{minor} "
             f"and {seen:,} images",
@@ -103,7 +118,13 @@ def _parse_header(start: bytes, size: int, path: Path) -> WeightsHeader:
             hint="The download or copy broke off. Fetch the file again.",
             path=path,
         )
-    return WeightsHeader(path, major, minor, revision, seen, header_bytes, floats)
+    return WeightsHeader(path, major, minor, revision, seen, header_bytes, floats, transposed)
+
+
+def _has_rates(start: bytes) -> bool:
+    """Tell whether a header begins with a learning rate, a momentum and a decay."""
+    rate, momentum, decay = _RATES.unpack_from(start)
+    return bool(1e-8 < rate < 1 and 0.1 < momentum < 1 and 1e-8 < decay < 0.1)
 
 
 def _not_weights(message: str, path: Path) -> WeightsError:

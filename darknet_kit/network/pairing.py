@@ -34,7 +34,8 @@ def pair_weights(layers: tuple[Layer, ...], header: WeightsHeader) -> Pairing:
         (layer for layer, end in zip(layers, ends, strict=True) if end > header.floats), None
     )
     what = (
-        f"they end inside layer {inside.index} ({inside.kind})"
+        f"they end inside layer {inside.index} ({inside.kind}), "
+        f"{ends[inside.index] - header.floats:,} values too early"
         if inside is not None
         else f"they hold {header.floats - ends[-1]:,} values too many"
     )

@@ -88,7 +88,8 @@ class _Gelu(torch.autograd.Function):
         (y,) = ctx.saved_tensors  # type: ignore[attr-defined]
         inner = 0.0356774 * y**3 + 0.797885 * y
         slope = (0.0535161 * y**3 + 0.398942 * y) / torch.cosh(inner.clamp(-40, 40)) ** 2
-        return grads[0] * (0.5 * torch.tanh(inner) + slope + 0.5)
+        result: Tensor = grads[0] * (0.5 * torch.tanh(inner) + slope + 0.5)
+        return result
 
 
 class _Normalize(torch.autograd.Function):

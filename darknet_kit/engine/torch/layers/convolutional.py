@@ -13,8 +13,7 @@ from darknet_kit.engine.torch.layers.layer import TorchLayer
 from darknet_kit.engine.torch.layers.norm import (
     fold_factors,
     make_norm,
-    running_mean,
-    running_variance,
+    statistics,
 )
 from darknet_kit.engine.torch.site import Site
 
@@ -82,14 +81,15 @@ class Convolutional(TorchLayer):
             self.bias = nn.Parameter(summand.to(self.weight.dtype))
             self.norm = None
 
-    def stored(self) -> Iterator[Tensor]:
+    def stored(self, *, scales: bool = True) -> Iterator[Tensor]:
         if self.share_index is not None:
             return
         if self.bias is not None:
             yield self.bias
         if self.norm is not None:
-            yield from (self.norm.bias, self.norm.weight)
-            yield from (running_mean(self.norm), running_variance(self.norm))
+            yield self.norm.bias
+            if scales:
+                yield from (self.norm.weight, *statistics(self.norm))
         yield self.weight
 
     def decayed(self) -> Iterator[nn.Parameter]:

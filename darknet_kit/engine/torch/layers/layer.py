@@ -20,8 +20,11 @@ class TorchLayer(nn.Module):
         self.kind = site.layer.kind
         self.sources = site.layer.sources
 
-    def stored(self) -> Iterator[Tensor]:
-        """Yield what a `.weights` file holds of this layer, in its order, as it lies there."""
+    def stored(self, *, scales: bool = True) -> Iterator[Tensor]:
+        """Yield what a `.weights` file holds of this layer, in its order, as it lies there.
+
+        Without `scales`, what `dontloadscales=1` leaves of it: no scales and no statistics.
+        """
         return iter(())
 
     def decayed(self) -> Iterator[nn.Parameter]:

@@ -47,7 +47,8 @@ class MaxpoolDepth(TorchLayer):
     def forward(self, previous: Tensor, *others: Tensor) -> Tensor:
         missing = -previous.shape[1] % self.out_channels
         padded = F.pad(previous, (0, 0, 0, 0, 0, missing), value=-math.inf)
-        return padded.unflatten(1, (-1, self.out_channels)).amax(1)
+        groups = padded.reshape(len(padded), -1, self.out_channels, *padded.shape[2:])
+        return groups.amax(1)
 
 
 def build_maxpool(site: Site) -> TorchLayer:

@@ -14,27 +14,23 @@ def make_norm(channels: int) -> nn.BatchNorm2d:
     So Darknet's does (`make_convolutional_layer`), and a file that it wrote early shows it.
     """
     norm = nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
-    running_variance(norm).zero_()
+    _, variance = statistics(norm)
+    variance.zero_()
     return norm
 
 
-def running_mean(norm: nn.BatchNorm2d) -> Tensor:
-    """Return the running mean, which PyTorch's types call optional."""
+def statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return the running mean and variance, which PyTorch's types call optional."""
     assert norm.running_mean is not None
-    return norm.running_mean
-
-
-def running_variance(norm: nn.BatchNorm2d) -> Tensor:
-    """Return the running variance, which PyTorch's types call optional."""
     assert norm.running_var is not None
-    return norm.running_var
+    return norm.running_mean, norm.running_var
 
 
 def fold_factors(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return factor and summand [channels] that do in inference what `norm` does.
+    """Return factor and summand [channels], in float64, that do in inference what `norm` does.
 
     AlexeyAB `src/network.c`, `fuse_conv_batchnorm`.
     """
-    factor = norm.weight.detach().double() / (running_variance(norm).double() + EPSILON).sqrt()
-    summand = norm.bias.detach().double() - running_mean(norm).double() * factor
-    return factor, summand
+    mean, variance = statistics(norm)
+    factor = norm.weight.detach().double() / (variance.double() + EPSILON).sqrt()
+    return factor, norm.bias.detach().double() - mean.double() * factor
