@@ -1,0 +1,101 @@
+"""Non-maximum suppression: of boxes that show the same object, the most confident stays.
+
+AlexeyAB `src/box.c`, `do_nms_sort` and `diounms_sort`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from darknet_kit.engine.torch.detections import Detections
+from darknet_kit.engine.torch.overlap import Floats, center_gap, iou_matrix
+from darknet_kit.formats.cfg import Cfg
+
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_BLOCK = 64
+_GREEDY_EXPONENT = 0.6
+_HEADS_WITH_KIND = ("yolo", "Gaussian_yolo")
+_HEADS_THAT_LEAD = (*_HEADS_WITH_KIND, "region")
+
+
+class NmsKind(StrEnum):
+    """What `nms_kind=` may say. Darknet takes any other word for `default`.
+
+    DEFAULT and CORNERS drop a box whose IoU with a better one is above the threshold. GREEDY and
+    DIOU first take from the IoU how far the centres are apart, to the power of 0.6 or `beta_nms`.
+    """
+
+    DEFAULT = "default"
+    GREEDY = "greedynms"
+    DIOU = "diounms"
+    CORNERS = "cornersnms"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """The kind of suppression, and the exponent of DIOU."""
+
+    kind: NmsKind = NmsKind.DEFAULT
+    beta: float = 0.6
+
+
+def read_suppression(cfg: Cfg) -> Suppression:
+    """Return what the last head of a network asks for; its word holds for all heads."""
+    leading = [section for section in cfg.layers if section.kind in _HEADS_THAT_LEAD]
+    if not leading or leading[-1].kind not in _HEADS_WITH_KIND:
+        return Suppression()
+    word = leading[-1].text("nms_kind", NmsKind.DEFAULT)
+    known = word in NmsKind.__members__.values()
+    kind = NmsKind(word) if known else NmsKind.DEFAULT
+    return Suppression(kind, leading[-1].number("beta_nms", _GREEDY_EXPONENT))
+
+
+def suppress(found: Detections, thresh: float, rule: Suppression) -> Detections:
+    """Set the scores of suppressed boxes to 0, class by class, and leave out boxes without any.
+
+    Boxes come out as Darknet leaves them: sorted by the scores, before suppression, of the last
+    class, of the one before it where those are equal, and so on.
+    """
+    scores = found.scores.copy()
+    order = np.arange(len(scores))
+    for class_id in np.flatnonzero(scores.any(0)):
+        order = order[np.argsort(-scores[order, class_id], kind="stable")]
+        rows = order[: np.count_nonzero(scores[:, class_id])]
+        scores[rows[~_survive(found.boxes[rows], thresh, rule)], class_id] = 0
+    order = order[scores[order].any(1)]
+    return Detections(found.boxes[order], scores[order])
+
+
+def _survive(boxes: Floats, thresh: float, rule: Suppression) -> Flags:
+    """Tell which boxes, the most confident first, no better survivor suppresses.
+
+    Blocks keep the tables of overlaps small and their number low, whatever the boxes are.
+    """
+    alive = np.ones(len(boxes), np.bool_)
+    for start in range(0, len(boxes), _BLOCK):
+        rows = start + np.flatnonzero(alive[start : start + _BLOCK])
+        rivals = _rivals(boxes[rows], boxes[rows], thresh, rule)
+        for number, row in enumerate(rows):
+            if alive[row]:
+                alive[rows[number + 1 :]] &= ~rivals[number, number + 1 :]
+        rows = rows[alive[rows]]
+        after = start + _BLOCK + np.flatnonzero(alive[start + _BLOCK :])
+        alive[after] = ~_rivals(boxes[rows], boxes[after], thresh, rule).any(0)
+    return alive
+
+
+def _rivals(better: Floats, worse: Floats, thresh: float, rule: Suppression) -> Flags:
+    """Tell which of the `better` boxes [N, 4] suppress which of the `worse` [M, 4], as [N, M]."""
+    iou = iou_matrix(better, worse)
+    rivals = iou > np.float32(thresh)
+    if rule.kind in (NmsKind.GREEDY, NmsKind.DIOU):
+        # The distance only ever lowers the overlap.
+        exponent = _GREEDY_EXPONENT if rule.kind is NmsKind.GREEDY else rule.beta
+        one, other = np.nonzero(rivals)
+        gap = center_gap(better[one], worse[other]).astype(np.float64) ** exponent
+        rivals[one, other] = iou[one, other] - gap.astype(np.float32) > np.float32(thresh)
+    return rivals
