@@ -6,7 +6,8 @@ A truth is (cx, cy, w, h, class_id); an image's input is the list of its numbers
 import math
 from collections.abc import Mapping, Sequence
 
-from tests.reference_region import Box, box_iou, logistic, softmax
+from tests.reference_iou import Box
+from tests.reference_region import box_iou, logistic, softmax
 
 
 def fill_truth(

