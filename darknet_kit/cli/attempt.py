@@ -1,6 +1,7 @@
 """One attempt at a run, seen from the terminal: the bar, a clean stop, the chart, the verdict."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +49,9 @@ def _stopping(training: Training) -> Iterator[None]:
     """Let Ctrl-C, TERM and a closed terminal end the engine first and dkit after it."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        training.stop()
+        if training.stop():
+            # Past all buffers: this may interrupt somebody who is writing into them.
+            os.write(2, b"\nstopping after this iteration; Ctrl-C again stops at once\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, on_signal) for number in numbers]

@@ -6,19 +6,34 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from darknet_kit.errors import ToolchainError
 
-_PATIENCE_SECONDS = 10.0
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """How an engine is asked to end, and after how many seconds it is killed."""
+
+    number: int = signal.SIGTERM
+    patience: float = 10.0
+
+
+ABRUPT = Stop()
+# The embedded engine finishes its iteration and saves; its loaders pass over Ctrl-C, not over TERM.
+GENTLE = Stop(signal.SIGINT, 120.0)
 
 
 class EngineProcess:
     """A running engine. It has a session of its own, so that Ctrl-C in a terminal reaches dkit
     alone, which then stops the engine and all that it started."""
 
-    def __init__(self, command: Sequence[str], folder: Path, stdin_text: str = "") -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, stdin_text: str = "", stop: Stop = ABRUPT
+    ) -> None:
         self.stop_requested = False
+        self._stop = stop
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -52,9 +67,9 @@ class EngineProcess:
 
     def stop(self) -> None:
         """Ask the engine to end; kill it when it does not. Safe in a signal handler, and twice."""
-        self._signal(signal.SIGKILL if self.stop_requested else signal.SIGTERM)
+        self._signal(signal.SIGKILL if self.stop_requested else self._stop.number)
         if not self.stop_requested:
-            timer = threading.Timer(_PATIENCE_SECONDS, self._signal, (signal.SIGKILL,))
+            timer = threading.Timer(self._stop.patience, self._signal, (signal.SIGKILL,))
             timer.daemon = True
             timer.start()
         self.stop_requested = True

@@ -21,7 +21,7 @@ from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.logevent import EngineError, Event, Iteration
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
-from darknet_kit.train.process import EngineProcess, describe_end
+from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess, describe_end
 from darknet_kit.train.recorder import Recorder
 from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings, only_writer
 
@@ -75,11 +75,12 @@ class Training:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._last: Iteration | None = None
 
-    def stop(self) -> None:
-        """End the engine; a second call kills it."""
-        self._stopped = True
+    def stop(self) -> bool:
+        """End the engine; a second call kills it. Tell whether it takes its time to end well."""
+        first, self._stopped = not self._stopped, True
         if self._process is not None:
             self._process.stop()
+        return first and self._engine.embedded
 
     def events(self) -> Iterator[TrainEvent]:
         """Run the engine to its end and yield what it tells, at last how it ended.
@@ -112,7 +113,9 @@ class Training:
         )
 
     def _follow(self, attempt: Path, command: list[str]) -> Iterator[TrainEvent]:
-        self._process = process = EngineProcess(command, attempt, stdin_text(self._engine))
+        how = GENTLE if self._engine.embedded else ABRUPT
+        process = EngineProcess(command, attempt, stdin_text(self._engine), how)
+        self._process = process
         reader = LogReader()
         try:
             if self._stopped:
@@ -157,7 +160,9 @@ class Training:
     def _judge(self, returncode: int, diverged: bool) -> Ended:
         iteration = self._last.iteration if self._last else 0
         checkpoint = find_checkpoint(self._run.weights, self._cfg)
-        if checkpoint is not None and checkpoint.iteration >= self._max_batches:
+        # The embedded engine may end well before max_batches: when mAP no longer rises.
+        is_content = self._engine.embedded and returncode == 0
+        if checkpoint and (checkpoint.iteration >= self._max_batches or is_content):
             return self._end("finished", iteration or checkpoint.iteration)
         if diverged:
             message = f"the loss became {self._last.loss:g}" if self._last else "the loss is lost"
