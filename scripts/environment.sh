@@ -15,7 +15,7 @@ make_environment() {
     fi
     stamp="$extra $(cksum <pyproject.toml) $("$python" --version)"
     if [ "$(cat "$folder/.dkit-stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
-    echo "== environment: $folder with darknet-kit[$extra] (a minute or two, once)"
+    echo "== environment: $folder with darknet-kit[$extra] (a few minutes, once)"
     if ! "$python" -m venv --clear "$folder"; then
         echo "error: cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2
         exit 4
