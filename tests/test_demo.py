@@ -1,5 +1,6 @@
 """The demo, with a real engine and few iterations."""
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -15,21 +16,37 @@ from tests.conftest import Ended
 Dkit = Callable[..., Ended]
 
 
-@pytest.mark.skipif(not shutil.which("darknet"), reason="no darknet on PATH (apt-get install)")
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(
+            shutil.which("darknet"),
+            id="darknet",
+            marks=pytest.mark.skipif(not shutil.which("darknet"), reason="no darknet on PATH"),
+        ),
+        pytest.param(
+            "torch",
+            marks=pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="no PyTorch"),
+        ),
+    ],
+)
 def test_the_demo_ends_with_a_chart_and_pictures_and_may_run_twice(
-    dkit: Dkit, tmp_path: Path
+    dkit: Dkit, tmp_path: Path, engine: str
 ) -> None:
     words = ("demo", "--out", tmp_path / "demo", "--iterations", "30", "--json")
-    first = dkit(*words, "--engine", shutil.which("darknet"))
+    first = dkit(*words, "--engine", engine)
     assert first.exit_code == 0, first.stderr
+    assert "iteration 30 of 30" in first.stderr
     outcome = json.loads(first.stdout)
+    if engine == "torch":
+        assert 0 <= outcome["map50"] <= 1
     for key in ("chart", "sheet"):
         with Image.open(outcome[key]) as picture:
             assert min(picture.size) > 200
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "demo" / "all").rglob("*")}
-    second = dkit(*words, "--engine", shutil.which("darknet"))
+    second = dkit(*words, "--engine", engine)
     assert second.exit_code == 0
-    assert "iteration" not in second.stderr.partition("6. dkit")[0].partition("darknet")[2]
+    assert "iteration 30 of 30" not in second.stderr
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

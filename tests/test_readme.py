@@ -1,5 +1,6 @@
 """The README's commands, run as they stand; its Python too."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -35,7 +36,10 @@ def run(command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.skipif(not shutil.which("darknet"), reason="no darknet on PATH (apt-get install)")
+@pytest.mark.skipif(
+    not shutil.which("darknet") and not importlib.util.find_spec("torch"),
+    reason="no darknet on PATH (apt-get install), and no PyTorch",
+)
 def test_the_five_commands_lead_from_a_tree_to_a_chart(tmp_path: Path) -> None:
     draw_ilsvrc(tmp_path, train=12, valid=4)
     for command in block_after("run by a test", "console").splitlines():
