@@ -124,9 +124,9 @@ def test_delta_and_line_are_those_of_the_plain_loops(keys: Keys, seed: int) -> N
     names = ("iou", "category", "objectness", "anywhere", "recall", "recall75", "count")
     sums = [sum(getattr(image, name) for image in images) for name in names]
     squares = expected.view(3, len(MASK), ENTRIES, 30).square().sum((0, 1, 3))
-    losses = [squares[8:].sum(), squares[0:8:2].sum(), squares[1:8:2].sum()]
+    losses = [squares[8:].sum(), squares[:4].sum(), squares[4:8].sum()]
     wanted = [*sums, 3 * 3 * 30, *(float(loss) for loss in losses), 3]
-    assert told.stats.tolist() == pytest.approx(wanted, rel=1e-5, abs=1e-5)
+    assert told.stats.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     objectness = float(told.parts[1] + told.parts[2])
     assert objectness == pytest.approx(float(squares[8]), rel=1e-5)
     assert float(told.parts[3]) == pytest.approx(float(squares[9:].sum()), rel=1e-5)

@@ -14,6 +14,7 @@ from torch import Tensor
 from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.boxes import intersection_over_union
 from darknet_kit.engine.torch.heads.detectionkeys import read_detection_keys
+from darknet_kit.engine.torch.heads.grid import list_cells, put
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
 from darknet_kit.engine.torch.heads.yolokeys import read_class_weights
 from darknet_kit.engine.torch.site import Site
@@ -108,9 +109,8 @@ class Detection(Head):
         """Read boxes cell by cell, in each cell in order (`get_detection_detections`)."""
         output = self._activate(raw)
         width, height = self.keys.grid
-        number = _count_up(width * height, raw)
-        corner = torch.stack((number % width, number // width), -1)[:, None]
-        centers = (output.boxes[..., :2] + corner) / raw.new_tensor(self.keys.grid)
+        corner = list_cells(raw, width, height)[:, None]
+        centers = (output.boxes[..., :2] + corner) / put(self.keys.grid, raw)
         sizes = output.boxes[..., 2:]
         sizes = sizes.square() if self.keys.sqrt else sizes
         scores = output.confidence[..., None] * output.classes[:, :, None]
@@ -151,7 +151,7 @@ class Detection(Head):
         if truths.shape[1] == 0:
             truths = truths.new_zeros(len(truths), 1, 5)
         width, height = self.keys.grid
-        span = truths.new_tensor(self.keys.grid)
+        span = put(self.keys.grid, truths)
         place = (truths[..., :2] * span).long()
         column, row = place[..., 0].clamp(0, width - 1), place[..., 1].clamp(0, height - 1)
         cell = row * width + column
@@ -173,7 +173,7 @@ class Detection(Head):
         `forced` and `random` choose otherwise.
         """
         keys = self.keys
-        scale = output.boxes.new_tensor((*keys.grid, 1, 1))
+        scale = put((*keys.grid, 1, 1), output.boxes)
         boxes = output.boxes / scale
         if keys.sqrt:
             boxes = torch.cat((boxes[..., :2], boxes[..., 2:].square()), -1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.gaussianbox import Output, activate, read_boxes, step_boxes
 from darknet_kit.engine.torch.heads.gaussiankeys import GaussianKeys, read_gaussian_keys
+from darknet_kit.engine.torch.heads.grid import list_cells, put
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
 from darknet_kit.engine.torch.heads.positives import (
     Positives,
@@ -85,7 +86,7 @@ class GaussianYolo(Head):
 
         `stats` are sums of IoU, class, objectness, any objectness, recall at .5 and .75, then the
         counts of truths found here and of slots, the squared deltas of objectness and classes, of
-        values and of deviations, and the number of images.
+        x and y and of w and h (deviations included), and the number of images.
         """
         scene = self._look(raw, truths, size)
         classes = self._move_classes(scene)
@@ -93,10 +94,10 @@ class GaussianYolo(Head):
         fit, boxes = self._move_boxes(scene)
         boxes = boxes / (classes > 0).sum(2).clamp(min=1)[..., None, None]
         held = objectness * (scene.positives.last_at >= 0)
-        values, sigmas = boxes.square().sum((0, 1, 2, 3))
+        points, sizes = boxes.square().sum((0, 1, 2, 4)).view(2, 2).sum(1)
         found, classed = held.square().sum(), classes.square().sum()
-        parts = (values + sigmas, found, objectness.square().sum() - found, classed)
-        squares = torch.stack((parts[1] + parts[2] + classed, values, sigmas))
+        parts = (points + sizes, found, objectness.square().sum() - found, classed)
+        squares = torch.stack((parts[1] + parts[2] + classed, points, sizes))
         delta = torch.cat((boxes.flatten(3).transpose(2, 3), objectness[:, :, None], classes), 2)
         return Assessment(
             delta=delta.view(raw.shape) * self.keys.delta_normalizer,
@@ -121,9 +122,13 @@ class GaussianYolo(Head):
         )
 
     def format_line(self, stats: Sequence[float]) -> str:
-        """Return the line of `forward_gaussian_yolo_layer`."""
+        """Return the line of `forward_gaussian_yolo_layer`.
+
+        What it calls `iou_loss` is x and y, and `uc_loss` w and h, both with their deviations:
+        Darknet takes the last four of the eight values for the deviations.
+        """
         iou, category, objectness, anywhere, half, most, count, slots = stats[:8]
-        classes, values, sigmas, images = stats[8:]
+        classes, points, sizes, images = stats[8:]
         return (
             f"Region {self.index} Avg IOU: {format_average(iou, count)}, "
             f"Class: {format_average(category, count)}, "
@@ -131,9 +136,9 @@ class GaussianYolo(Head):
             f"No Obj: {format_average(anywhere, slots)}, "
             f".5R: {format_average(half, count)}, .75R: {format_average(most, count)},  "
             f"count: {count:.0f}, class_loss = {format_c(classes / images, 2)}, "
-            f"iou_loss = {format_c(values / images, 2)}, "
-            f"uc_loss = {format_c(sigmas / images, 2)}, "
-            f"total_loss = {format_c((classes + values + sigmas) / images, 2)} \n"
+            f"iou_loss = {format_c(points / images, 2)}, "
+            f"uc_loss = {format_c(sizes / images, 2)}, "
+            f"total_loss = {format_c((classes + points + sizes) / images, 2)} \n"
         )
 
     def _look(self, raw: Tensor, truths: Tensor, size: tuple[int, int]) -> _Scene:
@@ -142,7 +147,7 @@ class GaussianYolo(Head):
         listed = list_truths(truths, self.classes, keys.max)
         point = listed.boxes[..., :2] + keys.point * listed.boxes[..., 2:] / 2
         anchored = replace(listed, boxes=torch.cat((point, listed.boxes[..., 2:]), -1))
-        shapes = self.anchors / self.anchors.new_tensor(size)
+        shapes = self.anchors / put(size, self.anchors)
         positives = find_positives(
             anchored, shapes, self.mask, cells.grid, keys.iou_thresh, keys.iou_thresh_kind
         )
@@ -168,9 +173,9 @@ class GaussianYolo(Head):
     def _places(self, raw: Tensor, size: tuple[int, int]) -> Places:
         """Return all cells."""
         height, width = raw.shape[2:]
-        number = torch.arange(height * width, device=raw.device)
-        anchors = self.anchors[self.mask] / self.anchors.new_tensor(size)
-        return Places(number % width, number // width, (width, height), anchors)
+        column, row = list_cells(raw, width, height).unbind(-1)
+        anchors = self.anchors[self.mask] / put(size, self.anchors)
+        return Places(column, row, (width, height), anchors)
 
     def _weigh(self, class_id: Tensor, like: Tensor) -> Tensor:
         """Return the weight of each class in a tensor of any shape."""

@@ -18,6 +18,7 @@ from darknet_kit.engine.torch.heads.boxes import (
     measure,
 )
 from darknet_kit.engine.torch.heads.gaussiankeys import GaussianKeys
+from darknet_kit.engine.torch.heads.grid import put
 from darknet_kit.engine.torch.heads.yolosteps import Places
 
 # Added to each deviation, so that none makes a density of infinite height.
@@ -54,7 +55,7 @@ def read_boxes(keys: GaussianKeys, output: Output, places: Places) -> Tensor:
     """Return the boxes [B, A, X, 4] in fractions of the network's input."""
     size = output.mean[..., 2:].exp() * places.anchors[:, None]
     corner = torch.stack((places.column, places.row), -1)
-    point = (output.mean[..., :2] + corner) / size.new_tensor(places.grid)
+    point = (output.mean[..., :2] + corner) / put(places.grid, size)
     return torch.cat((point - keys.point * size / 2, size), -1)
 
 
@@ -83,7 +84,7 @@ def _step_density(
     keys: GaussianKeys, output: Output, places: Places, truth: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the steps of values and deviations that raise the density at the truth."""
-    grid = truth.new_tensor(places.grid)
+    grid = put(places.grid, truth)
     corner = torch.stack((places.column, places.row), -1)
     point = (truth[..., :2] + keys.point * truth[..., 2:] / 2) * grid - corner
     exponent = (truth[..., 2:] / places.anchors[:, None]).log()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.boxes import intersection_over_union
+from darknet_kit.engine.torch.heads.grid import list_cells, put
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
 from darknet_kit.engine.torch.heads.positives import (
     Truths,
@@ -145,8 +146,7 @@ class Region(Head):
         batch, _, height, width = raw.shape
         grid = raw.reshape(batch, len(self.anchors), -1, height * width).transpose(2, 3)
         offset, scale = grid[..., :2].sigmoid(), grid[..., 2:4]
-        corner = _cells(raw)
-        span = corner.new_tensor((width, height))
+        corner, span = list_cells(raw, width, height), put((width, height), raw)
         sizes = scale.exp() * self.anchors[:, None] / span
         classes = grid[..., 5:].softmax(-1) if self.keys.softmax else grid[..., 5:]
         return _Output(
@@ -167,7 +167,7 @@ class Region(Head):
         column = (truths.boxes[..., 0] * width).long().clamp(0, width - 1)
         cell = (truths.boxes[..., 1] * height).long().clamp(0, height - 1) * width + column
         if self.keys.bias_match:
-            shapes = self.anchors / self.anchors.new_tensor(grid)
+            shapes = self.anchors / put(grid, self.anchors)
         else:
             index = cell[:, None, :, None].expand(-1, anchors, -1, 2)
             shapes = output.boxes[..., 2:].gather(2, index).transpose(1, 2)
@@ -184,10 +184,11 @@ class Region(Head):
         self, output: _Output, truths: Truths, match: _Match, raw: Tensor, seen: int
     ) -> Tensor:
         """Return the delta of x, y, w, h [B, A, N, 4]; that of x and y is through the logistic."""
-        span = raw.new_tensor((raw.shape[3], raw.shape[2]))
+        grid = (raw.shape[3], raw.shape[2])
+        span = put(grid, raw)
         goal = torch.stack([match.of_last(part) for part in truths.boxes.unbind(-1)], -1)
         slope = output.offset * (1 - output.offset)
-        offset = (goal[..., :2] * span - _cells(raw) - output.offset) * slope
+        offset = (goal[..., :2] * span - list_cells(raw, *grid) - output.offset) * slope
         scale = (goal[..., 2:] * span / self.anchors[:, None]).log() - output.scale
         moved = torch.cat((offset, scale), -1) * self.keys.coord_scale
         rest = torch.zeros_like(moved)
@@ -259,13 +260,6 @@ class Region(Head):
             iou.new_full((), output.objectness.numel()),
         )
         return torch.stack([value.to(iou) for value in sums])
-
-
-def _cells(raw: Tensor) -> Tensor:
-    """Return the column and row of each cell [N, 2], row by row."""
-    height, width = raw.shape[2:]
-    number = torch.arange(height * width, device=raw.device)
-    return torch.stack((number % width, number // width), -1).to(raw)
 
 
 def _at_origin(sizes: Tensor) -> Tensor:
