@@ -8,10 +8,6 @@ import math
 Box = tuple[float, float, float, float]
 
 
-def logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
 def edges(box: Box) -> tuple[float, float, float, float]:
     """Return top, bottom, left, right."""
     x, y, w, h = box

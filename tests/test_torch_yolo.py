@@ -74,6 +74,9 @@ def make_raw(seed: int, truths: Tensor, *, new_coords: bool) -> Tensor:
                 place = np.clip([x * WIDTH - i, y * HEIGHT - j], 0.05, 0.95)
                 raw[image, a, 2:4, j, i] = extent * rng.uniform(0.9, 1.1, 2)
                 raw[image, a, :2, j, i] = np.log(place / (1 - place))
+            if rows[0][0]:
+                # A truth whose objectness is learnt already: Darknet does not average its boxes.
+                raw[image, :, 4, int(rows[0][1] * HEIGHT), int(rows[0][0] * WIDTH)] = 40
     if new_coords:
         logistic = [0, 1, *range(4, ENTRIES)]
         raw[:, :, logistic] = 1 / (1 + np.exp(-raw[:, :, logistic]))

@@ -137,8 +137,7 @@ def count_rewritten(positives: Positives, moves: Tensor, moved_before: Tensor | 
 def find_best_overlap(predicted: Tensor, truths: Truths) -> Tensor:
     """Return the best IoU [B, M] of each predicted box [B, 4, M] with any truth.
 
-    A few truths are compared at a time, so that memory does not grow with their number. A box
-    that is no number overlaps nothing.
+    A few truths are compared at a time, so that memory does not grow with their number.
     """
     best = torch.zeros_like(predicted[:, 0])
     for _, overlap in _iter_overlaps(predicted, truths):
@@ -162,7 +161,6 @@ def find_best_truth(predicted: Tensor, truths: Truths) -> Tensor:
 
 def _iter_overlaps(predicted: Tensor, truths: Truths) -> Iterator[tuple[int, Tensor]]:
     """Yield the number of a truth and the IoU [B, some, M] with it and those after it."""
-    predicted = predicted.nan_to_num(0.0)
     low, high = _corners(predicted[:, :2], predicted[:, 2:])
     area = predicted[:, 2] * predicted[:, 3]
     step = max(1, _PAIRS.get(area.device.type, 1 << 20) // area.numel())

@@ -122,8 +122,8 @@ def step_objectness(
     """Move the objectness [B, A, N] to 1 where a truth belongs, else to 0 where no box is good.
 
     `best` is the best IoU with any truth; `weights` [B, T] are those of the truths' classes. Of
-    several truths in a slot the last one counts; with `objectness_smooth` the first, and only
-    where nothing has been asked for yet, as in Darknet.
+    several truths in a slot the last one counts. With `objectness_smooth` a truth counts only
+    where nothing else is asked for, which is hardly ever: so it is in Darknet.
     """
     step = -keys.obj_normalizer * objectness
     ignored = recognized & (best > keys.ignore_thresh)
@@ -139,8 +139,7 @@ def step_objectness(
     taken = positives.last_at >= 0
     if keys.objectness_smooth:
         taken = taken & (step == 0)
-    number = positives.first_at if keys.objectness_smooth else positives.last_at
-    number = number.clamp(0, weights.shape[1] - 1)
+    number = positives.last_at.clamp(min=0)
     weight = weights[:, None].expand(-1, number.shape[1], -1).gather(2, number)
     step = torch.where(taken, weight * keys.obj_normalizer * (1 - objectness), step)
     if keys.squared_objectness and not keys.new_coords:
