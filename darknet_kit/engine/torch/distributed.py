@@ -77,6 +77,15 @@ def agree(value: bool, team: Team, device: torch.device) -> bool:
     return bool(flag.item())
 
 
+def share_number(value: int, team: Team) -> int:
+    """Return the first process's number to all."""
+    if team.world == 1:
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared)
+    return shared[0]
+
+
 @contextlib.contextmanager
 def starting_ranks(gpus: Sequence[int], words: Sequence[str]) -> Iterator[Team]:
     """Start a process for every GPU but the first, with the same command line; be the first.

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from darknet_kit.engine.torch.learner import Lesson
 from darknet_kit.engine.torch.loglines import (
     format_iteration,
-    format_last_map,
     format_loaded,
-    format_next_map,
     format_parts,
 )
 
@@ -49,12 +47,6 @@ class Journal:
         """Write how long an iteration waited for its images."""
         self._waited = seconds
         self.write(format_loaded(seconds, after_start=self.avg_loss is not None))
-
-    def note_map_plan(self, at: int, iou_thresh: float, last: float | None, best: float) -> None:
-        """Write when mAP comes next, and what it was."""
-        self.write(format_next_map(at))
-        if last is not None and last > 0:
-            self.write(format_last_map(iou_thresh, last, best))
 
     def note_lesson(
         self, iteration: int, lesson: Lesson, layers: list[int], rate: float, started: float

@@ -40,6 +40,14 @@ class Lesson:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the heads told of an iteration: one assessment a mini-batch and head, on the device."""
+
+    assessments: list[list[Assessment]]
+    images: int
+
+
 class Learner:
     """A network and how it computes. The optimizer is stepped by who knows the schedule."""
 
@@ -63,11 +71,12 @@ class Learner:
         body: nn.Module = self._shared or network
         self._body: Body = torch.compile(body, mode=compile_mode) if compile_mode else body
 
-    def learn(self, batches: Iterable[tuple[Tensor, Tensor]], seen: int) -> Lesson:
+    def learn(self, batches: Iterable[tuple[Tensor, Tensor]], seen: int) -> "Told":
         """Set the gradient of one iteration: `subdivisions` mini-batches of images and truths.
 
         Images are uint8 [B, channels, height, width], truths as in `Head`; `seen` counts the
-        images before them. Raises TrainError (`out-of-memory`).
+        images before them. What the heads tell stays on the device until `read` asks for it.
+        Raises TrainError (`out-of-memory`).
         """
         self.network.zero_grad(set_to_none=True)
         told: list[list[Assessment]] = []
@@ -78,7 +87,7 @@ class Learner:
             with naming_memory_errors(len(pixels), self.subdivisions, size):
                 last = number == self.subdivisions
                 told.append(self._backward(pixels, truths, seen + images, last=last))
-        return self._summarize(told, images)
+        return Told(told, images)
 
     def _backward(
         self, pixels: Tensor, truths: Tensor, seen: int, *, last: bool
@@ -111,22 +120,25 @@ class Learner:
             return contextlib.nullcontext()
         return self._shared.no_sync()
 
-    def _summarize(self, told: Sequence[Sequence[Assessment]], images: int) -> Lesson:
-        """Bring the numbers of all mini-batches from the device in one go."""
+    def read(self, told: "Told") -> Lesson:
+        """Bring all numbers of an iteration from the device in one go, and put them in words."""
         heads = self.network.heads
         rows = [
             torch.cat([one.cost.reshape(1), one.parts, one.stats.reshape(-1)]).float()
-            for batch in told
+            for batch in told.assessments
             for one in batch
         ]
         flat = iter(torch.cat(rows).tolist())
         values = [[next(flat) for _ in range(len(row))] for row in rows]
         parts = tuple(
-            tuple(sum(row[part] for row in values[index :: len(heads)]) / images for part in _PARTS)
+            tuple(
+                sum(row[part] for row in values[index :: len(heads)]) / told.images
+                for part in _PARTS
+            )
             for index in range(len(heads))
         )
         cost = sum(row[0] for row in values) / len(heads)
-        return Lesson(cost / images, parts, tuple(self._iter_lines(values)))
+        return Lesson(cost / told.images, parts, tuple(self._iter_lines(values)))
 
     def _iter_lines(self, values: Sequence[Sequence[float]]) -> Iterator[str]:
         """Yield what the heads print of each mini-batch, and the boxes of all of them so far."""

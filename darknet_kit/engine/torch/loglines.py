@@ -6,6 +6,14 @@ The forms are those of AlexeyAB `src/detector.c` (`train_detector`); formats/log
 import math
 from collections.abc import Sequence
 
+from darknet_kit.engine.torch.multiscale import InputSize
+from darknet_kit.engine.torch.saving import SavingPlan
+
+FAREWELL = (
+    "If you want to train from the beginning, then use flag in the end of training command: "
+    "-clear \n"
+)
+
 
 def format_c(value: float, digits: int = 6) -> str:
     """Return a number as C's `%f` prints it: NaN and infinity with their signs."""
@@ -16,14 +24,12 @@ def format_c(value: float, digits: int = 6) -> str:
     return f"{value:.{digits}f}"
 
 
-def format_start(
-    base: str, learning_rate: float, momentum: float, decay: float, every: int, last_every: int
-) -> str:
+def format_start(saving: SavingPlan, learning_rate: float, momentum: float, decay: float) -> str:
     """Return what stands before the first iteration."""
     return (
-        f"{base}\n"
-        f"Weights are saved after: {every} iterations. Last weights (*_last.weight) are stored "
-        f"every {last_every} iterations. \n"
+        f"{saving.base}\n"
+        f"Weights are saved after: {saving.every} iterations. Last weights (*_last.weight) are "
+        f"stored every {saving.last_every} iterations. \n"
         f"Learning Rate: {learning_rate:g}, Momentum: {momentum:g}, Decay: {decay:g}\n"
     )
 
@@ -74,6 +80,16 @@ def format_next_map(iteration: int) -> str:
     return f"\n (next mAP calculation at {iteration} iterations) "
 
 
+def format_saved(path: object) -> str:
+    """Return which weights are being written."""
+    return f"Saving weights to {path}\n"
+
+
+def format_map_value(iou_thresh: float, value: float) -> str:
+    """Return a mAP, a fraction, as it stands under its table."""
+    return f"\n mean_average_precision (mAP@{iou_thresh:.2f}) = {format_c(value)} \n"
+
+
 def format_last_map(iou_thresh: float, last: float, best: float) -> str:
     """Return the last mAP and the best; both are fractions."""
     return (
@@ -81,6 +97,6 @@ def format_last_map(iou_thresh: float, last: float, best: float) -> str:
     )
 
 
-def format_resized(width: int, height: int, batch: int | None = None) -> str:
-    """Return the new size of the network's input, and of the mini-batch where that changes."""
-    return f"\n {width} x {height}  (batch = {batch}) \n" if batch else f"\n {width} x {height} \n"
+def format_resized(size: InputSize) -> str:
+    """Return the new size of the network's input and its mini-batch."""
+    return f"\n {size.width} x {size.height}  (batch = {size.batch}) \n"

@@ -1,0 +1,212 @@
+"""`detector train`: from a data set and a network to weights, iteration by iteration.
+
+The order of events, of lines and of files is that of AlexeyAB `src/detector.c`, `train_detector`.
+"""
+
+import itertools
+import math
+import random
+import time
+from collections.abc import Sequence
+
+import torch
+
+from darknet_kit.core.files import make_folder
+from darknet_kit.engine.torch.commandline import CommandLine
+from darknet_kit.engine.torch.data.loader import TrainLoader, choose_workers
+from darknet_kit.engine.torch.data.options import read_options
+from darknet_kit.engine.torch.device import Arithmetic, choose_arithmetic
+from darknet_kit.engine.torch.distributed import Team, agree, joining, share_number, starting_ranks
+from darknet_kit.engine.torch.examination import Examination, Interrupted
+from darknet_kit.engine.torch.journal import Journal, write_nothing, write_out
+from darknet_kit.engine.torch.learner import Learner, Lesson
+from darknet_kit.engine.torch.loglines import FAREWELL, format_resized, format_saved, format_start
+from darknet_kit.engine.torch.multiscale import MultiScale
+from darknet_kit.engine.torch.network import Network
+from darknet_kit.engine.torch.optimizer import build_optimizer
+from darknet_kit.engine.torch.schedule import learning_rate
+from darknet_kit.engine.torch.stopping import StopRequest, listening
+from darknet_kit.engine.torch.trainplan import TrainPlan, read_plan
+from darknet_kit.engine.torch.weights import load_weights, save_weights
+from darknet_kit.errors import TrainError
+
+FINISHED, INTERRUPTED = 0, 130
+
+
+def train(command: CommandLine, words: Sequence[str]) -> int:
+    """Train as the command line says and return the exit code.
+
+    0: max_batches (or the end of patience) is reached and `_final.weights` written. 130: stopped
+    on request, with `_last.weights` of that iteration. Raises TrainError (`diverged`) where the
+    loss is no number any more, with nothing written over good weights, and DkitError for all that
+    cannot work.
+    """
+    with starting_ranks(command.gpus, words) as team, listening() as stop:
+        plan = read_plan(command, write_out if team.is_first else write_nothing)
+        arithmetic = choose_arithmetic(command.device, plan.precision, team.local_rank)
+        with joining(team, arithmetic.device):
+            training = Training(plan, arithmetic, team)
+            with training.loader:
+                return training.run(stop)
+
+
+class Training:
+    """One training: what lives from one iteration to the next.
+
+    `iteration` counts updates as the schedule does: one more with each for every process, as in
+    Darknet, so that `iteration * batch` images have been seen by all of them together.
+    """
+
+    def __init__(self, plan: TrainPlan, arithmetic: Arithmetic, team: Team) -> None:
+        """Build the network, fill it and make everything ready. Raises DkitError."""
+        self._plan, self._team, self._arithmetic = plan, team, arithmetic
+        self._write = write_out if team.is_first else write_nothing
+        wanted = plan.command.seed
+        self._seed = share_number(random.getrandbits(31) if wanted is None else wanted, team)
+        torch.manual_seed(self._seed)
+        self.network = Network(plan.cfg)
+        self.iteration = self._load_weights()
+        self._learner = Learner(
+            self.network,
+            arithmetic,
+            team,
+            subdivisions=plan.subdivisions,
+            compile_mode=plan.command.compile,
+        )
+        self._optimizer = build_optimizer(self.network, plan.cfg)
+        self._scale = MultiScale(plan.cfg, plan.head, plan.mini_batch)
+        self._size = self._scale.initial
+        self._journal = Journal(self._write, plan.max_batches, plan.batch, team.world)
+        self._examination = Examination(plan, start=self.iteration) if plan.examines else None
+        self.loader = self._make_loader()
+
+    def run(self, stop: StopRequest) -> int:
+        """Train to the end, or to a reason to stop; return the exit code. Raises TrainError."""
+        self._announce()
+        while self.iteration < self._plan.max_batches:
+            before = self.iteration
+            lesson = self._iterate()
+            if not math.isfinite(lesson.loss):
+                raise self._diverged(lesson)
+            self._examine_when_due(stop)
+            self._save_when_due(before)
+            if agree(stop.requested, self._team, self._arithmetic.device):
+                self._save("last")
+                return INTERRUPTED
+            if agree(self._is_hopeless(), self._team, self._arithmetic.device):
+                break
+        self._save("final")
+        self._write(FAREWELL)
+        return FINISHED
+
+    def _load_weights(self) -> int:
+        """Fill the network where weights are named; return the iteration to go on from."""
+        path, batch = self._plan.command.weights, self._plan.batch
+        if path is None:
+            return 0
+        loaded = load_weights(self.network, path)
+        self._write(f"Loading weights from {path}...Done! Loaded {loaded.layers} layers\n")
+        if self._plan.command.clear or not loaded.is_whole:
+            return 0
+        return loaded.seen // batch
+
+    def _make_loader(self) -> TrainLoader:
+        plan, device = self._plan, self._arithmetic.device
+        workers = plan.command.workers
+        return TrainLoader(
+            plan.paths,
+            read_options(plan.cfg),
+            seed=self._seed,
+            workers=choose_workers(device.type) if workers is None else workers,
+            cache_bytes=plan.command.cache << 20,
+            start=self.iteration * plan.batch,
+            rank=self._team.rank,
+            world=self._team.world,
+            pin=device.type == "cuda",
+        )
+
+    def _announce(self) -> None:
+        plan, net = self._plan, self._plan.cfg.net
+        if self._team.is_first:
+            make_folder(plan.saving.folder)
+        rate = net.number("learning_rate", 0.001) * self._team.world
+        momentum, decay = net.number("momentum", 0.9), net.number("decay", 0.0001)
+        self._write(format_start(plan.saving, rate, momentum, decay))
+        for head in self.network.heads:
+            self._write(f" Detection layer: {head.index} [{head.kind}]\n")
+        self.network.train()
+
+    def _iterate(self) -> Lesson:
+        """Do one iteration and write it down."""
+        plan, started = self._plan, time.perf_counter()
+        self._resize_when_due()
+        size = (self._size.width, self._size.height)
+        batches = self.loader.batches(size, self._size.batch)
+        first = next(batches)
+        if self._examination:
+            self._examination.announce(self._write)
+        self._journal.note_loaded(time.perf_counter() - started)
+        started = time.perf_counter()
+        told = self._learner.learn(
+            itertools.chain([first], itertools.islice(batches, plan.subdivisions - 1)),
+            self.iteration * plan.batch,
+        )
+        self.iteration += self._team.world
+        rng = random.Random(self._seed + self.iteration)
+        rate = learning_rate(plan.cfg, self.iteration, rng, processes=self._team.world)
+        self._optimizer.step(
+            rate, images=told.images * self._team.world, batch_number=self.iteration
+        )
+        lesson = self._learner.read(told)
+        layers = [head.index for head in self.network.heads]
+        self._journal.note_lesson(self.iteration, lesson, layers, rate, started)
+        return lesson
+
+    def _resize_when_due(self) -> None:
+        if not self._scale.is_due():
+            return
+        rng = random.Random(self._seed ^ self.iteration)
+        first = self._journal.avg_loss is None
+        self._size = self._scale.choose(self.iteration, rng, first=first)
+        self._write(f"Resizing, random_coef = {self._scale.coefficient:.2f} \n")
+        self._write(format_resized(self._size))
+
+    def _examine_when_due(self, stop: StopRequest) -> None:
+        """Compute mAP where it is time, in the first process; the others wait for its next word."""
+        exam = self._examination
+        if exam is None or not self._team.is_first or not exam.is_due(self.iteration):
+            return
+        try:
+            is_best = exam.examine(self.network, self.iteration, self._write, stop)
+        except Interrupted:
+            return
+        finally:
+            self.network.train()
+        if is_best:
+            self._write("New best mAP!\n")
+            self._save("best")
+
+    def _is_hopeless(self) -> bool:
+        return self._examination is not None and self._examination.is_hopeless
+
+    def _save_when_due(self, before: int) -> None:
+        saving = self._plan.saving
+        if saving.is_due(before, self.iteration):
+            self._save(self.iteration)
+        if saving.is_last_due(before, self.iteration):
+            self._save("last")
+
+    def _save(self, what: object) -> None:
+        if not self._team.is_first:
+            return
+        path = self._plan.saving.path(what)
+        self._write(format_saved(path))
+        save_weights(self.network, path, seen=self.iteration * self._plan.batch)
+
+    def _diverged(self, lesson: Lesson) -> TrainError:
+        return TrainError(
+            f"the loss became {lesson.loss} at iteration {self.iteration:,}",
+            code="diverged",
+            hint="Try half the learning_rate; the weights saved before are still good.",
+            path=self._plan.cfg.path,
+        )

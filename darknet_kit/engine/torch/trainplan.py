@@ -1,0 +1,123 @@
+"""All that a training is told before it starts: command line, cfg and `.data` file together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from darknet_kit.engine.torch.commandline import PRECISIONS, CommandLine
+from darknet_kit.engine.torch.keys import check_keys
+from darknet_kit.engine.torch.saving import SavingPlan, plan_saving
+from darknet_kit.errors import CfgError, DatasetError
+from darknet_kit.formats.cfg import Cfg, Section, read_cfg
+from darknet_kit.formats.datafile import DataFile, iter_image_list, read_data, read_names
+from darknet_kit.network.heads import find_heads
+
+METRICS = ("map", "precision", "recall", "f1", "iou")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """One training as it is meant. `mini_batch` images are computed at once, on each device.
+
+    `metric` decides which weights are best; `patience` is how many times in a row it may fail
+    to get better, 0 for ever.
+    """
+
+    command: CommandLine
+    cfg: Cfg
+    data: DataFile
+    head: Section
+    paths: tuple[str, ...]
+    saving: SavingPlan
+    mini_batch: int
+    subdivisions: int
+    max_batches: int
+    precision: str
+    metric: str = "map"
+    patience: int = 0
+
+    @property
+    def examines(self) -> bool:
+        """Whether mAP is computed while training."""
+        return self.command.map
+
+    @property
+    def batch(self) -> int:
+        """Images of an iteration on each device."""
+        return self.mini_batch * self.subdivisions
+
+    @property
+    def map_every(self) -> int:
+        """Iterations between two mAPs: as many as show each image `map_epochs` times."""
+        return self.command.map_epochs * len(self.paths) // self.batch
+
+
+def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
+    """Read and check everything; `tell` gets what is worth a line of the log.
+
+    Raises CfgError, DatasetError.
+    """
+    cfg, data = read_cfg(command.cfg), read_data(command.data)
+    _check_keys(cfg, tell)
+    heads = find_heads(cfg)
+    _check_classes(cfg, heads[-1].classes, len(read_names(data.names)), tell)
+    paths = tuple(iter_image_list(data.train))
+    if not paths:
+        raise DatasetError(
+            "this list names no image to train on", code="empty-list", path=data.train
+        )
+    batch = max(1, cfg.net.integer("batch", 1))
+    subdivisions = max(1, cfg.net.integer("subdivisions", 1))
+    mini_batch = max(1, batch // subdivisions)
+    if command.ignore_subdivisions:
+        mini_batch, subdivisions = mini_batch * subdivisions, 1
+    return TrainPlan(
+        command=command,
+        cfg=cfg,
+        data=data,
+        head=heads[-1].section,
+        paths=paths,
+        saving=plan_saving(cfg, command.cfg, data),
+        mini_batch=mini_batch,
+        subdivisions=subdivisions,
+        max_batches=cfg.net.integer("max_batches"),
+        precision=_read_precision(command, cfg),
+        metric=_read_choice(cfg, "dkit_best_metric", METRICS),
+        patience=cfg.net.integer("dkit_patience"),
+    )
+
+
+def _check_keys(cfg: Cfg, tell: Callable[[str], object]) -> None:
+    for problem in check_keys(cfg):
+        if problem.is_error:
+            raise CfgError(
+                problem.message,
+                code="unsupported-by-engine",
+                hint="`dkit build` makes an engine that has it.",
+                path=cfg.path,
+                line=problem.line,
+            )
+        tell(f"note: {cfg.path}:{problem.line}: {problem.message}\n")
+
+
+def _check_classes(cfg: Cfg, classes: int, names: int, tell: Callable[[str], object]) -> None:
+    if classes != names:
+        tell(f"note: the head has classes={classes}, and the .names file {names}: {cfg.path}\n")
+
+
+def _read_precision(command: CommandLine, cfg: Cfg) -> str:
+    return command.precision or _read_choice(cfg, "dkit_precision", PRECISIONS)
+
+
+def _read_choice(cfg: Cfg, key: str, choices: tuple[str, ...]) -> str:
+    """Return the value of a key of [net] that takes one of some words, the first by default."""
+    entry = cfg.net.find(key)
+    if entry is None:
+        return choices[0]
+    if entry.value not in choices:
+        raise CfgError(
+            f"{key} is {entry.value!r}; it takes {', '.join(choices)}",
+            code="bad-value",
+            path=cfg.path,
+            line=entry.line,
+        )
+    return entry.value
