@@ -5,7 +5,6 @@ memory, 130 interrupted. A failure is one sentence on stderr, `error: ...`, and 
 """
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -57,8 +56,6 @@ def _run(words: Sequence[str]) -> int:
 
     command = parse_command_line(words)
     _import_torch()
-    # What stops a process stops it as Ctrl-C does: the training still saves its weights.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if command.function == "train":
         from darknet_kit.engine.torch.training import train
 

@@ -57,7 +57,7 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
     Raises CfgError, DatasetError.
     """
     cfg, data = read_cfg(command.cfg), read_data(command.data)
-    _check_keys(cfg, tell)
+    report_keys(cfg, tell)
     heads = find_heads(cfg)
     _check_classes(cfg, heads[-1].classes, len(read_names(data.names)), tell)
     paths = tuple(iter_image_list(data.train))
@@ -86,7 +86,8 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
     )
 
 
-def _check_keys(cfg: Cfg, tell: Callable[[str], object]) -> None:
+def report_keys(cfg: Cfg, tell: Callable[[str], object]) -> None:
+    """Tell which keys are ignored. Raises CfgError for what this engine cannot do."""
     for problem in check_keys(cfg):
         if problem.is_error:
             raise CfgError(
