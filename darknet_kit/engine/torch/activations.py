@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name the world knows it by
 from torch import Tensor
 
+from darknet_kit.engine.torch.keys import near_match
 from darknet_kit.engine.torch.site import Site
 
 Activation = Callable[[Tensor], Tensor]
@@ -22,7 +23,7 @@ def find_activation(site: Site, default: str, *, fresh: bool = False) -> Activat
     found = (IN_PLACE.get(name) if fresh else None) or ACTIVATE.get(name)
     if found is None:
         raise site.error(
-            f"has activation={name}, which does not exist",
+            f"has activation={name}, which does not exist{near_match(name, ACTIVATE)}",
             "bad-activation",
             key="activation",
             hint=f"Darknet has {', '.join(ACTIVATE)}; a comment behind a word belongs to it.",

@@ -1,32 +1,47 @@
 """A whole `.cfg` as a PyTorch module."""
 
 import contextlib
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
+from darknet_kit.engine.torch.keys import check_keys
+from darknet_kit.engine.torch.layers.connected import Connected
 from darknet_kit.engine.torch.layers.convolutional import Convolutional
+from darknet_kit.engine.torch.layers.dropout import Dropblock
 from darknet_kit.engine.torch.layers.layer import TorchLayer
+from darknet_kit.engine.torch.layers.norm import without_memory
 from darknet_kit.engine.torch.sections import BUILD
 from darknet_kit.engine.torch.site import Site
+from darknet_kit.engine.torch.spans import INPUT, Span, plan_spans
+from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.layers import infer_layers
+
+# Until this share of max_batches Darknet lets dropblock grow.
+_DROPBLOCK_GROWS = 0.85
 
 
 class Network(nn.Module):
     """The layers of a cfg in order; those that are heads compare their input with the truth.
 
-    `frozen` is the number of layers at the start that do not learn: they run as in inference.
+    `frozen` is the number of layers at the start that get no gradient; of these the first `still`
+    run as in inference, so that their statistics do not move either. `advance` sets both.
     """
+
+    mean: Tensor | None
+    std: Tensor | None
 
     def __init__(self, cfg: Cfg) -> None:
         """Build every section. Raises CfgError, naming section and line."""
         super().__init__()
+        _refuse_unsupported(cfg)
         self.cfg = cfg
         self.plan = infer_layers(cfg)
-        self.frozen = 0
         sites = [
             Site(cfg, section, layer) for section, layer in zip(cfg.layers, self.plan, strict=True)
         ]
@@ -35,7 +50,20 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(built)
         self.built = tuple(built)
         self.heads = [layer for layer in built if isinstance(layer, Head)]
-        self._expires = _find_last_readers(built)
+        self.spares_memory = bool(cfg.net.integer("dkit_checkpoint"))
+        self._spans = plan_spans(built, split=self.spares_memory)
+        self._unlearnt = frozenset(
+            index for index, section in enumerate(cfg.layers) if section.integer("onlyforward")
+        )
+        # What a head gets is not rounded to bfloat16.
+        self._exact = frozenset(
+            head.index - 1 for head in self.heads if not built[head.index - 1].sources
+        )
+        channels = self.plan[0].input.channels
+        self.register_buffer("mean", _read_channels(cfg, "dkit_mean", channels), persistent=False)
+        self.register_buffer("std", _read_channels(cfg, "dkit_std", channels), persistent=False)
+        self.frozen = self.still = 0
+        self.advance(0)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -43,31 +71,90 @@ class Network(nn.Module):
         return self.plan[0].input.width, self.plan[0].input.height
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the input of every head, in float32, for images [B, channels, height, width]."""
-        outputs: dict[int, Tensor] = {}
-        raws: list[Tensor] = []
-        x = images
-        for index, layer in enumerate(self.built):
-            with torch.no_grad() if index < self.frozen else contextlib.nullcontext():
-                x = layer(x, *(outputs[source] for source in layer.sources))
-            outputs[index] = x
-            if isinstance(layer, Head):
-                raws.append(x.float())
-            for done in self._expires[index]:
-                del outputs[done]
-        return tuple(raws)
+        """Return the input of every head, in float32, for images [B, channels, height, width].
+
+        Of a network without a head, the output of its last layer.
+        """
+        kept = {INPUT: self._normalize(images)}
+        for span in self._spans:
+            tensors = [kept[index] for index in span.reads]
+            if self.spares_memory and self.training and torch.is_grad_enabled():
+                made = checkpoint(
+                    self._run,
+                    span,
+                    *tensors,
+                    use_reentrant=False,
+                    context_fn=lambda: (contextlib.nullcontext(), without_memory(self)),
+                )
+            else:
+                made = self._run(span, *tensors)
+            for expired in (index for indexes in span.expires for index in indexes):
+                kept.pop(expired, None)
+            kept.update(zip(span.writes, made, strict=True))
+        last = [head.index for head in self.heads] or [len(self.built) - 1]
+        return tuple(kept[index].float() for index in last)
+
+    def _run(self, span: Span, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs = dict(zip(span.reads, tensors, strict=True))
+        learning = torch.is_grad_enabled()
+        for index, expired in zip(range(span.start, span.stop), span.expires, strict=True):
+            layer, x = self.built[index], outputs[index - 1]
+            learns = learning and index >= self.frozen and index not in self._unlearnt
+            with torch.set_grad_enabled(learns), self._autocast(index, x):
+                x = x.float() if index in self._exact else x
+                outputs[index] = layer(x, *(outputs[source] for source in layer.sources))
+            if isinstance(layer, Head) and index in self._unlearnt:
+                outputs[index] = outputs[index].detach()
+            if layer.kind == "dropout":
+                outputs[index - 1] = outputs[index]
+            for output in expired:
+                outputs.pop(output, None)
+        return tuple(outputs[index] for index in span.writes)
+
+    def _autocast(self, index: int, x: Tensor) -> contextlib.AbstractContextManager[object]:
+        if index in self._exact:
+            return torch.autocast(x.device.type, enabled=False)
+        return contextlib.nullcontext()
+
+    def _normalize(self, images: Tensor) -> Tensor:
+        x = images if self.mean is None else images - self.mean
+        return x if self.std is None else x / self.std
 
     def train(self, mode: bool = True) -> "Network":
-        """Set training or inference; frozen layers stay in inference, as on AlexeyAB's GPU."""
+        """Set training or inference; layers that are still stay in inference."""
         super().train(mode)
-        for layer in self.built[: self.frozen]:
+        for layer in self.built[: self.still]:
             layer.eval()
         return self
 
-    def freeze(self, count: int) -> None:
-        """Freeze the first `count` layers and wake the others."""
-        self.frozen = count
+    def advance(self, iteration: int) -> None:
+        """Set what the cfg says of a training that has `iteration` iterations behind it.
+
+        With `stopbackward=1` all layers before that one are still, as on AlexeyAB's GPU; with
+        `stopbackward=N` or `train_only_bn=1` they get no gradient (the former until N) while
+        their statistics move. The layer with the key gets no gradient either (AlexeyAB
+        `src/network_kernels.cu`, `backward_network_gpu`). `dropblock` grows.
+        """
+        still = frozen = 0
+        for index, section in enumerate(self.cfg.layers):
+            stop = section.integer("stopbackward")
+            still = index if stop == 1 else still
+            if stop == 1 or stop > iteration or section.integer("train_only_bn"):
+                frozen = index + 1
+        self.still, self.frozen = still, frozen
         self.train(self.training)
+        grown = _DROPBLOCK_GROWS * self.cfg.net.integer("max_batches")
+        for layer in self.built:
+            if isinstance(layer, Dropblock):
+                layer.progress = min(1.0, iteration / grown) if grown else 1.0
+
+    def fuse(self) -> "Network":
+        """Return a copy for inference whose batch normalizations lie in the weights."""
+        fused = copy.deepcopy(self).eval().requires_grad_(False)
+        for layer in fused.built:
+            if isinstance(layer, Convolutional | Connected):
+                layer.fold()
+        return fused
 
     def assess(
         self, raws: Sequence[Tensor], truths: Tensor, size: tuple[int, int], seen: int
@@ -85,15 +172,21 @@ class Network(nn.Module):
         return [head.decode(raw, size) for head, raw in zip(self.heads, self(images), strict=True)]
 
 
+def _refuse_unsupported(cfg: Cfg) -> None:
+    """Raise the first problem of a layer. Those of `[net]` concern trainings alone."""
+    for problem in check_keys(cfg):
+        if problem.is_error and problem.section > 0:
+            raise CfgError(
+                problem.message,
+                code="unsupported-section" if not problem.key else "unsupported-key",
+                hint="`dkit build` makes an engine that has it.",
+                path=cfg.path,
+                line=problem.line,
+            )
+
+
 def _build(site: Site) -> TorchLayer | Head:
-    build = BUILD.get(site.layer.kind)
-    if build is None:
-        raise site.error(
-            "is a section that the embedded engine does not have",
-            "unsupported-section",
-            hint="`dkit build` makes an engine that has it.",
-        )
-    return build(site)
+    return BUILD[site.layer.kind](site)
 
 
 def _share_weights(sites: Sequence[Site], layers: Sequence[TorchLayer | Head]) -> None:
@@ -109,13 +202,17 @@ def _share_weights(sites: Sequence[Site], layers: Sequence[TorchLayer | Head]) -
                 )
 
 
-def _find_last_readers(layers: Sequence[TorchLayer | Head]) -> list[list[int]]:
-    """List, for each layer, the outputs that nothing after it reads, so that they can be freed."""
-    last = {index: index + 1 for index in range(len(layers))}
-    for layer in layers:
-        for source in layer.sources:
-            last[source] = max(last[source], layer.index)
-    expires: list[list[int]] = [[] for _ in range(len(layers) + 1)]
-    for output, reader in last.items():
-        expires[min(reader, len(layers))].append(output)
-    return expires
+def _read_channels(cfg: Cfg, key: str, channels: int) -> Tensor | None:
+    """Return one value a channel, [1, channels, 1, 1], in fractions of white. Raises CfgError."""
+    values = cfg.net.numbers(key)
+    if not values:
+        return None
+    if len(values) not in (1, channels) or (key == "dkit_std" and min(values) <= 0):
+        entry = cfg.net.find(key)
+        raise CfgError(
+            f"{key} needs {channels} numbers" + (" above 0" if key == "dkit_std" else ""),
+            code="bad-value",
+            path=cfg.path,
+            line=entry.line if entry else cfg.net.line,
+        )
+    return torch.tensor(values).expand(channels).reshape(1, channels, 1, 1).clone()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from darknet_kit.engine.torch.heads.detection import build_detection
+from darknet_kit.engine.torch.heads.gaussian_yolo import build_gaussian_yolo
 from darknet_kit.engine.torch.heads.head import Head
 from darknet_kit.engine.torch.heads.region import build_region
 from darknet_kit.engine.torch.heads.yolo import build_yolo
@@ -29,6 +30,7 @@ from darknet_kit.engine.torch.layers.upsample import Upsample
 from darknet_kit.engine.torch.site import Site
 
 BUILD: Mapping[str, Callable[[Site], TorchLayer | Head]] = {
+    "Gaussian_yolo": build_gaussian_yolo,
     "activation": ActivationLayer,
     "avgpool": Avgpool,
     "batchnorm": Batchnorm,

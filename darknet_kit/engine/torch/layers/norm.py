@@ -1,5 +1,8 @@
 """Batch normalization as AlexeyAB's cuDNN build does it."""
 
+import contextlib
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 # AlexeyAB `src/convolutional_kernels.cu`: the epsilon lies inside the root, the running statistics
@@ -34,3 +37,16 @@ def fold_factors(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     mean, variance = statistics(norm)
     factor = norm.weight.detach().double() / (variance.double() + EPSILON).sqrt()
     return factor, norm.bias.detach().double() - mean.double() * factor
+
+
+@contextlib.contextmanager
+def without_memory(network: nn.Module) -> Iterator[None]:
+    """Keep the running statistics as they are while something is computed a second time."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.momentum = MOMENTUM
