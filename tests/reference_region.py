@@ -33,7 +33,9 @@ class ReferenceRegion:
         classes: int,
         keys: Mapping[str, float],
         weights: Sequence[float] | None = None,
+        parents: Sequence[int] = (),
     ) -> None:
+        self.parents = parents
         self.keys, self.anchors, self.classes = keys, anchors, classes
         self.weights = weights or [1.0] * classes
         self.height, self.width = len(raw[0]), len(raw[0][0])
@@ -45,12 +47,34 @@ class ReferenceRegion:
                 for n in range(len(anchors)):
                     x = [raw[n * entries + e][j][i] for e in range(entries)]
                     x[4] = logistic(x[4])
-                    if keys.get("softmax"):
-                        x[5:] = softmax(x[5:])
+                    x[5:] = self.normalize(x[5:])
                     self.out[n, j, i] = x
                     self.delta[n, j, i] = [0.0] * entries
         self.iou = self.category = self.objectness = self.anywhere = self.recall = 0.0
         self.count = self.class_count = 0
+
+    def group(self, class_id: int) -> range:
+        """Return the classes around one that have its parent, the tree's lines in a row."""
+        first = last = class_id
+        while first > 0 and self.parents[first - 1] == self.parents[class_id]:
+            first -= 1
+        while last + 1 < self.classes and self.parents[last + 1] == self.parents[class_id]:
+            last += 1
+        return range(first, last + 1)
+
+    def normalize(self, scores: Sequence[float]) -> list[float]:
+        if self.parents:
+            groups = [self.group(c) for c in range(self.classes)]
+            return [softmax([scores[k] for k in g])[c - g[0]] for c, g in enumerate(groups)]
+        return softmax(scores) if self.keys.get("softmax") else list(scores)
+
+    def chain(self, scores: Sequence[float], class_id: int) -> float:
+        """Return the probability of a class and of all that it is a kind of."""
+        product = 1.0
+        while class_id >= 0:
+            product *= scores[class_id]
+            class_id = self.parents[class_id] if self.parents else -1
+        return product
 
     def box(self, n: int, j: int, i: int) -> Box:
         x = self.out[n, j, i]
@@ -73,14 +97,20 @@ class ReferenceRegion:
 
     def move_classes(self, n: int, j: int, i: int, class_id: int, scale: float) -> None:
         x, delta = self.out[n, j, i], self.delta[n, j, i]
+        self.category += self.chain(x[5:], class_id)
+        self.class_count += 1
+        while self.parents and class_id >= 0:
+            for c in self.group(class_id):
+                delta[5 + c] = scale * ((c == class_id) - x[5 + c])
+            class_id = self.parents[class_id]
+        if self.parents:
+            return
         factor = 1.0
         if self.keys.get("focal_loss"):
             p = x[5 + class_id] + 1e-15
             factor = 0.5 * -(1 - p) * (2 * p * math.log(p) + p - 1)
         for c in range(self.classes):
             delta[5 + c] = scale * ((c == class_id) - x[5 + c]) * factor
-        self.category += x[5 + class_id]
-        self.class_count += 1
 
     def every_cell(self, truths: Sequence[Sequence[float]], seen: int) -> None:
         keys = self.keys

@@ -205,6 +205,14 @@ def test_boxes_come_cell_by_cell(keys: Keys) -> None:
                 )
 
 
+def test_nothing_waits_for_the_device() -> None:
+    # Tensors without content cannot be read, so whatever looks at a value fails.
+    head = build("sqrt=1\nrescore=1\nrandom=1\ncounters_per_class=1,2,3").to("meta")
+    raw = make_input().to("meta")
+    assert head.assess(raw, TRUTHS.to("meta"), (64, 64), 100).delta.shape == raw.shape
+    assert head.decode(raw, (64, 64)).scores.shape == (3, 32, CLASSES)
+
+
 def test_line() -> None:
     line = build().format_line([1.0, 0.5, 3.0, 0.25, 12.0, 2.0, 96.0])
     assert line == (

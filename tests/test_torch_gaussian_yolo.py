@@ -183,6 +183,13 @@ def test_boxes_come_cell_by_cell_and_unsure_ones_score_less(keys: Keys) -> None:
             assert seen.scores[number, index].tolist() == pytest.approx(scores, rel=1e-4)
 
 
+def test_nothing_waits_for_the_device() -> None:
+    # Tensors without content cannot be read, so whatever looks at a value fails.
+    head, raw = build(spell(KEYS[-1])).to("meta"), make_raw(*RAW).to("meta")
+    assert head.assess(raw, TRUTHS.to("meta"), SIZE, 100).delta.shape == RAW
+    assert head.decode(raw, SIZE).scores.shape == (3, 90, CLASSES)
+
+
 def test_line() -> None:
     stats = [1.5, 1.0, 0.5, 9.0, 1.0, 0.0, 2.0, 90.0, 3.0, 1.5, -0.75, 3.0]
     assert build().format_line(stats) == (

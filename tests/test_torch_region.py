@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
+from darknet_kit.engine.torch.heads.classtree import ClassTree  # noqa: E402
 from darknet_kit.engine.torch.heads.region import Region, build_region  # noqa: E402
 from darknet_kit.errors import CfgError  # noqa: E402
 from tests.reference_region import ReferenceRegion  # noqa: E402
@@ -46,11 +48,16 @@ def build(text: str = "", filters: int = len(ANCHORS) * ENTRIES) -> Region:
 
 
 def run_reference(
-    raw: Tensor, keys: Keys, seen: int, weights: list[float] | None = None
+    raw: Tensor,
+    keys: Keys,
+    seen: int,
+    weights: list[float] | None = None,
+    parents: Sequence[int] = (),
+    truths: Tensor = TRUTHS,
 ) -> list[ReferenceRegion]:
     images = []
-    for image, rows in zip(raw.double().tolist(), TRUTHS.double().tolist(), strict=True):
-        reference = ReferenceRegion(image, ANCHORS, CLASSES, keys, weights)
+    for image, rows in zip(raw.double().tolist(), truths.double().tolist(), strict=True):
+        reference = ReferenceRegion(image, ANCHORS, CLASSES, keys, weights, parents)
         reference.every_cell(rows, seen)
         reference.every_truth(rows)
         images.append(reference)
@@ -99,6 +106,77 @@ def test_delta_and_line_are_those_of_the_plain_loops(keys: Keys, seen: int) -> N
         )
     ]
     assert told.stats.tolist() == pytest.approx([*sums, 3 * 3 * 30], rel=1e-5)
+
+
+# Animal, thing; cat, dog: kinds of animal. What a truth of one says leaves the other's kinds alone.
+TREE = (-1, -1, 0, 0)
+
+
+def write_tree(folder: Path, parents: Sequence[object] = TREE) -> Path:
+    path = folder / "kinds.tree"
+    path.write_text("".join(f"n{number} {parent}\n" for number, parent in enumerate(parents)))
+    return path
+
+
+@pytest.mark.parametrize("keys", [{}, {"thresh": 0.2, "classfix": 2}, {"class_scale": 3}])
+def test_a_tree_of_classes(tmp_path: Path, keys: Keys) -> None:
+    text = "\n".join(f"{key}={value}" for key, value in keys.items())
+    head, raw = build(f"softmax=1\ntree={write_tree(tmp_path)}\n{text}"), make_raw(*RAW)
+    truths = TRUTHS.clone()
+    # A thing, then a dog in one slot, and the other way round.
+    truths[0, :2, 4] = torch.tensor([1.0, 3.0])
+    truths[1, 1] = truths[1, 0]
+    truths[1, :2, 4] = torch.tensor([2.0, 1.0])
+    told = head.assess(raw, truths, (192, 160), 12800)
+    images = run_reference(raw, keys, 12800, parents=TREE, truths=truths)
+    assert distance(told.delta, collect(images, raw)) < 1e-5
+    category = sum(image.category for image in images)
+    assert told.stats[1].item() == pytest.approx(category, rel=1e-5)
+
+
+def test_a_box_has_one_class_of_a_tree(tmp_path: Path) -> None:
+    raw = make_raw(*RAW) * 3
+    seen = build(f"softmax=1\ntree={write_tree(tmp_path)}").decode(raw, (192, 160))
+    chosen = set()
+    for number, image in enumerate(run_reference(raw, {}, 12800, parents=TREE)):
+        for index, (j, i, n) in enumerate(itertools.product(range(5), range(6), range(3))):
+            x = image.out[n, j, i][5:]
+            likely = [c for c in range(CLASSES) if image.chain(x, c) > 0.5]
+            expected = [0.0] * CLASSES
+            for c in likely[-1:]:
+                expected[c] = image.chain(x, c)
+                chosen.add(c)
+            assert seen.scores[number, index].tolist() == pytest.approx(expected, rel=1e-4)
+    assert chosen == {0, 1, 2, 3}
+
+
+def test_a_deep_tree_multiplies_all_generations() -> None:
+    tree = ClassTree((-1, 0, 1, 2, 3, 4))
+    values = torch.tensor([0.5, 0.9, 0.8, 0.7, 0.6, 0.5])
+    assert tree.chain(values).tolist() == pytest.approx([0.5, 0.45, 0.36, 0.252, 0.1512, 0.0756])
+
+
+@pytest.mark.parametrize(
+    ("parents", "named"),
+    [
+        ((-1, -1, 0), "has 3 lines, not one for each of 4 classes"),
+        ((-1, -1, 2, 0), "names parent 2 in line 3, which is not above it"),
+        ((-1, -1, -2, 0), "names parent -2 in line 3"),
+        ((-1, -1, "x", 0), "needs a name and a number in line 3"),
+    ],
+)
+def test_files_that_are_no_tree(tmp_path: Path, parents: Sequence[object], named: str) -> None:
+    with pytest.raises(CfgError, match=named) as caught:
+        build(f"tree={write_tree(tmp_path, parents)}")
+    assert caught.value.code == "bad-tree"
+
+
+def test_nothing_waits_for_the_device(tmp_path: Path) -> None:
+    # Tensors without content cannot be read, so whatever looks at a value fails.
+    head = build(f"softmax=1\nclassfix=1\nrescore=1\ntree={write_tree(tmp_path)}").to("meta")
+    raw = make_raw(*RAW).to("meta")
+    assert head.assess(raw, TRUTHS.to("meta"), (192, 160), 1).delta.shape == RAW
+    assert head.decode(raw, (192, 160)).scores.shape == (3, 90, CLASSES)
 
 
 def test_parts_are_box_objectness_no_object_class() -> None:
@@ -174,7 +252,7 @@ def test_line() -> None:
     [
         ("coords=5", 27, "bad-value", "coords"),
         ("", 26, "wrong-filters", "not 27"),
-        ("tree=nine.tree", 27, "unsupported-key", "tree="),
+        ("tree=nowhere.tree", 27, "missing-file", "tree=nowhere.tree"),
         ("map=nine.map", 27, "unsupported-key", "map="),
         ("counters_per_class=1,2", 27, "bad-value", "counters_per_class"),
     ],

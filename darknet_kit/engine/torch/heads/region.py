@@ -12,6 +12,7 @@ from torch import Tensor
 
 from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.boxes import intersection_over_union
+from darknet_kit.engine.torch.heads.classtree import ClassTree, read_tree
 from darknet_kit.engine.torch.heads.grid import list_cells, put
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
 from darknet_kit.engine.torch.heads.positives import (
@@ -21,6 +22,7 @@ from darknet_kit.engine.torch.heads.positives import (
     list_truths,
 )
 from darknet_kit.engine.torch.heads.regionkeys import RegionKeys, read_region_keys
+from darknet_kit.engine.torch.heads.regionmatch import Match, match_truths
 from darknet_kit.engine.torch.heads.yolokeys import read_class_weights
 from darknet_kit.engine.torch.site import Site
 
@@ -48,24 +50,6 @@ class _Output:
     classes: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """The slot [B, T] of each truth in A * N, and the last truth [B, A, N] of each slot or -1."""
-
-    slot: Tensor
-    last: Tensor
-
-    def at_slots(self, values: Tensor) -> Tensor:
-        """Return what [B, A, N, K] holds at the slot of each truth, [B, T, K]."""
-        index = self.slot[..., None].expand(-1, -1, values.shape[-1])
-        return values.flatten(1, 2).gather(1, index)
-
-    def of_last(self, values: Tensor) -> Tensor:
-        """Return what [B, T] holds of the last truth of each slot, [B, A, N]; of any without."""
-        chosen = values.gather(1, self.last.flatten(1).clamp(min=0))
-        return chosen.view_as(self.last)
-
-
 class Region(Head):
     """YOLOv2's head.
 
@@ -75,10 +59,12 @@ class Region(Head):
 
     anchors: Tensor
     class_weights: Tensor | None
+    tree: ClassTree | None
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.keys: RegionKeys = read_region_keys(site, self.classes)
+        self.tree = read_tree(site, self.classes)
         weights = read_class_weights(site, self.classes, float("inf"))
         self.register_buffer("anchors", torch.tensor(self.keys.anchors), persistent=False)
         self.register_buffer(
@@ -93,7 +79,9 @@ class Region(Head):
         """
         output = self._activate(raw)
         listed = list_truths(truths, self.classes, self.keys.max)
-        match = self._match(output, listed, (raw.shape[3], raw.shape[2]))
+        grid = (raw.shape[3], raw.shape[2])
+        shapes, bias_match = self.anchors / put(grid, self.anchors), self.keys.bias_match
+        match = match_truths(listed, shapes, output.boxes, grid, bias_match=bias_match)
         flat = output.boxes.flatten(1, 2).transpose(1, 2)
         overlap = find_best_overlap(flat, listed).view_as(output.objectness)
         fixed = torch.full_like(match.last, -1)
@@ -118,13 +106,19 @@ class Region(Head):
     def decode(self, raw: Tensor, size: tuple[int, int]) -> Predictions:
         """Read boxes cell by cell, in each the anchors in order (`get_region_boxes`).
 
-        With classfix=-1 an objectness below one half is none.
+        With classfix=-1 an objectness below one half is none. With a tree a box has one class,
+        the last one in the file that is more probable than not, and its score is that alone.
         """
         output = self._activate(raw)
         objectness = output.objectness
         if self.keys.classfix == -1:
             objectness = torch.where(objectness < 0.5, 0.0, objectness)
         scores = objectness[..., None] * output.classes
+        if self.tree is not None:
+            likely = self.tree.chain(output.classes)
+            number = torch.arange(1, self.classes + 1, device=raw.device)
+            last = (number * (likely > 0.5)).amax(-1, keepdim=True)
+            scores = torch.where(number == last, likely, 0.0)
         return Predictions(
             boxes=output.boxes.transpose(1, 2).flatten(1, 2),
             objectness=objectness.transpose(1, 2).flatten(1, 2),
@@ -148,7 +142,11 @@ class Region(Head):
         offset, scale = grid[..., :2].sigmoid(), grid[..., 2:4]
         corner, span = list_cells(raw, width, height), put((width, height), raw)
         sizes = scale.exp() * self.anchors[:, None] / span
-        classes = grid[..., 5:].softmax(-1) if self.keys.softmax else grid[..., 5:]
+        classes = grid[..., 5:]
+        if self.tree is not None:
+            classes = self.tree.normalize(classes)
+        elif self.keys.softmax:
+            classes = classes.softmax(-1)
         return _Output(
             offset=offset,
             scale=scale,
@@ -157,31 +155,8 @@ class Region(Head):
             classes=classes,
         )
 
-    def _match(self, output: _Output, truths: Truths, grid: tuple[int, int]) -> _Match:
-        """Give each truth to the anchor, or the box predicted in its cell, of the best shape.
-
-        A centre on the right or lower border falls into the last cell.
-        """
-        width, height = grid
-        batch, anchors, cells = output.objectness.shape
-        column = (truths.boxes[..., 0] * width).long().clamp(0, width - 1)
-        cell = (truths.boxes[..., 1] * height).long().clamp(0, height - 1) * width + column
-        if self.keys.bias_match:
-            shapes = self.anchors / put(grid, self.anchors)
-        else:
-            index = cell[:, None, :, None].expand(-1, anchors, -1, 2)
-            shapes = output.boxes[..., 2:].gather(2, index).transpose(1, 2)
-        best = intersection_over_union(
-            _at_origin(shapes), _at_origin(truths.boxes[:, :, None, 2:])
-        ).argmax(-1)
-        slot = best * cells + cell
-        order = torch.arange(slot.shape[1], device=slot.device)
-        nobody = slot.new_full((batch, anchors * cells), -1)
-        last = nobody.scatter_reduce(1, slot, torch.where(truths.used, order, -1), "amax")
-        return _Match(slot, last.view(batch, anchors, cells))
-
     def _move_boxes(
-        self, output: _Output, truths: Truths, match: _Match, raw: Tensor, seen: int
+        self, output: _Output, truths: Truths, match: Match, raw: Tensor, seen: int
     ) -> Tensor:
         """Return the delta of x, y, w, h [B, A, N, 4]; that of x and y is through the logistic."""
         grid = (raw.shape[3], raw.shape[2])
@@ -197,7 +172,7 @@ class Region(Head):
         return torch.where(match.last[..., None] >= 0, moved, rest)
 
     def _move_objectness(
-        self, output: _Output, truths: Truths, match: _Match, overlap: Tensor
+        self, output: _Output, truths: Truths, match: Match, overlap: Tensor
     ) -> Tensor:
         """Return the delta of objectness [B, A, N], through the logistic."""
         keys, seen = self.keys, output.objectness
@@ -213,41 +188,50 @@ class Region(Head):
         held = keys.object_scale * (goal - seen) * slope * self._weigh(match, truths)
         return torch.where(match.last >= 0, held, rest)
 
-    def _move_classes(
-        self, output: _Output, truths: Truths, match: _Match, fixed: Tensor
-    ) -> Tensor:
+    def _move_classes(self, output: _Output, truths: Truths, match: Match, fixed: Tensor) -> Tensor:
         """Return the delta of the classes [B, A, N, classes].
 
         `fixed` [B, A, N] are the classes that `classfix` asks for where no truth is; -1 for none.
         """
         rest = torch.zeros_like(output.classes)
         if self.keys.classfix > 0:
+            asked, rest = self._compare_classes(output.classes, fixed)
             sure = output.objectness if self.keys.classfix == 2 else 1.0
-            rest = self._compare_classes(output, fixed) * (sure * (fixed >= 0))[..., None]
-        moved = self._compare_classes(output, match.of_last(truths.class_id))
-        moved = moved * self._weigh(match, truths)[..., None]
-        return torch.where(match.last[..., None] >= 0, moved, rest)
+            rest = rest * asked * (sure * (fixed >= 0))[..., None]
+        asked, moved = self._compare_classes(match.at_slots(output.classes), truths.class_id)
+        lasting = match.find_lasting(asked, truths.used)
+        if self.class_weights is not None:
+            moved = moved * self.class_weights[truths.class_id][..., None]
+        held = match.add_up(lasting.to(moved)) > 0
+        return torch.where(held, match.add_up(torch.where(lasting, moved, 0.0)), rest)
 
-    def _compare_classes(self, output: _Output, class_id: Tensor) -> Tensor:
-        """Return the delta of the classes [B, A, N, classes] for one class [B, A, N] a slot."""
-        goal = class_id[..., None] == torch.arange(self.classes, device=class_id.device)
-        delta = self.keys.class_scale * (goal.to(output.classes) - output.classes)
-        if not self.keys.focal_loss:
-            return delta
-        sure = (output.classes * goal).sum(-1, keepdim=True) + 1e-15
-        return delta * (-0.5 * (1 - sure) * (2 * sure * sure.log() + sure - 1))
+    def _compare_classes(self, seen: Tensor, class_id: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which classes [..., classes or 1] a class [...] decides about, and their delta.
 
-    def _weigh(self, match: _Match, truths: Truths) -> Tensor:
+        `seen` [..., classes] are the probabilities. Without a tree a class decides about all.
+        """
+        if self.tree is not None:
+            asked, goal = self.tree.find_path(class_id)
+            return asked, self.keys.class_scale * (goal.to(seen) - seen)
+        goal = class_id[..., None] == torch.arange(self.classes, device=seen.device)
+        delta = self.keys.class_scale * (goal.to(seen) - seen)
+        if self.keys.focal_loss:
+            sure = (seen * goal).sum(-1, keepdim=True) + 1e-15
+            delta = delta * (-0.5 * (1 - sure) * (2 * sure * sure.log() + sure - 1))
+        return torch.ones_like(goal[..., :1]), delta
+
+    def _weigh(self, match: Match, truths: Truths) -> Tensor:
         """Return the weight of the class of each slot's last truth [B, A, N]."""
         if self.class_weights is None:
             return torch.ones_like(match.last, dtype=truths.boxes.dtype)
         return self.class_weights[match.of_last(truths.class_id)]
 
-    def _count(self, output: _Output, truths: Truths, match: _Match, fixed: Tensor) -> Tensor:
+    def _count(self, output: _Output, truths: Truths, match: Match, fixed: Tensor) -> Tensor:
         used = truths.used
         iou = intersection_over_union(match.at_slots(output.boxes), truths.boxes) * used
-        category = match.at_slots(output.classes).gather(2, truths.class_id[..., None])[..., 0]
-        again = output.classes.gather(3, fixed.clamp(min=0)[..., None])[..., 0] * (fixed >= 0)
+        likely = output.classes if self.tree is None else self.tree.chain(output.classes)
+        category = match.at_slots(likely).gather(2, truths.class_id[..., None])[..., 0]
+        again = likely.gather(3, fixed.clamp(min=0)[..., None])[..., 0] * (fixed >= 0)
         objectness = match.at_slots(output.objectness[..., None])[..., 0]
         sums = (
             iou.sum(),
@@ -260,7 +244,3 @@ class Region(Head):
             iou.new_full((), output.objectness.numel()),
         )
         return torch.stack([value.to(iou) for value in sums])
-
-
-def _at_origin(sizes: Tensor) -> Tensor:
-    return torch.cat((torch.zeros_like(sizes), sizes), -1)

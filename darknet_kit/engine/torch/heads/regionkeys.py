@@ -43,14 +43,13 @@ def read_region_keys(site: Site, classes: int) -> RegionKeys:
             key="classes",
             hint=f"Set filters={expected} before it, or correct classes and num.",
         )
-    for key in ("tree", "map"):
-        if section.find(key) is not None:
-            raise site.error(
-                f"has {key}=, which the embedded engine does not have",
-                "unsupported-key",
-                key=key,
-                hint="`dkit build` makes an engine that has it.",
-            )
+    if section.find("map") is not None:
+        raise site.error(
+            "has map=, which the embedded engine does not have",
+            "unsupported-key",
+            key="map",
+            hint="`dkit build` makes an engine that has it.",
+        )
     return RegionKeys(
         anchors=_read_anchors(site, num),
         max=max(0, section.integer("max", 200)),
