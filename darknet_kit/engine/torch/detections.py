@@ -56,6 +56,20 @@ def collect_detections(
     ]
 
 
+def pixel_edges(boxes: Floats, size: Size, first: int = 0) -> Floats:
+    """Return left, top, right, bottom [N, 4] in pixels of an image of `size`, cut to the image.
+
+    Pixels count from `first`, where an edge at the image's border lies; the far borders are the
+    width and the height. AlexeyAB `src/detector.c`, `print_detector_detections`, `print_cocos`.
+    """
+    scaled = (boxes * np.array([*size, *size], np.float32)).astype(np.float64)
+    centers, halves = scaled[:, :2] + first, scaled[:, 2:] / 2
+    edges = np.concatenate((centers - halves, centers + halves), 1).astype(np.float32)
+    edges[:, :2] = np.maximum(edges[:, :2], first)
+    edges[:, 2:] = np.minimum(edges[:, 2:], size)
+    return edges
+
+
 def letterbox_size(image: Size, net: Size) -> Size:
     """Return the size in pixels that an image keeps inside the network's input."""
     (width, height), (net_width, net_height) = image, net

@@ -132,7 +132,7 @@ def compute_map(
             hint="The .names file has one name for each of classes= in the cfg's heads.",
         )
     started = time.perf_counter()
-    look = Look(_THRESH, _NMS_THRESH, asked.letter_box, asked.batch)
+    look = Look(_THRESH, _NMS_THRESH, asked.letter_box, batch=asked.batch)
     difficult = dict(zip(data.images, data.difficult, strict=False))
     claims = []
     for number, seen in enumerate(observe(network, data.images, look), start=1):
@@ -179,7 +179,12 @@ def run_map(network: Network, data: DataFile, options: MapOptions) -> MapResult:
 
 def format_map_start(heads: Sequence[Head]) -> str:
     """Return what Darknet prints before it computes a mAP."""
-    return "\n calculation mAP (mean average precision)...\n" + "".join(
+    return "\n calculation mAP (mean average precision)...\n" + format_layers(heads)
+
+
+def format_layers(heads: Sequence[Head]) -> str:
+    """Return the lines by which Darknet names the heads of a network, but for [detection]."""
+    return "".join(
         f" Detection layer: {head.index} - type = {_KIND_NUMBERS[head.kind]} \n"
         for head in heads
         if head.kind in _KIND_NUMBERS

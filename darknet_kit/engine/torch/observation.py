@@ -23,12 +23,14 @@ class Look:
 
     A detection's score is above `thresh`; a better box suppresses others whose overlap with it is
     above `nms_thresh`. `letter_box` keeps the aspect ratio, which the cfg may ask for as well.
-    `batch` is how many images go through the network at once: None for what suits the device.
+    With `in_pixels` suppression measures the distance of centres in pixels, else in fractions of
+    the image. `batch` is how many images are computed at once: None for what suits the device.
     """
 
     thresh: float
     nms_thresh: float
     letter_box: bool = False
+    in_pixels: bool = False
     batch: int | None = None
 
 
@@ -85,7 +87,8 @@ def _observe_batch(
     seconds = (time.perf_counter() - started) / len(found)
     rule = read_suppression(network.cfg)
     for path, size, one in zip(inputs.paths, inputs.sizes, found, strict=True):
-        yield Observation(path, size, suppress(one, look.nms_thresh, rule), seconds)
+        left = suppress(one, look.nms_thresh, rule, size if look.in_pixels else (1, 1))
+        yield Observation(path, size, left, seconds)
 
 
 def _name_problem(problem: Problem) -> None:

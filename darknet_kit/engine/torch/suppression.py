@@ -54,18 +54,23 @@ def read_suppression(cfg: Cfg) -> Suppression:
     return Suppression(kind, leading[-1].number("beta_nms", _GREEDY_EXPONENT))
 
 
-def suppress(found: Detections, thresh: float, rule: Suppression) -> Detections:
+def suppress(
+    found: Detections, thresh: float, rule: Suppression, scale: tuple[int, int] = (1, 1)
+) -> Detections:
     """Set the scores of suppressed boxes to 0, class by class, and leave out boxes without any.
 
     Boxes come out as Darknet leaves them: sorted by the scores, before suppression, of the last
-    class, of the one before it where those are equal, and so on.
+    class, of the one before it where those are equal, and so on. With the image's width and
+    height as `scale` the distance of centres is one in pixels, which `detector valid` takes,
+    and not in fractions of the image.
     """
+    boxes = found.boxes * np.array((*scale, *scale), np.float32)
     scores = found.scores.copy()
     order = np.arange(len(scores))
     for class_id in np.flatnonzero(scores.any(0)):
         order = order[np.argsort(-scores[order, class_id], kind="stable")]
         rows = order[: np.count_nonzero(scores[:, class_id])]
-        scores[rows[~_survive(found.boxes[rows], thresh, rule)], class_id] = 0
+        scores[rows[~_survive(boxes[rows], thresh, rule)], class_id] = 0
     order = order[scores[order].any(1)]
     return Detections(found.boxes[order], scores[order])
 
