@@ -4,9 +4,11 @@ AlexeyAB `src/image_opencv.cpp`, `image_data_augmentation`: all on uint8, every 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from darknet_kit.engine.torch.data.options import LoaderOptions
 from darknet_kit.engine.torch.data.picture import Pixels, with_channels
@@ -56,14 +58,15 @@ def shift_colour(image: Pixels, tint: Tint) -> Pixels:
     """
     if (tint.hue, tint.saturation, tint.exposure) == (0.0, 1.0, 1.0):
         return image
-    levels = np.arange(256, dtype=np.float64)
     if image.shape[2] == 1:
-        table = _saturate(levels * tint.exposure)
-        return with_channels(cv2.LUT(image, table), 1)
-    columns = (levels + _HUES * tint.hue, levels * tint.saturation, levels * tint.exposure)
-    table = _saturate(np.stack(columns, axis=1)).reshape(256, 1, 3)
-    hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), table)
-    return with_channels(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), 3)
+        return with_channels(_scale(image, tint.exposure), 1)
+    hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
+    shifted = (
+        cv2.add(hue, _HUES * tint.hue),  # type: ignore[call-overload]  # a number is allowed
+        _scale(saturation, tint.saturation),
+        _scale(value, tint.exposure),
+    )
+    return with_channels(cv2.cvtColor(cv2.merge(shifted), cv2.COLOR_HSV2RGB), 3)
 
 
 def blur(image: Pixels, edges: Edges, kernel: int) -> Pixels:
@@ -92,7 +95,8 @@ def add_noise(image: Pixels, deviation: int, rng: np.random.Generator) -> Pixels
     """Add Gaussian noise; only its brighter half, since upstream draws it into unsigned bytes."""
     scale = min(max(deviation, 0), 127)
     noise = rng.standard_normal(image.shape, np.float32) * scale
-    return with_channels(cv2.add(image, _saturate(noise)), image.shape[2])
+    brighter = np.rint(noise).clip(0, 255).astype(np.uint8)
+    return with_channels(cv2.add(image, brighter), image.shape[2])
 
 
 def _draw_factor(most: float, rng: np.random.Generator) -> float:
@@ -100,6 +104,5 @@ def _draw_factor(most: float, rng: np.random.Generator) -> float:
     return float(factor if rng.integers(2) else 1.0 / factor)
 
 
-def _saturate(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Pixels:
-    levels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return levels
+def _scale(levels: NDArray[Any], factor: float) -> Pixels:
+    return cv2.convertScaleAbs(levels, alpha=factor).view(np.uint8)
