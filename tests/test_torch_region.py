@@ -218,14 +218,14 @@ def test_no_truth_at_all_and_no_row_for_one() -> None:
     assert line.endswith(", Avg Recall: -nan,  count: 0\n")
 
 
-@pytest.mark.parametrize("classfix", [0, -1])
-def test_boxes_come_cell_by_cell_with_anchors_in_order(classfix: int) -> None:
-    head, raw = build(f"softmax=1\nclassfix={classfix}"), make_raw(*RAW)
+@pytest.mark.parametrize(("softmax", "classfix"), [(1, 0), (1, -1), (0, 0)])
+def test_boxes_come_cell_by_cell_with_anchors_in_order(softmax: int, classfix: int) -> None:
+    head, raw = build(f"softmax={softmax}\nclassfix={classfix}"), make_raw(*RAW)
     seen = head.decode(raw, (192, 160))
     assert seen.boxes.shape == (3, 90, 4)
     assert seen.scores.shape == (3, 90, CLASSES)
     for number, image in enumerate(raw.double().tolist()):
-        reference = ReferenceRegion(image, ANCHORS, CLASSES, {"softmax": 1})
+        reference = ReferenceRegion(image, ANCHORS, CLASSES, {"softmax": softmax})
         places = itertools.product(range(5), range(6), range(3))
         for index, (j, i, n) in enumerate(places):
             x = reference.out[n, j, i]
@@ -233,9 +233,10 @@ def test_boxes_come_cell_by_cell_with_anchors_in_order(classfix: int) -> None:
             assert seen.boxes[number, index].tolist() == pytest.approx(
                 reference.box(n, j, i), rel=1e-4
             )
-            assert seen.objectness[number, index].item() == pytest.approx(scale, rel=1e-5)
-            assert seen.scores[number, index].tolist() == pytest.approx(
-                [scale * p for p in x[5:]], rel=1e-4
+            scores = [scale * p for p in x[5:]]
+            assert seen.scores[number, index].tolist() == pytest.approx(scores, rel=1e-4)
+            assert seen.objectness[number, index].item() == pytest.approx(
+                max(scale, *scores), rel=1e-4
             )
 
 

@@ -106,7 +106,11 @@ class Detection(Head):
         )
 
     def decode(self, raw: Tensor, size: tuple[int, int]) -> Predictions:
-        """Read boxes cell by cell, in each cell in order (`get_detection_detections`)."""
+        """Read boxes cell by cell, in each cell in order (`get_detection_detections`).
+
+        Darknet asks of a box its scores alone, and a linear class may be above 1: objectness is
+        the confidence or, where that is more, the best score.
+        """
         output = self._activate(raw)
         width, height = self.keys.grid
         corner = list_cells(raw, width, height)[:, None]
@@ -116,7 +120,7 @@ class Detection(Head):
         scores = output.confidence[..., None] * output.classes[:, :, None]
         return Predictions(
             boxes=torch.cat((centers, sizes), -1).flatten(1, 2),
-            objectness=output.confidence.flatten(1, 2),
+            objectness=torch.maximum(output.confidence, scores.amax(-1)).flatten(1, 2),
             scores=scores.flatten(1, 2),
         )
 

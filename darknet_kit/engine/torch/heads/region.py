@@ -106,7 +106,9 @@ class Region(Head):
     def decode(self, raw: Tensor, size: tuple[int, int]) -> Predictions:
         """Read boxes cell by cell, in each the anchors in order (`get_region_boxes`).
 
-        With classfix=-1 an objectness below one half is none. With a tree a box has one class,
+        With classfix=-1 an objectness below one half is none. Darknet asks of a box its scores
+        alone, and without softmax a class may be above 1: objectness is then the best score where
+        that is more. With a tree a box has one class,
         the last one in the file that is more probable than not, and its score is that alone.
         """
         output = self._activate(raw)
@@ -119,6 +121,8 @@ class Region(Head):
             number = torch.arange(1, self.classes + 1, device=raw.device)
             last = (number * (likely > 0.5)).amax(-1, keepdim=True)
             scores = torch.where(number == last, likely, 0.0)
+        else:
+            objectness = torch.maximum(objectness, scores.amax(-1))
         return Predictions(
             boxes=output.boxes.transpose(1, 2).flatten(1, 2),
             objectness=objectness.transpose(1, 2).flatten(1, 2),
