@@ -40,7 +40,8 @@ def _check_filters(subject: Subject, head: Head) -> Iterator[CfgProblem]:
     before = subject.cfg.layers[head.index - 1] if head.index else subject.cfg.net
     key = "output" if head.section.kind == "detection" else "filters"
     if subject.layers and head.index:
-        found = subject.layers[head.index].input.channels
+        shape = subject.layers[head.index].input
+        found = shape.elements if head.section.kind == "detection" else shape.channels
     elif canonical_kind(before.kind) in ("convolutional", "connected"):
         found = before.integer(key, 1)
     else:

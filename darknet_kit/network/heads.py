@@ -7,6 +7,8 @@
 | `[region]`      | (classes + coords + 1) * num                |
 | `[detection]`   | `output` of `[connected]`: side * side * (classes + num * (coords + 1)) |
 
+The embedded engine also has oblong grids: `dkit_side_w` and `dkit_side_h` in place of `side`.
+
 From AlexeyAB's `make_yolo_layer`, `make_gaussian_yolo_layer`, `make_region_layer` and
 `make_detection_layer`.
 """
@@ -59,7 +61,9 @@ def _read_head(index: int, section: Section) -> Head:
     mask = section.integers("mask") if kind in MASKED_KINDS else ()
     coords = section.integer("coords", 1 if detection else 4)
     if detection:
-        filters = section.integer("side", 7) ** 2 * (classes + num * (coords + 1))
+        side = section.integer("side", 7)
+        columns, rows = (section.integer(key, side) for key in ("dkit_side_w", "dkit_side_h"))
+        filters = columns * rows * (classes + num * (coords + 1))
     else:
         filters = head_filters(kind, classes, len(mask) if mask else num, coords)
     return Head(

@@ -40,11 +40,11 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_DETECTOR = _words("classes num max jitter resize random nms_kind beta_nms dkit_class_loss")
+_DETECTOR = _words("classes num max jitter resize random nms_kind beta_nms counters_per_class")
 _ANCHORED = _DETECTOR | _words(
-    "anchors mask cls_normalizer counters_per_class delta_normalizer ignore_thresh iou_loss "
+    "anchors mask cls_normalizer delta_normalizer ignore_thresh iou_loss "
     "iou_normalizer iou_thresh iou_thresh_kind label_smooth_eps max_delta obj_normalizer "
-    "objectness_smooth scale_x_y truth_thresh dkit_obj_loss"
+    "objectness_smooth scale_x_y truth_thresh"
 )
 _WINDOW = _words("padding size stride stride_x stride_y")
 
@@ -71,7 +71,7 @@ HONOURED: Mapping[str, frozenset[str]] = {
     "detection": _DETECTOR
     | _words(
         "class_scale coord_scale coords forced noobject_scale object_scale rescore side softmax "
-        "sqrt dkit_obj_loss dkit_side_w dkit_side_h"
+        "sqrt dkit_class_loss dkit_obj_loss dkit_side_w dkit_side_h"
     ),
     "dropout": _words("dropblock dropblock_size_abs dropblock_size_rel probability"),
     "empty": frozenset(),
@@ -84,7 +84,7 @@ HONOURED: Mapping[str, frozenset[str]] = {
     "region": _DETECTOR
     | _words(
         "anchors bias_match class_scale classfix coord_scale coords focal_loss noobject_scale "
-        "object_scale rescore softmax thresh dkit_obj_loss"
+        "object_scale rescore softmax thresh tree"
     ),
     "reorg": _words("reverse stride"),
     "reorg3d": _words("reverse stride"),
@@ -94,7 +94,7 @@ HONOURED: Mapping[str, frozenset[str]] = {
     "shortcut": _words("activation from weights_normalization weights_type"),
     "softmax": _words("groups spatial temperature"),
     "upsample": _words("scale stride"),
-    "yolo": _ANCHORED | _words("focal_loss new_coords show_details"),
+    "yolo": _ANCHORED | _words("focal_loss new_coords show_details dkit_class_loss dkit_obj_loss"),
 }
 """What is done as Darknet's build with cuDNN does it, or as the dkit_ key asks."""
 
@@ -113,7 +113,6 @@ INERT: Mapping[str, frozenset[str]] = {
     "cost": _words("ratio"),
     "crop": _words("angle exposure flip saturation shift"),
     "detection": _words("reorg"),
-    "Gaussian_yolo": _words("map"),
     "region": _words("absolute log mask_scale sqrt"),
     "route": _words("stream wait_stream"),
     "softmax": _words("noloss"),
@@ -150,7 +149,8 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "xnor": "binary convolutions",
     },
     "maxpool": {"maxpool_zero_nonmax": "a maxpool that changes its input"},
-    "region": {"map": "a map of classes", "tree": "a tree of classes"},
+    "Gaussian_yolo": {"map": "a map of classes"},
+    "region": {"map": "a map of classes"},
     "softmax": {"tree": "a tree of classes"},
 }
 """What would train or detect something else without a word."""
