@@ -1,5 +1,6 @@
 """The examination of a network while it trains: mAP and what else is asked for."""
 
+from darknet_kit.engine.torch.cocoap import coco_map, format_coco_map
 from darknet_kit.engine.torch.journal import Write
 from darknet_kit.engine.torch.loglines import (
     format_last_map,
@@ -72,10 +73,16 @@ class Examination:
         write(format_map(result))
         write(format_map_value(self._options.iou_thresh, result.mean))
         self._last_map, self._best_map = result.mean, max(self._best_map, result.mean)
+        if self._plan.metric == "coco" or self._plan.command.coco:
+            coco = coco_map(network, self._set, progress=check)
+            write(format_coco_map(coco))
+            if self._plan.metric == "coco":
+                return self._selection.note(iteration, coco.map)
         return self._selection.note(iteration, _read_metric(result, self._plan.metric))
 
 
 def _read_metric(result: MapResult, metric: str) -> float:
+    """Return the number that `dkit_best_metric` names; all but mAP at the `-thresh` confidence."""
     found = result.precision
     return {
         "map": result.mean,

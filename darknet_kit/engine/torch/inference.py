@@ -3,9 +3,10 @@
 import signal
 import sys
 
+from darknet_kit.engine.torch.cocoap import run_coco_map
 from darknet_kit.engine.torch.commandline import CommandLine
 from darknet_kit.engine.torch.device import choose_arithmetic
-from darknet_kit.engine.torch.meanap import MapOptions, run_map
+from darknet_kit.engine.torch.meanap import MapOptions, read_map_set, run_map
 from darknet_kit.engine.torch.network import Network
 from darknet_kit.engine.torch.testing import TestOptions, run_test
 from darknet_kit.engine.torch.trainplan import report_keys
@@ -26,6 +27,8 @@ def run_inference(command: CommandLine) -> int:
     if command.function == "map":
         options = MapOptions(command.thresh, command.iou_thresh, command.points, command.letter_box)
         run_map(network, data, options)
+        if command.coco:
+            run_coco_map(network, read_map_set(data), letter_box=command.letter_box)
         return 0
     if command.function == "valid":
         return run_valid(network, data, ValidOptions(command.out, command.letter_box))

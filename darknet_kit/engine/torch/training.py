@@ -139,6 +139,7 @@ class Training:
     def _iterate(self) -> Lesson:
         """Do one iteration and write it down."""
         plan, started = self._plan, time.perf_counter()
+        self.network.advance(self.iteration)
         self._resize_when_due()
         size = (self._size.width, self._size.height)
         batches = self.loader.batches(size, self._size.batch)

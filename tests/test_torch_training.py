@@ -1,0 +1,242 @@
+"""`detector train` of the embedded engine, from files to files."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.shapes import draw_ilsvrc
+from darknet_kit.engine.torch.__main__ import main
+from darknet_kit.formats.cfg import Cfg, set_value, write_cfg
+from darknet_kit.formats.logevent import Finished, Iteration, MapResult, NewBestMap, WeightsSaved
+from darknet_kit.formats.logline import LogReader
+from darknet_kit.formats.weights import read_weights_header
+from darknet_kit.network.model import CfgRequest, make_cfg
+
+_BATCH = 4
+_CLASSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A data set of drawn shapes in `folder`, where the engine runs."""
+
+    folder: Path
+
+    def cfg(self, **values: object) -> str:
+        """Write dkit-nano with other values in [net]; return its path."""
+        cfg: Cfg = make_cfg(CfgRequest(classes=_CLASSES, model="dkit-nano", max_batches=10))
+        for key, value in ({"batch": _BATCH, "subdivisions": 2, "burn_in": 2} | values).items():
+            cfg = set_value(cfg, cfg.net, key, value)
+        path = self.folder / "net.cfg"
+        write_cfg(path, cfg)
+        return os.fspath(path)
+
+    @property
+    def data(self) -> str:
+        return os.fspath(self.folder / "set" / "ilsvrc.data")
+
+    def weights(self, what: str) -> Path:
+        return self.folder / "set" / "backup" / f"net_{what}.weights"
+
+    def iteration(self, what: str) -> int:
+        return read_weights_header(self.weights(what)).iteration(_BATCH)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_ilsvrc(folder, train=4, valid=2)
+    return folder
+
+
+@pytest.fixture
+def job(drawn: Path, tmp_path: Path) -> Job:
+    convert_ilsvrc(drawn / "ILSVRC", ConvertOptions(out=os.fspath(tmp_path / "set")))
+    return Job(tmp_path)
+
+
+@pytest.fixture
+def train(job: Job, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Train in this process; return exit code, stdout and stderr."""
+
+    def call(cfg: str, *words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["detector", "train", job.data, cfg, *words, "-device", "cpu"])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+Train = Callable[..., tuple[int, str, str]]
+
+
+def _events(log: str) -> list[object]:
+    reader = LogReader()
+    events = [event for line in log.splitlines(keepends=True) for event in reader.feed(line)]
+    assert reader.damaged == 0
+    return events
+
+
+def test_a_training_writes_darknets_log_and_darknets_files(job: Job, train: Train) -> None:
+    cfg = job.cfg(max_batches=12)
+    Path(job.data).write_text(Path(job.data).read_text() + "saveweights = 6\nsavelast = 4\n")
+    code, log, _ = train(cfg, "-map")
+    assert code == 0
+    events = _events(log)
+    iterations = [event for event in events if isinstance(event, Iteration)]
+    assert [event.iteration for event in iterations] == list(range(1, 13))
+    assert [event.images for event in iterations] == [_BATCH * n for n in range(1, 13)]
+    maps = [event for event in events if isinstance(event, MapResult)]
+    assert [event.iteration for event in maps] == [12]
+    assert len(maps[0].classes) == _CLASSES
+    assert sum(isinstance(event, NewBestMap) for event in events) == 1
+    saved = [Path(event.path).name for event in events if isinstance(event, WeightsSaved)]
+    assert saved == [
+        "net_last.weights",
+        "net_6.weights",
+        "net_last.weights",
+        "net_best.weights",
+        "net_12.weights",
+        "net_last.weights",
+        "net_final.weights",
+    ]
+    assert isinstance(events[-1], Finished)
+    assert [job.iteration(what) for what in ("6", "12", "last", "best", "final")] == [
+        6, 12, 12, 12, 12
+    ]  # fmt: skip
+
+
+def test_the_averages_in_the_log_are_darknets(job: Job, train: Train) -> None:
+    _, log, _ = train(job.cfg(max_batches=8))
+    average = None
+    for event in _events(log):
+        if isinstance(event, Iteration):
+            average = event.loss if average is None else average * 0.9 + event.loss * 0.1
+            assert event.avg_loss == pytest.approx(average, abs=1e-5)
+    assert average is not None
+
+
+def test_the_parts_of_the_loss_are_in_the_log(job: Job, train: Train) -> None:
+    """Of one head with squared steps alone (mse) they sum up to what Darknet prints."""
+    _, log, _ = train(job.cfg(max_batches=3))
+    lines = [line for line in log.splitlines() if line.startswith(" loss parts 9: ")]
+    losses = [event.loss for event in _events(log) if isinstance(event, Iteration)]
+    assert len(lines) == len(losses) == 3
+    for line, loss in zip(lines, losses, strict=True):
+        parts = [float(piece.split(" = ")[1]) for piece in line.partition(": ")[2].split(", ")]
+        assert sum(parts) == pytest.approx(loss, rel=1e-4)
+
+
+def test_a_seed_repeats_a_training_whatever_loads_the_images(job: Job, train: Train) -> None:
+    cfg = job.cfg(max_batches=4)
+    train(cfg, "-seed", "3", "-workers", "0")
+    first = job.weights("final").read_bytes()
+    train(cfg, "-seed", "4", "-workers", "0")
+    assert job.weights("final").read_bytes() != first
+    train(cfg, "-seed", "3", "-workers", "1")
+    assert job.weights("final").read_bytes() == first
+
+
+def test_weights_go_on_from_their_iteration_and_clear_starts_anew(job: Job, train: Train) -> None:
+    cfg = job.cfg(max_batches=4)
+    train(cfg)
+    weights = os.fspath(job.weights("final"))
+    _, log, _ = train(job.cfg(max_batches=6), weights)
+    assert [e.iteration for e in _events(log) if isinstance(e, Iteration)] == [5, 6]
+    _, log, _ = train(job.cfg(max_batches=2), weights, "-clear")
+    assert [e.iteration for e in _events(log) if isinstance(e, Iteration)] == [1, 2]
+
+
+def test_a_loss_that_is_no_number_ends_the_training(job: Job, train: Train) -> None:
+    cfg = job.cfg(max_batches=50, learning_rate="1e30", burn_in=0)
+    code, log, said = train(cfg)
+    assert code == 5
+    last = [event for event in _events(log) if isinstance(event, Iteration)][-1]
+    assert not last.is_finite
+    assert last.iteration < 50
+    assert said.startswith(f"error: {cfg}: the loss became nan at iteration {last.iteration}")
+    assert not job.weights("final").exists()
+
+
+@pytest.fixture
+def running(job: Job) -> Iterator[subprocess.Popen[bytes]]:
+    cfg = job.cfg(max_batches=100_000)
+    command = [sys.executable, "-m", "darknet_kit.engine.torch", "detector", "train", job.data, cfg]
+    process = subprocess.Popen(
+        [*command, "-device", "cpu", "-workers", "1"], stdout=subprocess.PIPE, cwd=job.folder
+    )
+    yield process
+    process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_the_weights_of_that_iteration(
+    job: Job, running: "subprocess.Popen[bytes]", number: int
+) -> None:
+    reader = LogReader()
+    assert running.stdout is not None
+    for line in running.stdout:
+        reader.feed(line)
+        if reader.iteration == 3:
+            running.send_signal(number)
+            break
+    rest = running.stdout.read()
+    assert running.wait(timeout=60) == 130
+    for line in rest.splitlines():
+        reader.feed(line)
+    assert reader.iteration is not None
+    assert job.iteration("last") == reader.iteration >= 3
+    assert not job.weights("final").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("detector train nothing.data net.cfg", 1, "nothing.data: no such file"),
+        ("detector train set/ilsvrc.data nothing.cfg", 1, "nothing.cfg: no such file"),
+        ("detector train set/ilsvrc.data net.cfg set/ilsvrc.names", 1, "no Darknet weights"),
+        ("detector train set/ilsvrc.data net.cfg -gpus 0,71", 4, "-gpus names number 71"),
+        ("detector train set/ilsvrc.data net.cfg -device cuda:70", 4, "so none is number 70"),
+        ("detector train set/ilsvrc.data net.cfg -device toaster", 2, "there is no device"),
+        ("detector map set/ilsvrc.data net.cfg nothing.weights", 1, "nothing.weights: no such"),
+        ("detector dance set/ilsvrc.data net.cfg", 2, "has no `detector dance`"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_sentence(
+    job: Job,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    code: int,
+    said: str,
+) -> None:
+    job.cfg()
+    monkeypatch.chdir(job.folder)
+    assert main(words.split()) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("error: ")
+    assert said in lines[0]
+    assert len(lines) <= 2
+
+
+def test_weights_of_another_network_are_refused(job: Job, train: Train) -> None:
+    train(job.cfg(max_batches=2))
+    other = make_cfg(CfgRequest(classes=_CLASSES, model="yolov4-tiny"))
+    write_cfg(job.folder / "other.cfg", other)
+    path = os.fspath(job.weights("final"))
+    code, _, said = train(os.fspath(job.folder / "other.cfg"), path)
+    assert code == 1
+    assert "layer" in said.splitlines()[0]
