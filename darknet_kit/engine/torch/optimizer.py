@@ -14,16 +14,16 @@ number of its own updates, where Darknet counts those of the weights file too; a
 no number is not taken for 0; `loss_scale`, which cancels out, is not used.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from darknet_kit.engine.torch.bounds import bad_value, read_number
 from darknet_kit.engine.torch.learning import Learning, plan_learning
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.errors import CfgError, WeightsError
+from darknet_kit.errors import WeightsError
 from darknet_kit.formats.cfg import Cfg
 
 OptimizerState = dict[str, dict[str, Tensor]]
@@ -52,9 +52,9 @@ class DarknetOptimizer:
     ) -> None:
         self._learning = learning
         self._names = names
-        self._epsilon = _ranged(cfg, "eps", 0.000001)
-        self._momentum = _ranged(cfg, "momentum", 0.9, below=1.0)
-        self._grad_clip = _ranged(cfg, "dkit_grad_clip", 0.0)
+        self._epsilon = read_number(cfg, "eps", 0.000001)
+        self._momentum = read_number(cfg, "momentum", 0.9, below=1.0)
+        self._grad_clip = read_number(cfg, "dkit_grad_clip", 0.0)
         self._optimizers = _make_optimizers(learning, cfg)
 
     def step(self, learning_rate: float, *, images: int, batch_number: int) -> None:
@@ -145,11 +145,11 @@ class DarknetOptimizer:
 def _make_optimizers(learning: Sequence[Learning], cfg: Cfg) -> list[torch.optim.Optimizer]:
     """Make one optimizer of each type that is needed. Fused ones write each parameter once."""
     kind = _read_kind(cfg)
-    decay = _ranged(cfg, "decay", 0.0001)
-    momentum = _ranged(cfg, "momentum", 0.9, below=1.0)
-    betas = (_ranged(cfg, "B1", 0.9, below=1.0), _ranged(cfg, "B2", 0.999, below=1.0))
+    decay = read_number(cfg, "decay", 0.0001)
+    momentum = read_number(cfg, "momentum", 0.9, below=1.0)
+    betas = (read_number(cfg, "B1", 0.9, below=1.0), read_number(cfg, "B2", 0.999, below=1.0))
     if kind == "adamw":
-        decay = _ranged(cfg, "dkit_weight_decay", decay)
+        decay = read_number(cfg, "dkit_weight_decay", decay)
         return _make(torch.optim.AdamW, _group(learning, decay), betas=betas)
     by_adam = [one for one in learning if kind == "adam" and one.kind == "convolutional"]
     by_sgd = [one for one in learning if kind == "sgd" or one.kind != "convolutional"]
@@ -186,26 +186,8 @@ def _group(
 def _read_kind(cfg: Cfg) -> str:
     kind = cfg.net.text("dkit_optimizer", "adam" if cfg.net.integer("adam") else "sgd")
     if kind not in _KINDS:
-        raise _bad_value(cfg, "dkit_optimizer", f"Take one of {', '.join(_KINDS)}.")
+        raise bad_value(cfg, "dkit_optimizer", f"Take one of {', '.join(_KINDS)}.")
     return kind
-
-
-def _ranged(cfg: Cfg, key: str, default: float, *, below: float = math.inf) -> float:
-    value = cfg.net.number(key, default)
-    if not 0.0 <= value < below:
-        raise _bad_value(cfg, key, "Take 0 or more." if math.isinf(below) else "Take 0 to 0.999.")
-    return value
-
-
-def _bad_value(cfg: Cfg, key: str, hint: str) -> CfgError:
-    entry = cfg.net.find(key)
-    return CfgError(
-        f"no optimizer can work with {key}={cfg.net.text(key)}",
-        code="bad-value",
-        hint=hint,
-        path=cfg.path,
-        line=entry.line if entry else None,
-    )
 
 
 def _check_fit(
