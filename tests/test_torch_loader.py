@@ -19,12 +19,16 @@ import pytest
 torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
+from darknet_kit.core.problems import Problem
 from darknet_kit.engine.torch.data.cache import PictureCache, make_lock
+from darknet_kit.engine.torch.data.complaints import format_problem
 from darknet_kit.engine.torch.data.loader import TrainLoader, choose_workers, stack
 from darknet_kit.engine.torch.data.options import LoaderOptions
 from darknet_kit.engine.torch.data.picture import decode
 from darknet_kit.engine.torch.data.sample import SampleMaker
 from darknet_kit.errors import DatasetError, DkitError
+from darknet_kit.formats.logevent import EngineWarning
+from darknet_kit.formats.logline import LogReader
 
 SIZE = (48, 32)
 OPTIONS = LoaderOptions(
@@ -135,13 +139,34 @@ def test_damaged_images_are_left_out_and_named_once(
     (tmp_path / "bad.txt").write_text("9 .5 .5 .5 .5\n")
     os.symlink(images[0], tmp_path / "bad.png")
     odd = [str(tmp_path / name) for name in ("damaged.jpg", "folder.jpg", "absent.jpg", "bad.png")]
-    with TrainLoader(images[:4] + odd, OPTIONS, seed=1, workers=workers) as loader:
+    noted: list[Problem] = []
+    paths = images[:4] + odd
+    with TrainLoader(paths, OPTIONS, seed=1, workers=workers, note=noted.append) as loader:
         assert all(pixels.shape == (8, 3, 32, 48) for pixels, _ in take(loader, 8, batch=8))
-        told = [(problem.code, problem.path) for problem in loader.problems]
-    assert sorted(told) == sorted(
+    assert sorted((problem.code, problem.path) for problem in noted) == sorted(
         [("unreadable-image", path) for path in odd[:3]]
         + [("class-out-of-range", str(tmp_path / "bad.txt"))]
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("unreadable-image", "missing-image"),
+        ("missing-label", "missing-label"),
+        ("unsupported-image", "missing-label"),
+        ("class-out-of-range", "wrong-label"),
+        ("empty-box", "wrong-label"),
+        ("bad-coordinate", "wrong-label"),
+    ],
+)
+def test_the_log_counts_complaints_as_it_counts_darknets(code: str, kind: str) -> None:
+    line = format_problem(Problem(code, "/a/\udcff.jpg", "why", 3))
+    line.encode("utf-8")
+    (event,) = LogReader().feed(line)
+    assert isinstance(event, EngineWarning)
+    assert event.code == kind
+    assert event.message.endswith(" /a/\\udcff.jpg:3: why")
 
 
 @pytest.mark.parametrize("workers", [0, 1])

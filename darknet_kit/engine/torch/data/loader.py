@@ -40,8 +40,7 @@ class TrainLoader:
     """Makes mini-batches for ever; the same ones whatever the number of workers.
 
     Image number n of the training (over all ranks) depends on `seed` and n alone; rank r of
-    `world` makes the numbers `start` + r, `start` + r + `world`, ... `problems` holds what was
-    wrong with image and label files so far, each once.
+    `world` makes the numbers `start` + r, `start` + r + `world`, ...
     """
 
     def __init__(
@@ -56,14 +55,17 @@ class TrainLoader:
         rank: int = 0,
         world: int = 1,
         pin: bool = False,
+        note: Callable[[Problem], object] = lambda problem: None,
     ) -> None:
         """Make ready; processes start with the first mini-batch.
 
         `cache_bytes` of decoded images are kept in memory. `pin` brings mini-batches into
-        page-locked memory, from which a GPU copies while it computes.
+        page-locked memory, from which a GPU copies while it computes. `note` gets what is wrong
+        with image and label files, each once, as they are met.
         """
         cache = PictureCache(len(paths), cache_bytes, make_lock()) if cache_bytes else None
-        self.problems: dict[Problem, None] = {}
+        self._note = note
+        self._noted: set[int] = set()  # hashes: problems themselves could be as many as images
         self._maker = SampleMaker(paths, options, seed, cache)
         self._channels = options.channels
         self._workers = workers
@@ -172,11 +174,14 @@ class TrainLoader:
         return [self._number(taken + place) for place in range(count)]
 
     def _join(self, pixels: Pixels, told: Sequence[Told]) -> Batch:
-        """Copy a mini-batch out of the shared memory, channels last, and collect the problems."""
+        """Copy a mini-batch out of the shared memory, channels last, and name the problems."""
         images = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=self._pin)
         images.copy_(torch.from_numpy(pixels))
         for _, problems in told:
-            self.problems.update(dict.fromkeys(problems))
+            for problem in problems:
+                if hash(problem) not in self._noted:
+                    self._noted.add(hash(problem))
+                    self._note(problem)
         return images.permute(0, 3, 1, 2), torch.from_numpy(stack([truths for truths, _ in told]))
 
 
