@@ -64,8 +64,6 @@ def test_options_come_from_the_last_head_and_the_net() -> None:
 @pytest.mark.parametrize(
     ("net", "head", "line", "word"),
     [
-        ("cutmix=1\n", "", 5, "cutmix"),
-        ("track=1\n", "", 5, "track"),
         ("letter_box=1\nmosaic=1\n", "", 6, "mosaic"),
         ("saturation=0\n", "", 5, "saturation"),
         ("", "jitter=.5\n", 12, "jitter"),

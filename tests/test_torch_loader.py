@@ -26,6 +26,7 @@ from darknet_kit.engine.torch.data.loader import TrainLoader, choose_workers, st
 from darknet_kit.engine.torch.data.options import LoaderOptions
 from darknet_kit.engine.torch.data.picture import decode
 from darknet_kit.engine.torch.data.sample import SampleMaker
+from darknet_kit.engine.torch.data.shared import PathList
 from darknet_kit.errors import DatasetError, DkitError
 from darknet_kit.formats.logevent import EngineWarning
 from darknet_kit.formats.logline import LogReader
@@ -222,10 +223,21 @@ def test_the_cache_gives_back_what_it_took_until_it_is_full() -> None:
     np.testing.assert_array_equal(cache.find(3), small)
 
 
+def test_a_path_list_is_a_list_of_paths() -> None:
+    paths = ["/a/b.jpg", "/\u81c9\u66f8.jpg", os.fsdecode(b"/\xff.png"), "relative", ""]
+    assert list(PathList(paths)) == paths
+    assert PathList(paths)[-2] == "relative"
+    assert PathList(paths)[1:3] == paths[1:3]
+    with pytest.raises(IndexError):
+        PathList(paths)[5]
+    assert list(PathList([])) == []
+
+
 def test_workers_suit_the_machine() -> None:
     cores = len(os.sched_getaffinity(0))
-    assert choose_workers("cpu") == 0
+    assert choose_workers("cpu") <= cores // 4
     assert 1 <= choose_workers("cuda") <= min(8, max(1, cores - 1))
+    assert choose_workers("cuda", trainings=cores) == 1
 
 
 def find_children(pid: int) -> list[int]:

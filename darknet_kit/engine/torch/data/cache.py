@@ -1,50 +1,19 @@
 """Decoded images in memory that all worker processes share."""
 
-import mmap
 import multiprocessing
-import os
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from multiprocessing import reduction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from darknet_kit.engine.torch.data.picture import Pixels
+from darknet_kit.engine.torch.data.shared import SharedBytes
 
 _FIELDS = 4  # offset + 1, height, width, channels
+_CGROUP = Path("/sys/fs/cgroup")
 _LARGEST_SHARE = 4  # of the memory that is free now, the fourth part at most
-
-
-class SharedBytes:
-    """Memory that comes along to worker processes when it is among their arguments.
-
-    It is a memfd, not a file in /dev/shm, which containers keep so small that writing there kills.
-    Pages that nobody writes to cost nothing; the last process that leaves frees it.
-    """
-
-    def __init__(self, size: int, fd: int | None = None) -> None:
-        self.size = size
-        self._fd = os.memfd_create("darknet-kit") if fd is None else fd
-        if fd is None:
-            os.ftruncate(self._fd, size)
-        self._map = mmap.mmap(self._fd, size)
-
-    @property
-    def array(self) -> NDArray[np.uint8]:
-        """The memory as [size] bytes."""
-        return np.frombuffer(self._map, np.uint8)
-
-    def __del__(self) -> None:
-        os.close(self._fd)
-
-    def __reduce__(self) -> tuple[Callable[..., "SharedBytes"], tuple[Any, int]]:
-        return _attach, (reduction.DupFd(self._fd), self.size)
-
-
-def _attach(handle: Any, size: int) -> SharedBytes:
-    return SharedBytes(size, handle.detach())
 
 
 class PictureCache:
@@ -94,9 +63,15 @@ def make_lock() -> AbstractContextManager[Any]:
 
 
 def _free_memory() -> int:
-    """Return the bytes that can be taken without swapping, by Linux's own estimate."""
-    with open("/proc/meminfo", encoding="ascii") as stream:
-        for line in stream:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    """Return the bytes that can be taken without swapping, by Linux's own estimate.
+
+    Inside a container (cgroup v2) its own limit counts as well.
+    """
+    text = Path("/proc/meminfo").read_text()
+    free = int(text.partition("MemAvailable:")[2].split()[0]) * 1024
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+    except (OSError, ValueError):  # no such file, or "max"
+        return free
+    return max(0, min(free, limit - used))

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from darknet_kit.core.pool import naming_dead_workers, open_pool, submit
 from darknet_kit.core.problems import Problem
-from darknet_kit.engine.torch.data.cache import PictureCache, SharedBytes, make_lock
+from darknet_kit.engine.torch.data.cache import PictureCache, make_lock
 from darknet_kit.engine.torch.data.options import LoaderOptions
 from darknet_kit.engine.torch.data.picture import Pixels, prepare_opencv
 from darknet_kit.engine.torch.data.sample import SampleMaker, Size
+from darknet_kit.engine.torch.data.shared import PathList, SharedBytes
 from darknet_kit.engine.torch.data.worker import Chunk, Told, fill, fill_chunk, start_worker
 
 Batch = tuple[Tensor, Tensor]
@@ -66,7 +67,7 @@ class TrainLoader:
         cache = PictureCache(len(paths), cache_bytes, make_lock()) if cache_bytes else None
         self._note = note
         self._noted: set[int] = set()  # hashes: problems themselves could be as many as images
-        self._maker = SampleMaker(paths, options, seed, cache)
+        self._maker = SampleMaker(PathList(paths), options, seed, cache)
         self._channels = options.channels
         self._workers = workers
         self._number: Callable[[int], int] = lambda taken: start + rank + taken * world
@@ -194,10 +195,14 @@ def stack(truths: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return stacked
 
 
-def choose_workers(device: str) -> int:
-    """Return how many worker processes suit training on a "cpu" or a "cuda" device here."""
-    cores = len(os.sched_getaffinity(0))
-    return 0 if device == "cpu" else max(1, min(8, cores - 1))
+def choose_workers(device: str, trainings: int = 1) -> int:
+    """Return how many worker processes suit training on a "cpu" or a "cuda" device here.
+
+    `trainings` is how many processes train together and share the cores. On a CPU the network
+    itself needs the cores, and seldom waits for an image.
+    """
+    cores = len(os.sched_getaffinity(0)) // trainings
+    return min(4, cores // 4) if device == "cpu" else max(1, min(8, cores - 1))
 
 
 def _settle(futures: Sequence[Future[list[Told]]]) -> None:

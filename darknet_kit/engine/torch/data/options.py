@@ -6,13 +6,6 @@ from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.heads import find_heads
 
-# AlexeyAB `src/parser.c`, `parse_net_options`: what these change, this loader does not know.
-_REFUSED = {
-    "cutmix": "joins images without boxes, for classifiers only",
-    "track": "takes the images in their order, for networks with memory",
-    "contrastive": "pairs images for a contrastive loss",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class LoaderOptions:
@@ -50,8 +43,8 @@ class LoaderOptions:
 def read_options(cfg: Cfg) -> LoaderOptions:
     """Read `[net]` and the last head, whose `jitter`, `resize` and `max` count for all heads.
 
-    Raises CfgError where Darknet would stop, and for what this loader does not do. AlexeyAB
-    `src/detector.c`, `train_detector`.
+    Raises CfgError for values that cannot work; what this engine cannot do at all, the check of
+    the cfg's keys has refused before. AlexeyAB `src/detector.c`, `train_detector`.
     """
     heads = find_heads(cfg)
     if not heads:
@@ -67,7 +60,7 @@ def read_options(cfg: Cfg) -> LoaderOptions:
         height=net.integer("height"),
         channels=net.integer("channels") or 3,
         classes=heads[-1].classes,
-        max=head.integer("max", 200),
+        max=max(0, head.integer("max", 200)),
         jitter=head.number("jitter", 0.2),
         resize=head.number("resize", 1.0),
         flip=bool(net.integer("flip", 1)),
@@ -84,15 +77,8 @@ def read_options(cfg: Cfg) -> LoaderOptions:
         shear=net.number("dkit_shear"),
         vertical_flip=bool(net.integer("dkit_vertical_flip")),
     )
-    _refuse_unsupported(cfg)
     _refuse_impossible(cfg, options)
     return options
-
-
-def _refuse_unsupported(cfg: Cfg) -> None:
-    for key, what in _REFUSED.items():
-        if cfg.net.integer(key):
-            raise _bad(cfg, key, f"{key}=1 {what}; it is not for detectors here", "Delete it.")
 
 
 def _refuse_impossible(cfg: Cfg, options: LoaderOptions) -> None:
@@ -110,11 +96,6 @@ def _refuse_impossible(cfg: Cfg, options: LoaderOptions) -> None:
     )
     for key, holds, message in rules:
         if not holds:
-            raise _bad(cfg, key, message, f"Correct {key}=.", in_head=head.find(key) is not None)
-
-
-def _bad(cfg: Cfg, key: str, message: str, hint: str, *, in_head: bool = False) -> CfgError:
-    section = find_heads(cfg)[-1].section if in_head else cfg.net
-    entry = section.find(key)
-    line = entry.line if entry else section.line
-    return CfgError(message, code="bad-value", hint=hint, path=cfg.path, line=line)
+            entry = cfg.net.find(key) or head.find(key)
+            line = entry.line if entry else cfg.net.line
+            raise CfgError(message, code="bad-value", path=cfg.path, line=line)

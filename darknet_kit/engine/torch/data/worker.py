@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darknet_kit.core.problems import Problem
-from darknet_kit.engine.torch.data.cache import SharedBytes
 from darknet_kit.engine.torch.data.picture import Pixels, prepare_opencv
 from darknet_kit.engine.torch.data.sample import SampleMaker, Size
+from darknet_kit.engine.torch.data.shared import SharedBytes
 from darknet_kit.engine.torch.data.truth import to_truths
 
 Told = tuple[NDArray[np.float32], list[Problem]]
