@@ -15,8 +15,15 @@ pytest.importorskip("torch")
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.engine.torch.__main__ import main
-from darknet_kit.formats.cfg import Cfg, set_value, write_cfg
-from darknet_kit.formats.logevent import Finished, Iteration, MapResult, NewBestMap, WeightsSaved
+from darknet_kit.formats.cfg import Cfg, read_cfg, set_value, write_cfg
+from darknet_kit.formats.logevent import (
+    Finished,
+    Iteration,
+    MapResult,
+    NewBestMap,
+    Resized,
+    WeightsSaved,
+)
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.network.model import CfgRequest, make_cfg
@@ -155,6 +162,45 @@ def test_weights_go_on_from_their_iteration_and_clear_starts_anew(job: Job, trai
     assert [e.iteration for e in _events(log) if isinstance(e, Iteration)] == [5, 6]
     _, log, _ = train(job.cfg(max_batches=2), weights, "-clear")
     assert [e.iteration for e in _events(log) if isinstance(e, Iteration)] == [1, 2]
+
+
+@pytest.mark.parametrize("extra", [{}, {"adam": 1}, {"dkit_optimizer": "adamw", "dkit_ema": 0.9}])
+def test_a_training_that_was_broken_off_goes_on_exactly(
+    job: Job, train: Train, extra: dict[str, object]
+) -> None:
+    rest = {"steps": "3,8", "scales": ".5,.5"} | extra
+    cfg = job.cfg(max_batches=10, **rest)
+    train(cfg, "-seed", "7", "-map")
+    whole = job.weights("final").read_bytes()
+    job.weights("last").unlink(missing_ok=True)
+    train(job.cfg(max_batches=5, **rest), "-seed", "7", "-map")
+    cfg = job.cfg(max_batches=10, **rest)
+    half = os.fspath(job.weights("final"))
+    _, log, _ = train(cfg, half, "-map")
+    assert [e.iteration for e in _events(log) if isinstance(e, Iteration)] == [6, 7, 8, 9, 10]
+    assert job.weights("final").read_bytes() == whole
+
+
+def test_a_state_that_belongs_to_other_weights_is_left_alone(job: Job, train: Train) -> None:
+    train(job.cfg(max_batches=3))
+    path = job.weights("final")
+    content = bytearray(path.read_bytes())
+    content[-4:] = b"\0\0\0\0"
+    path.write_bytes(content)
+    code, log, _ = train(job.cfg(max_batches=4), os.fspath(path))
+    assert code == 0
+    assert "belongs to other weights than net_final.weights holds now" in log
+
+
+def test_a_network_that_is_asked_to_changes_its_size(job: Job, train: Train) -> None:
+    cfg = read_cfg(job.cfg(max_batches=12))
+    head = cfg.layers[-1]
+    write_cfg(job.folder / "net.cfg", set_value(cfg, head, "random", 1))
+    code, log, _ = train(os.fspath(job.folder / "net.cfg"))
+    assert code == 0
+    sizes = [event for event in _events(log) if isinstance(event, Resized)]
+    # 1.4 * 96 / 32 + 1 = 5.2 -> 5 * 32 at the start; within 100 iterations of the end always.
+    assert [(size.width, size.height) for size in sizes] == [(160, 160)] * 2
 
 
 def test_a_loss_that_is_no_number_ends_the_training(job: Job, train: Train) -> None:

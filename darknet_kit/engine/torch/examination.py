@@ -1,5 +1,7 @@
 """The examination of a network while it trains: mAP and what else is asked for."""
 
+from collections.abc import Mapping
+
 from darknet_kit.engine.torch.cocoap import coco_map, format_coco_map
 from darknet_kit.engine.torch.journal import Write
 from darknet_kit.engine.torch.loglines import (
@@ -47,6 +49,18 @@ class Examination:
     def is_hopeless(self) -> bool:
         """Whether patience is at its end."""
         return self._selection.is_hopeless
+
+    def numbers(self) -> dict[str, float]:
+        """Return what must be kept to go on as if nothing had happened."""
+        known = {"last_map": self._last_map, "best_map": self._best_map}
+        kept = {name: value for name, value in known.items() if value is not None}
+        return kept | self._selection.numbers()
+
+    def restore(self, numbers: Mapping[str, float]) -> None:
+        """Go on from what `numbers` returned."""
+        self._last_map = numbers.get("last_map")
+        self._best_map = numbers.get("best_map", 0.0)
+        self._selection.restore(numbers)
 
     def announce(self, write: Write) -> None:
         """Write when the next mAP comes, and what the last one was."""

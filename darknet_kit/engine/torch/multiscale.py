@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from darknet_kit.formats.cfg import Cfg, Section
 
-_EVERY = 10  # calls between two sizes
+_EVERY = 10  # updates between two sizes
 _AT_END = 100  # iterations at the largest size, so that BN statistics are those of large images
 _USUAL_COEFFICIENT = 1.4
 
@@ -33,26 +33,31 @@ class MultiScale:
         self.step = max(1, net.integer("resize_step", 32))
         self._max_batches = net.integer("max_batches")
         self._grows_batch = bool(net.integer("dynamic_minibatch"))
-        self._count = 0
 
-    def is_due(self) -> bool:
-        """Count an iteration; tell whether a new size is due, as in every tenth."""
-        due = bool(self.coefficient) and self._count % _EVERY == 0
-        self._count += 1
-        return due
+    def is_due(self, update: int) -> bool:
+        """Tell whether a new size is due before an update; they count from 0."""
+        return bool(self.coefficient) and update % _EVERY == 0
 
-    def choose(self, iteration: int, rng: random.Random, *, first: bool) -> InputSize:
-        """Return the size for the next iterations: the largest at the start and near the end."""
-        largest = self._round(self.coefficient)
-        if first or iteration > self._max_batches - _AT_END:
-            return self._fit(largest, largest)
+    def choose(self, update: int, seed: int, *, iteration: int, largest: bool = False) -> InputSize:
+        """Return the size for an update: the largest on request and near the end.
+
+        It depends on nothing but the arguments, so that a training that is broken off goes on
+        with the sizes that it would have had.
+        """
+        limit = self._round(self.coefficient)
+        if largest or iteration > self._max_batches - _AT_END:
+            return self._fit(limit, limit)
+        rng = random.Random(f"{seed} {update // _EVERY}")
         scale = rng.uniform(1.0, self.coefficient)
         if rng.random() < 0.5:
             scale = 1.0 / scale
+        return self._scaled(scale, limit)
+
+    def _scaled(self, scale: float, limit: tuple[int, int]) -> InputSize:
         width, height = self._round(scale)
         if scale < 1 and (width > self.initial.width or height > self.initial.height):
             width, height = self.initial.width, self.initial.height
-        return self._fit((width, height), largest)
+        return self._fit((width, height), limit)
 
     def _round(self, scale: float) -> tuple[int, int]:
         """Scale the initial size and go up to a multiple of the step; halves round up."""

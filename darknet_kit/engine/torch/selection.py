@@ -1,6 +1,7 @@
 """When a network is examined while it trains, which weights are best, and when to give up."""
 
 import math
+from collections.abc import Mapping
 
 _LEAST_BETWEEN = 100  # iterations between two mAPs, as in AlexeyAB's `train_detector`
 
@@ -49,6 +50,18 @@ class Selection:
         if better:
             self.best = value
         return better
+
+    def numbers(self) -> dict[str, float]:
+        """Return what must be kept to go on as if nothing had happened."""
+        kept = {"examined_at": self._examined_at, "failures": self.failures}
+        known = {"last": self.last, "best": self.best}
+        return kept | {name: value for name, value in known.items() if value is not None}
+
+    def restore(self, numbers: Mapping[str, float]) -> None:
+        """Go on from what `numbers` returned; what is missing stays as it is."""
+        self._examined_at = int(numbers.get("examined_at", self._examined_at))
+        self.failures = int(numbers.get("failures", self.failures))
+        self.last, self.best = numbers.get("last"), numbers.get("best")
 
     @property
     def is_hopeless(self) -> bool:

@@ -8,15 +8,19 @@ import math
 import random
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from darknet_kit.core.files import make_folder
+from darknet_kit.engine.torch.classweights import count_objects, weigh_classes
 from darknet_kit.engine.torch.commandline import CommandLine
+from darknet_kit.engine.torch.data.complaints import format_problem
 from darknet_kit.engine.torch.data.loader import TrainLoader, choose_workers
 from darknet_kit.engine.torch.data.options import read_options
 from darknet_kit.engine.torch.device import Arithmetic, choose_arithmetic
 from darknet_kit.engine.torch.distributed import Team, agree, joining, share_number, starting_ranks
+from darknet_kit.engine.torch.ema import MovingAverage, plan_average
 from darknet_kit.engine.torch.examination import Examination, Interrupted
 from darknet_kit.engine.torch.journal import Journal, write_nothing, write_out
 from darknet_kit.engine.torch.learner import Learner, Lesson
@@ -24,11 +28,18 @@ from darknet_kit.engine.torch.loglines import FAREWELL, format_resized, format_s
 from darknet_kit.engine.torch.multiscale import MultiScale
 from darknet_kit.engine.torch.network import Network
 from darknet_kit.engine.torch.optimizer import build_optimizer
+from darknet_kit.engine.torch.resume import (
+    TrainState,
+    read_generators,
+    read_state,
+    set_generators,
+    write_state,
+)
 from darknet_kit.engine.torch.schedule import learning_rate
 from darknet_kit.engine.torch.stopping import StopRequest, listening
 from darknet_kit.engine.torch.trainplan import TrainPlan, read_plan
 from darknet_kit.engine.torch.weights import load_weights, save_weights
-from darknet_kit.errors import TrainError
+from darknet_kit.errors import TrainError, WeightsError
 
 FINISHED, INTERRUPTED = 0, 130
 
@@ -61,8 +72,8 @@ class Training:
         """Build the network, fill it and make everything ready. Raises DkitError."""
         self._plan, self._team, self._arithmetic = plan, team, arithmetic
         self._write = write_out if team.is_first else write_nothing
-        wanted = plan.command.seed
-        self._seed = share_number(random.getrandbits(31) if wanted is None else wanted, team)
+        state = self._read_state()
+        self._seed = share_number(self._choose_seed(state), team)
         torch.manual_seed(self._seed)
         self.network = Network(plan.cfg)
         self.iteration = self._load_weights()
@@ -76,8 +87,15 @@ class Training:
         self._optimizer = build_optimizer(self.network, plan.cfg)
         self._scale = MultiScale(plan.cfg, plan.head, plan.mini_batch)
         self._size = self._scale.initial
+        self._begun = False
         self._journal = Journal(self._write, plan.max_batches, plan.batch, team.world)
         self._examination = Examination(plan, start=self.iteration) if plan.examines else None
+        average = plan_average(plan.cfg)
+        self._average = MovingAverage(self.network, average) if average else None
+        if plan.cfg.net.integer("dkit_class_weights"):
+            weigh_classes(self.network, count_objects(plan.paths, self.network.heads[-1].classes))
+        if state is not None and state.iteration == self.iteration:
+            self._restore(state)
         self.loader = self._make_loader()
 
     def run(self, stop: StopRequest) -> int:
@@ -110,6 +128,49 @@ class Training:
             return 0
         return loaded.seen // batch
 
+    def _read_state(self) -> TrainState | None:
+        """Return what lies beside the weights, for an exact continuation; None where it cannot."""
+        path = self._plan.command.weights
+        if path is None or self._plan.command.clear or not Path(path).exists():
+            return None
+        try:
+            return read_state(path)
+        except WeightsError as error:
+            self._write(f"note: {error}. {error.hint}\n")
+            return None
+
+    def _choose_seed(self, state: TrainState | None) -> int:
+        if self._plan.command.seed is not None:
+            return self._plan.command.seed
+        kept = state.numbers.get("seed") if state else None
+        return random.getrandbits(31) if kept is None else int(kept)
+
+    def _restore(self, state: TrainState) -> None:
+        """Go on exactly: momentum, averages, and what has been measured so far."""
+        try:
+            self._optimizer.restore(state.optimizer)
+            if self._average is not None:
+                self._average.restore(state.average)
+            set_generators(state.generators, self._arithmetic.device)
+        except WeightsError as error:
+            self._write(f"note: {error}; training goes on from the weights alone\n")
+            return
+        self._journal.avg_loss = state.numbers.get("avg_loss")
+        if self._examination:
+            self._examination.restore(state.numbers)
+
+    def _state(self) -> TrainState:
+        numbers: dict[str, float] = {"seed": self._seed}
+        if self._journal.avg_loss is not None:
+            numbers["avg_loss"] = self._journal.avg_loss
+        return TrainState(
+            iteration=self.iteration,
+            optimizer=self._optimizer.state(),
+            average=self._average.state() if self._average else {},
+            generators=read_generators(self._arithmetic.device),
+            numbers=numbers | (self._examination.numbers() if self._examination else {}),
+        )
+
     def _make_loader(self) -> TrainLoader:
         plan, device = self._plan, self._arithmetic.device
         workers = plan.command.workers
@@ -117,12 +178,13 @@ class Training:
             plan.paths,
             read_options(plan.cfg),
             seed=self._seed,
-            workers=choose_workers(device.type) if workers is None else workers,
+            workers=choose_workers(device.type, self._team.world) if workers is None else workers,
             cache_bytes=plan.command.cache << 20,
             start=self.iteration * plan.batch,
             rank=self._team.rank,
             world=self._team.world,
             pin=device.type == "cuda",
+            note=lambda problem: self._write(format_problem(problem)),
         )
 
     def _announce(self) -> None:
@@ -148,6 +210,7 @@ class Training:
             self._examination.announce(self._write)
         self._journal.note_loaded(time.perf_counter() - started)
         started = time.perf_counter()
+        self._begun = True
         told = self._learner.learn(
             itertools.chain([first], itertools.islice(batches, plan.subdivisions - 1)),
             self.iteration * plan.batch,
@@ -158,17 +221,22 @@ class Training:
         self._optimizer.step(
             rate, images=told.images * self._team.world, batch_number=self.iteration
         )
+        if self._average is not None:
+            self._write(self._average.follow(self.iteration - self._team.world, self.iteration))
         lesson = self._learner.read(told)
         layers = [head.index for head in self.network.heads]
         self._journal.note_lesson(self.iteration, lesson, layers, rate, started)
         return lesson
 
     def _resize_when_due(self) -> None:
-        if not self._scale.is_due():
+        update = self.iteration // self._team.world
+        if not self._scale.coefficient or (self._begun and not self._scale.is_due(update)):
             return
-        rng = random.Random(self._seed ^ self.iteration)
-        first = self._journal.avg_loss is None
-        self._size = self._scale.choose(self.iteration, rng, first=first)
+        # The first size is the largest, so that memory that does not suffice shows at once.
+        largest = self._journal.avg_loss is None
+        self._size = self._scale.choose(
+            update, self._seed, iteration=self.iteration, largest=largest
+        )
         self._write(f"Resizing, random_coef = {self._scale.coefficient:.2f} \n")
         self._write(format_resized(self._size))
 
@@ -198,11 +266,18 @@ class Training:
             self._save("last")
 
     def _save(self, what: object) -> None:
+        """Write weights and, but for the best, what an exact continuation needs beside them."""
         if not self._team.is_first:
             return
-        path = self._plan.saving.path(what)
-        self._write(format_saved(path))
-        save_weights(self.network, path, seen=self.iteration * self._plan.batch)
+        saving, seen = self._plan.saving, self.iteration * self._plan.batch
+        self._write(format_saved(saving.path(what)))
+        save_weights(self.network, saving.path(what), seen)
+        if what != "best":
+            write_state(saving.path(what), self._state())
+        if what == "last" and self._average:
+            with self._average.lent():
+                save_weights(self.network, saving.path("ema"), seen)
+            self._write(f" EMA weights are saved to the file: {saving.path('ema')} \n")
 
     def _diverged(self, lesson: Lesson) -> TrainError:
         return TrainError(
