@@ -219,6 +219,34 @@ def test_train_only_bn_holds_its_layer_and_all_before() -> None:
     assert _numbers(network)["layers.1.weight"] != before["layers.1.weight"]
 
 
+def test_what_decays_are_the_weights_of_layers_that_mix_their_input() -> None:
+    cfg = parse_cfg(
+        "[net]\nwidth=8\nheight=8\nchannels=4\n"
+        "[convolutional]\nbatch_normalize=1\nfilters=4\nactivation=linear\n"
+        "[batchnorm]\n"
+        "[shortcut]\nfrom=-2\nweights_type=per_feature\nactivation=linear\n"
+        "[convolutional]\nshare_index=0\nfilters=4\nbatch_normalize=1\nactivation=linear\n"
+        "[local]\nfilters=2\nsize=1\nactivation=linear\n"
+        "[connected]\noutput=5\nactivation=linear\n"
+        "[implicit]\nfilters=3\n"
+    )
+    network = Network(cfg)
+    learning = plan_learning(network, cfg)
+    decayed = {id(one) for layer in learning for one in layer.decayed}
+    others = {id(one) for layer in learning for one in layer.others}
+    names = {id(one): name for name, one in network.named_parameters()}
+    assert {names[one] for one in decayed} == {
+        "layers.0.weight",
+        "layers.4.weight",
+        "layers.5.weight",
+        "layers.6.weight",
+    }
+    assert decayed | others == names.keys()
+    assert not decayed & others
+    # Layer 3 has all that it learns from layer 0.
+    assert [layer.kind for layer in learning].count("convolutional") == 1
+
+
 def test_without_gradient_weights_decay_and_biases_rest() -> None:
     cfg = _cfg()
     network = Network(cfg)
