@@ -112,7 +112,7 @@ class Network(nn.Module):
         return tuple(outputs[index] for index in span.writes)
 
     def _autocast(self, index: int, x: Tensor) -> contextlib.AbstractContextManager[object]:
-        if index in self._exact:
+        if index in self._exact and torch.amp.is_autocast_available(x.device.type):
             return torch.autocast(x.device.type, enabled=False)
         return contextlib.nullcontext()
 
@@ -150,11 +150,11 @@ class Network(nn.Module):
 
     def fuse(self) -> "Network":
         """Return a copy for inference whose batch normalizations lie in the weights."""
-        fused = copy.deepcopy(self).eval().requires_grad_(False)
+        fused = copy.deepcopy(self).eval()
         for layer in fused.built:
             if isinstance(layer, Convolutional | Connected):
                 layer.fold()
-        return fused
+        return fused.requires_grad_(False)
 
     def assess(
         self, raws: Sequence[Tensor], truths: Tensor, size: tuple[int, int], seen: int
