@@ -11,7 +11,7 @@ What differs, on purpose: layers that Darknet forgets to train (`[connected]`, `
 `[implicit]`) are trained; the gradients of a layer that waits (`dont_update`, `burnin_update`) are
 dropped, where Darknet adds them up and applies them all at once; Adam corrects its bias by the
 number of its own updates, where Darknet counts those of the weights file too; a gradient that is
-no number is not taken for 0; `loss_scale`, which cancels out, is not used.
+no number is not taken for 0; `loss_scale`, which cancels out but for Adam, is not used.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
