@@ -132,6 +132,22 @@ def test_delta_and_line_are_those_of_the_plain_loops(keys: Keys, seed: int) -> N
     assert float(told.parts[3]) == pytest.approx(float(squares[9:].sum()), rel=1e-5)
 
 
+@pytest.mark.parametrize("smooth", [0, 1])
+def test_a_box_that_nearly_fits_the_truth_of_its_own_slot(smooth: int) -> None:
+    # The second truth of the second image, whose slot is anchor 3 of all at column 0, row 4.
+    raw, first = make_raw(*RAW), 2 * ENTRIES
+    x, y, w, h = TRUTHS[1, 1, :4].tolist()
+    raw[1, first, 4, 0] = torch.tensor(x * 6).logit()
+    raw[1, first + 2, 4, 0] = torch.tensor(y * 5 - 4).logit()
+    raw[1, first + 4, 4, 0] = torch.tensor(1.2 * w * SIZE[0] / 30).log()
+    raw[1, first + 6, 4, 0] = torch.tensor(h * SIZE[1] / 80).log()
+    keys = {**COUNTED, "truth_thresh": 0.6, "objectness_smooth": smooth}
+    told = build(spell(keys)).assess(raw, TRUTHS, SIZE, 100)
+    images = run_reference(raw, keys, WEIGHTS)
+    assert images[1].recall75 == 1
+    assert distance(told.delta, collect(images)) < 1e-5
+
+
 def test_the_keys_reach_every_branch() -> None:
     # Otherwise the comparison above would prove nothing about them.
     raw = make_raw(*RAW)
