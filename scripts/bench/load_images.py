@@ -56,9 +56,10 @@ def main() -> None:
                 paths, chosen, seed=_SEED, workers=workers, cache_bytes=cache, start=0
             )
             with loader:
-                rate = _time_loader(loader, chosen, options.batch, options.seconds, len(paths))
+                rate, own = _time_loader(loader, chosen, options.batch, options.seconds, len(paths))
             kept = "cached" if cache else "from disk"
-            print(f"loader  {name:7} {kept:10} workers={workers}  {rate:7.0f} images/s")
+            head = f"loader  {name:7} {kept:10} workers={workers}"
+            print(f"{head}  {rate:7.0f} images/s, {own * 1e3:.2f} ms of this process each")
 
 
 def _time_stages(paths: list[str], options: LoaderOptions) -> None:
@@ -75,12 +76,14 @@ def _time_stages(paths: list[str], options: LoaderOptions) -> None:
     for index, image in enumerate(images):
         cache.keep(index, image)
     plain = SampleMaker(paths, options, _SEED, cache)
+    mosaic = SampleMaker(paths, replace(options, mosaic=True), _SEED, cache)
     stages: dict[str, Callable[[int], object]] = {
         "decode": lambda index: decode(paths[index], 3),
         "read label": lambda index: read_label_file(paths[index], options.classes),
         "crop + resize + flip": lambda index: cut(images[index], labels[index], crops[index], size),
         "colour": lambda index: paint(*cuts[index], tints[index], rng),
-        "cached sample": lambda index: plain.make(index, size),
+        "cached image": lambda index: plain.make(index, size),
+        "cached, half mosaics": lambda index: mosaic.make(index, size),
     }
     for name, stage in stages.items():
         started = time.process_time()
@@ -92,15 +95,16 @@ def _time_stages(paths: list[str], options: LoaderOptions) -> None:
 
 def _time_loader(
     loader: TrainLoader, options: LoaderOptions, batch: int, seconds: float, images: int
-) -> float:
+) -> tuple[float, float]:
+    """Return images a second, and seconds of this process's own work for each."""
     batches = loader.batches((options.width, options.height), batch)
     for _ in range(2 + 4 * images // batch):
         next(batches)
-    started, count = time.perf_counter(), 0
+    started, own, count = time.perf_counter(), time.process_time(), 0
     while (passed := time.perf_counter() - started) < seconds:
         next(batches)
         count += batch
-    return count / passed
+    return count / passed, (time.process_time() - own) / count
 
 
 if __name__ == "__main__":

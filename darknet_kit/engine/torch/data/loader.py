@@ -1,5 +1,6 @@
 """Mini-batches for training, made ahead by worker processes."""
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,8 @@ class TrainLoader:
         page-locked memory, from which a GPU copies while it computes. `note` gets what is wrong
         with image and label files, each once, as they are met.
         """
-        cache = PictureCache(len(paths), cache_bytes, make_lock()) if cache_bytes else None
+        lock = make_lock() if workers else contextlib.nullcontext()
+        cache = PictureCache(len(paths), cache_bytes, lock) if cache_bytes else None
         self._note = note
         self._noted: set[int] = set()  # hashes: problems themselves could be as many as images
         self._maker = SampleMaker(PathList(paths), options, seed, cache)
