@@ -11,6 +11,7 @@ from darknet_kit.dataset.reading import Dataset, iter_images
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.nvidia import find_driver
 from darknet_kit.engine.support import find_unsupported
+from darknet_kit.engine.torch.keys import check_keys
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import read_weights_header
@@ -103,8 +104,6 @@ def _check_gpus(engine: Engine, gpus: Sequence[int]) -> None:
 
 
 def _check_embedded(cfg: Cfg, engine: Engine, result: Preflight) -> None:
-    from darknet_kit.engine.torch.keys import check_keys
-
     found = check_keys(cfg)
     for problem in found:
         if problem.is_error:

@@ -31,7 +31,10 @@ from darknet_kit.train.runfolder import RunFolder, write_status
 _HEARTBEAT_SECONDS = 1.0
 # A line per head and mini-batch makes 18 GB of half a million iterations of YOLOv4. All of the
 # first iterations are kept, then those of one in a hundred.
-_DETAIL = (b"v3 ", b" total_bbox", b"total_bbox", b"Region ", b"Loaded: ", b"[yolo] params")
+_DETAIL = (
+    *(b"v3 ", b" total_bbox", b"total_bbox", b"Region ", b"Loaded: ", b"[yolo] params"),
+    b" loss parts ",  # the embedded engine's
+)
 _FULL_UNTIL, _THEN_EVERY = 100, 100
 
 
