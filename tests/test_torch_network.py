@@ -264,3 +264,12 @@ def test_what_it_does_not_have_is_refused_by_line() -> None:
             make(body)
         assert (caught.value.code, caught.value.line) == (code, line)
     make(CONV + HEAD, "contrastive=1")  # concerns the training alone
+
+
+def test_a_mini_batch_of_one_value_is_refused_in_training() -> None:
+    network = make("[connected]\noutput=4\nbatch_normalize=1\nactivation=leaky\n")
+    assert network.train()(images(2))[0].shape == network.eval()(images(2))[0].shape
+    assert network(images(1))[0].shape == (1, 4, 1, 1)
+    with pytest.raises(CfgError, match="one value") as caught:
+        network.train()(images(1))
+    assert caught.value.code == "mini-batch-of-one"

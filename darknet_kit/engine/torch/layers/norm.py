@@ -5,18 +5,37 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from darknet_kit.errors import CfgError
+
 # AlexeyAB `src/convolutional_kernels.cu`: the epsilon lies inside the root, the running statistics
 # move by a hundredth and take the unbiased variance.
 EPSILON = 1e-5
 MOMENTUM = 0.01
 
 
-def make_norm(channels: int) -> nn.BatchNorm2d:
-    """Return the normalization of [B, channels, H, W]. Its running variance starts at 0.
+class Norm(nn.BatchNorm2d):
+    """The normalization of [B, channels, H, W].
+
+    Learning from one value a channel raises CfgError (`mini-batch-of-one`): Darknet would turn
+    every value into 0 without a word.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - PyTorch's name
+        if self.training and input.numel() == input.shape[1]:
+            raise CfgError(
+                "a mini-batch of one image leaves one value for each batch normalization of a "
+                "layer of 1 x 1, which makes 0 of it",
+                code="mini-batch-of-one",
+                hint="Lower subdivisions: the mini-batch is batch / subdivisions.",
+            )
+
+
+def make_norm(channels: int) -> Norm:
+    """Return a normalization. Its running variance starts at 0.
 
     So Darknet's does (`make_convolutional_layer`), and a file that it wrote early shows it.
     """
-    norm = nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
+    norm = Norm(channels, eps=EPSILON, momentum=MOMENTUM)
     _, variance = statistics(norm)
     variance.zero_()
     return norm
