@@ -134,6 +134,7 @@ def _list_detections(seen: Observation, image: int) -> list[Record]:
             "score": float(scores[row, class_id]),
         }
         for row, class_id in zip(*np.nonzero(scores), strict=True)
+        if np.isfinite(boxes[row]).all()
     ]
 
 

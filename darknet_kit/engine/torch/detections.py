@@ -60,14 +60,22 @@ def pixel_edges(boxes: Floats, size: Size, first: int = 0) -> Floats:
     """Return left, top, right, bottom [N, 4] in pixels of an image of `size`, cut to the image.
 
     Pixels count from `first`, where an edge at the image's border lies; the far borders are the
-    width and the height. AlexeyAB `src/detector.c`, `print_detector_detections`, `print_cocos`.
+    width and the height. An infinite box may have edges that are NaN. AlexeyAB `src/detector.c`,
+    `print_detector_detections` and `print_cocos`.
     """
-    scaled = (boxes * np.array([*size, *size], np.float32)).astype(np.float64)
+    scaled = scale_boxes(boxes, size).astype(np.float64)
     centers, halves = scaled[:, :2] + first, scaled[:, 2:] / 2
-    edges = np.concatenate((centers - halves, centers + halves), 1).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        edges = np.concatenate((centers - halves, centers + halves), 1).astype(np.float32)
     edges[:, :2] = np.maximum(edges[:, :2], first)
     edges[:, 2:] = np.minimum(edges[:, 2:], size)
     return edges
+
+
+def scale_boxes(boxes: Floats, scale: Size) -> Floats:
+    """Return boxes [N, 4] cx, cy, w, h with all widths and heights multiplied."""
+    with np.errstate(over="ignore"):  # a network that has gone wrong sees boxes without end
+        return boxes * np.array((*scale, *scale), np.float32)
 
 
 def letterbox_size(image: Size, net: Size) -> Size:
@@ -83,7 +91,8 @@ def _undo_letterbox(boxes: Floats, image: Size, net: Size) -> Floats:
     ratio = inner.astype(np.float32) / outer.astype(np.float32)
     margin = (outer - inner) / 2 / outer
     centers = (boxes[:, :2] - margin) / ratio
-    return np.concatenate((centers, boxes[:, 2:] * (1 / ratio)), 1).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return np.concatenate((centers, boxes[:, 2:] * (1 / ratio)), 1).astype(np.float32)
 
 
 def _to_numpy(tensor: Tensor) -> Floats:

@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from darknet_kit.engine.torch.detections import Detections
+from darknet_kit.engine.torch.detections import Detections, scale_boxes
 from darknet_kit.engine.torch.overlap import Floats, center_gap, iou_matrix
 from darknet_kit.formats.cfg import Cfg
 
@@ -64,7 +64,7 @@ def suppress(
     height as `scale` the distance of centres is one in pixels, which `detector valid` takes,
     and not in fractions of the image.
     """
-    boxes = found.boxes * np.array((*scale, *scale), np.float32)
+    boxes = scale_boxes(found.boxes, scale)
     scores = found.scores.copy()
     order = np.arange(len(scores))
     for class_id in np.flatnonzero(scores.any(0)):

@@ -172,9 +172,9 @@ def format_json(seen: Observation, names: Sequence[str], number: int) -> str:
     """
     objects = []
     for row, class_id in zip(*np.nonzero(seen.detections.scores > _JSON_THRESH), strict=True):
-        if names[class_id].startswith(_HIDDEN):
+        cx, cy, width, height = box = seen.detections.boxes[row]
+        if names[class_id].startswith(_HIDDEN) or not np.isfinite(box).all():
             continue
-        cx, cy, width, height = seen.detections.boxes[row]
         objects.append(
             f'  {{"class_id":{class_id}, "name":{_quote(names[class_id])}, '
             f'"relative_coordinates":{{"center_x":{cx:f}, "center_y":{cy:f}, '

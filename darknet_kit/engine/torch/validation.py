@@ -127,6 +127,8 @@ def format_coco(seen: Observation, classes: int) -> Iterator[str]:
     image_id = coco_image_id(seen.path)
     for row, class_id in zip(*np.nonzero(seen.detections.scores), strict=True):
         left, top, right, bottom = edges[row]
+        if not np.isfinite(edges[row]).all():
+            continue  # JSON has no word for a box without end
         yield (
             f'{{"image_id":{image_id}, "category_id":{ids[class_id]}, '
             f'"bbox":[{left:f}, {top:f}, {right - left:f}, {bottom - top:f}], '
