@@ -77,6 +77,7 @@ class Training:
         torch.manual_seed(self._seed)
         self.network = Network(plan.cfg)
         self.iteration = self._load_weights()
+        torch.manual_seed(self._seed + self.iteration * team.world + team.rank)
         self._learner = Learner(
             self.network,
             arithmetic,
@@ -151,7 +152,8 @@ class Training:
             self._optimizer.restore(state.optimizer)
             if self._average is not None:
                 self._average.restore(state.average)
-            set_generators(state.generators, self._arithmetic.device)
+            if self._team.is_first:  # whose state it is; the others draw from their own
+                set_generators(state.generators, self._arithmetic.device)
         except WeightsError as error:
             self._write(f"note: {error}; training goes on from the weights alone\n")
             return

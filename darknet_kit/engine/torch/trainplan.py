@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from darknet_kit.engine.torch.commandline import PRECISIONS, CommandLine
 from darknet_kit.engine.torch.keys import check_keys
 from darknet_kit.engine.torch.saving import SavingPlan, plan_saving
+from darknet_kit.engine.torch.schedule import learning_rate
 from darknet_kit.errors import CfgError, DatasetError
 from darknet_kit.formats.cfg import Cfg, Section, read_cfg
 from darknet_kit.formats.datafile import DataFile, iter_image_list, read_data, read_names
@@ -58,6 +59,7 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
     """
     cfg, data = read_cfg(command.cfg), read_data(command.data)
     report_keys(cfg, tell)
+    learning_rate(cfg, max(1, cfg.net.integer("burn_in")))  # a wrong policy is named now
     heads = find_heads(cfg)
     _check_classes(cfg, heads[-1].classes, len(read_names(data.names)), tell)
     paths = tuple(iter_image_list(data.train))
