@@ -5,6 +5,7 @@ floating point (AlexeyAB `src/image.c`, `resize_image` and `letterbox_image`).
 """
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from darknet_kit.engine.torch.data.picture import (
 from darknet_kit.engine.torch.data.sample import Size
 
 _GRAY = 0.5
+_THREADS = min(8, max(2, len(os.sched_getaffinity(0)) // 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def iter_inputs(
     target: InputFormat,
     *,
     batch: int = 1,
-    threads: int = 2,
+    threads: int = _THREADS,
     note: Callable[[Problem], object] = lambda problem: None,
 ) -> Iterator[Inputs]:
     """Yield mini-batches in the order of the paths; the last one may be smaller.
@@ -85,7 +87,8 @@ def load_input(path: str, target: InputFormat) -> tuple[Size, Tensor]:
 
 def to_fractions(image: Pixels) -> Tensor:
     """Return pixels [height, width, channels] as [channels, height, width] float32, 0 to 1."""
-    return torch.from_numpy(image).permute(2, 0, 1).to(torch.float32).contiguous().div_(255.0)
+    # Channels stay last in memory, where interpolation is nearly twice as fast.
+    return torch.from_numpy(image).to(torch.float32).div_(255.0).permute(2, 0, 1)
 
 
 def resize(image: Tensor, size: Size) -> Tensor:
