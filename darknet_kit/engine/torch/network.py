@@ -52,16 +52,18 @@ class Network(nn.Module):
         self.heads = [layer for layer in built if isinstance(layer, Head)]
         self.spares_memory = bool(cfg.net.integer("dkit_checkpoint"))
         self._spans = plan_spans(built, split=self.spares_memory)
-        self._unlearnt = frozenset(
-            index for index, section in enumerate(cfg.layers) if section.integer("onlyforward")
-        )
+        self._unlearnt = frozenset(index for index, _ in _find_numbers(cfg, "onlyforward"))
         # What a head gets is not rounded to bfloat16.
         self._exact = frozenset(
             head.index - 1 for head in self.heads if not built[head.index - 1].sources
         )
-        channels = self.plan[0].input.channels
-        self.register_buffer("mean", _read_channels(cfg, "dkit_mean", channels), persistent=False)
-        self.register_buffer("std", _read_channels(cfg, "dkit_std", channels), persistent=False)
+        for key in ("mean", "std"):
+            values = _read_channels(cfg, f"dkit_{key}", self.plan[0].input.channels)
+            self.register_buffer(key, values, persistent=False)
+        self._stops = _find_numbers(cfg, "stopbackward")
+        self._only_bn = max([0, *(index + 1 for index, _ in _find_numbers(cfg, "train_only_bn"))])
+        self._dropblocks = [layer for layer in built if isinstance(layer, Dropblock)]
+        self._grown = _DROPBLOCK_GROWS * cfg.net.integer("max_batches")
         self.frozen = self.still = 0
         self.advance(0)
 
@@ -135,18 +137,14 @@ class Network(nn.Module):
         their statistics move. The layer with the key gets no gradient either (AlexeyAB
         `src/network_kernels.cu`, `backward_network_gpu`). `dropblock` grows.
         """
-        still = frozen = 0
-        for index, section in enumerate(self.cfg.layers):
-            stop = section.integer("stopbackward")
-            still = index if stop == 1 else still
-            if stop == 1 or stop > iteration or section.integer("train_only_bn"):
-                frozen = index + 1
-        self.still, self.frozen = still, frozen
-        self.train(self.training)
-        grown = _DROPBLOCK_GROWS * self.cfg.net.integer("max_batches")
-        for layer in self.built:
-            if isinstance(layer, Dropblock):
-                layer.progress = min(1.0, iteration / grown) if grown else 1.0
+        always = [index for index, stop in self._stops if stop == 1]
+        stopped = [index + 1 for index, stop in self._stops if stop == 1 or stop > iteration]
+        before = self.frozen, self.still
+        self.frozen, self.still = max([self._only_bn, *stopped]), max([0, *always])
+        if before != (self.frozen, self.still):
+            self.train(self.training)
+        for layer in self._dropblocks:
+            layer.progress = min(1.0, iteration / self._grown) if self._grown else 1.0
 
     def fuse(self) -> "Network":
         """Return a copy for inference whose batch normalizations lie in the weights."""
@@ -187,6 +185,12 @@ def _refuse_unsupported(cfg: Cfg) -> None:
 
 def _build(site: Site) -> TorchLayer | Head:
     return BUILD[site.layer.kind](site)
+
+
+def _find_numbers(cfg: Cfg, key: str) -> list[tuple[int, int]]:
+    """List the layers that have a key that is not 0, and its value."""
+    values = ((index, section.integer(key)) for index, section in enumerate(cfg.layers))
+    return [(index, value) for index, value in values if value]
 
 
 def _share_weights(sites: Sequence[Site], layers: Sequence[TorchLayer | Head]) -> None:
