@@ -186,13 +186,13 @@ def test_mosaics_and_mixups_come_half_of_the_time(images: list[str]) -> None:
     plain = replace(OPTIONS, hue=0, saturation=1, exposure=1, jitter=0, mosaic=False)
     for combined, most in (("mosaic", 4), ("mixup", 2)):
         maker = SampleMaker([str(flat)], replace(plain, **{combined: True}), seed=3)
-        samples = [maker.make(number, SIZE) for number in range(300)]
+        samples = [maker.make(number, SIZE) for number in range(150)]
         counts = [len(sample.edges) for sample in samples]
         assert max(counts) == most
         # Alone, the object keeps its place in the middle of the image.
         middle = [[0.25, 0.25, 0.75, 0.75, 0]]
         alone = [len(s.edges) == 1 and np.allclose(s.edges, middle) for s in samples]
-        assert abs(np.mean(alone) - 0.5) < 0.1
+        assert abs(np.mean(alone) - 0.5) < 0.13
     maker = SampleMaker([str(flat)], replace(plain, mixup=True, max=1), seed=3)
     assert {len(maker.make(number, SIZE).edges) for number in range(20)} == {1}
 
@@ -204,8 +204,8 @@ def test_every_image_is_drawn_about_as_often(images: list[str]) -> None:
         cv2.resize(decode(path, 3), SIZE, interpolation=cv2.INTER_LINEAR).tobytes(): path
         for path in images
     }
-    drawn = [known[maker.make(number, SIZE).image.tobytes()] for number in range(1200)]
-    assert min(drawn.count(path) for path in images) > 60  # 100 each on average
+    drawn = [known[maker.make(number, SIZE).image.tobytes()] for number in range(600)]
+    assert min(drawn.count(path) for path in images) > 25  # 50 each on average
 
 
 def test_the_cache_gives_back_what_it_took_until_it_is_full() -> None:

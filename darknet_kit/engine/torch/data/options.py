@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from darknet_kit.errors import CfgError
-from darknet_kit.formats.cfg import Cfg
-from darknet_kit.network.heads import find_heads
+from darknet_kit.formats.cfg import Cfg, Section
+from darknet_kit.network.heads import Head, find_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +46,13 @@ def read_options(cfg: Cfg) -> LoaderOptions:
     Raises CfgError for values that cannot work; what this engine cannot do at all, the check of
     the cfg's keys has refused before. AlexeyAB `src/detector.c`, `train_detector`.
     """
-    heads = find_heads(cfg)
-    if not heads:
-        raise CfgError(
-            "this network has no head that detects, so it cannot be trained on boxes",
-            code="no-head",
-            hint="It needs a [yolo], [Gaussian_yolo], [region] or [detection] section.",
-            path=cfg.path,
-        )
-    net, head = cfg.net, heads[-1].section
+    last = _find_last_head(cfg)
+    net, head = cfg.net, last.section
     options = LoaderOptions(
         width=net.integer("width"),
         height=net.integer("height"),
         channels=net.integer("channels") or 3,
-        classes=heads[-1].classes,
+        classes=last.classes,
         max=max(0, head.integer("max", 200)),
         jitter=head.number("jitter", 0.2),
         resize=head.number("resize", 1.0),
@@ -77,12 +70,23 @@ def read_options(cfg: Cfg) -> LoaderOptions:
         shear=net.number("dkit_shear"),
         vertical_flip=bool(net.integer("dkit_vertical_flip")),
     )
-    _refuse_impossible(cfg, options)
+    _refuse_impossible(cfg, head, options)
     return options
 
 
-def _refuse_impossible(cfg: Cfg, options: LoaderOptions) -> None:
-    head = find_heads(cfg)[-1].section
+def _find_last_head(cfg: Cfg) -> Head:
+    heads = find_heads(cfg)
+    if not heads:
+        raise CfgError(
+            "this network has no head that detects, so it cannot be trained on boxes",
+            code="no-head",
+            hint="It needs a [yolo], [Gaussian_yolo], [region] or [detection] section.",
+            path=cfg.path,
+        )
+    return heads[-1]
+
+
+def _refuse_impossible(cfg: Cfg, head: Section, options: LoaderOptions) -> None:
     rules = (
         ("width", options.width > 0, "width must be above 0"),
         ("height", options.height > 0, "height must be above 0"),

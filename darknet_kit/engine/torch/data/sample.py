@@ -61,7 +61,7 @@ class SampleMaker:
     ) -> None:
         self._paths = paths
         self._options = options
-        self._seed = seed
+        self._seed = seed % (1 << 64)  # NumPy takes no negative one
         self._cache = cache
         self._labels = LabelFiles(options.classes)
         self._unreadable: dict[int, Problem] = {}
