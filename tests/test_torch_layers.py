@@ -604,11 +604,10 @@ def test_normalized_channels_and_darknets_gradient() -> None:
         assert y.flatten().tolist() == pytest.approx(expected, rel=1e-5)
         torch.autograd.backward(y, delta)
         assert leaf.grad is not None
-        inner = sum(e * m for e, m in zip(expected, moves, strict=True))
-        gradient = [
-            m if e == 0 and name == "normalize_channels" else m * inner
-            for e, m in zip(expected, moves, strict=True)
-        ]
+        slopes = [e * (1 - e) for e in expected]
+        if name == "normalize_channels":
+            slopes = [e or 1.0 for e in expected]
+        gradient = [slope * m for slope, m in zip(slopes, moves, strict=True)]
         assert leaf.grad.flatten().tolist() == pytest.approx(gradient, rel=1e-5)
 
 

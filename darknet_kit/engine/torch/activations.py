@@ -96,9 +96,10 @@ class _Gelu(torch.autograd.Function):
 class _Normalize(torch.autograd.Function):
     """Shares of a pixel's channels; `kind` is "relu", "softmax" or "maxval".
 
-    The gradient is not the derivative but Darknet's: delta times the sum over the channels of
-    output times delta; with "relu" it passes unchanged where the output is 0 (AlexeyAB
-    `src/activations.c`, `gradient_array_normalize_channels`).
+    The gradient is not the derivative but what Darknet's GPU code takes: the share p where it is
+    not 0, and 1 elsewhere, for "relu"; p (1 - p) for the others (AlexeyAB
+    `src/activation_kernels.cu`, `gradient_array_normalize_channels_kernel`; its CPU code takes
+    the square of delta).
     """
 
     @staticmethod
@@ -108,16 +109,14 @@ class _Normalize(torch.autograd.Function):
         else:
             parts = torch.exp(x - x.amax(1, keepdim=True) if kind == "maxval" else x)
         y = parts / (parts.sum(1, keepdim=True) + 1e-4)
-        ctx.save_for_backward(y)
-        ctx.through_zero = kind == "relu"  # type: ignore[attr-defined]
+        slope = torch.where(y > 0, y, 1.0) if kind == "relu" else y * (1 - y)
+        ctx.save_for_backward(slope)
         return y
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
-        (y,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        grad = grads[0]
-        moved = grad * (y * grad).sum(1, keepdim=True)
-        return (torch.where(y > 0, moved, grad) if ctx.through_zero else moved), None  # type: ignore[attr-defined]
+        (slope,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return grads[0] * slope, None
 
 
 def _gelu(x: Tensor) -> Tensor:
