@@ -36,6 +36,7 @@ from darknet_kit.engine.torch.data.mosaic import (
     push_to_corner,
 )
 from darknet_kit.engine.torch.data.options import LoaderOptions
+from darknet_kit.engine.torch.data.truth import drop_tiny, to_truths
 
 SIZE = (160, 128)
 BASE = LoaderOptions(*SIZE, jitter=0.0, flip=False)
@@ -370,3 +371,78 @@ def test_mixup_is_half_and_half() -> None:
     first, second = rng.integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
     mixed = mix([first, second])
     assert np.abs(mixed - (first.astype(float) + second) / 2).max() <= 0.5
+
+
+LABELS = ((0.3, 0.4, 0.2, 0.3), (0.7, 0.5, 0.5, 0.9), (0.95, 0.1, 0.08, 0.15))
+# What `fill_truth_detection` and then, for a tile, `blend_truth_mosaic` of AlexeyAB's darknet
+# (59596d78, called from a C program) make of LABELS at 416 x 320: size of the image, left, right,
+# top, bottom, flip; tile, meeting point, bound; cx, cy, w, h by class_id.
+RECORDED = (
+    (
+        ((500, 375), (60, -40, -30, 90, True), None, (0, 0), False),
+        {
+            0: (0.8124999, 0.5714285, 0.2083334, 0.3571429),
+            1: (0.3958333, 0.577381, 0.5208334, 0.8452381),
+            2: (0.1354166, 0.2142857, 0.08333343, 0.1785714),
+        },
+    ),
+    (
+        ((333, 500), (-90, -55, 70, 33, False), None, (0, 0), False),
+        {
+            0: (0.3972803, 0.3274559, 0.1393305, 0.3778338),
+            1: (0.6759414, 0.5, 0.3483263, 1.0),
+            2: (0.8501046, 0.02204031, 0.05573225, 0.04408062),
+        },
+    ),
+    (
+        ((500, 375), (-60, 20, -45, 30, False), 0, (150, 200), False),
+        {1: (0.1751246, 0.3114183, 0.352386, 0.6271634)},
+    ),
+    (
+        ((500, 375), (-60, 20, -45, 30, True), 1, (150, 200), True),
+        {
+            0: (0.938702, 0.134375, 0.1225962, 0.26875),
+            1: (0.5997596, 0.3125, 0.4639423, 0.625),
+        },
+    ),
+    (
+        ((333, 500), (30, -80, 10, -60, False), 2, (300, 90), True),
+        {
+            0: (0.140625, 0.625, 0.1754808, 0.275),
+            1: (0.4891827, 0.653125, 0.4350962, 0.69375),
+            2: (0.6959135, 0.353125, 0.05048077, 0.1375),
+        },
+    ),
+    (
+        ((333, 500), (30, -80, 10, -60, True), 3, (300, 90), False),
+        {
+            1: (0.8687512, 0.6551136, 0.2664567, 0.6931818),
+            2: (0.735523, 0.3539773, 0.06955618, 0.1363637),
+        },
+    ),
+)
+
+
+@pytest.mark.parametrize(("given", "expected"), RECORDED)
+def test_boxes_are_those_of_the_real_program(given: Any, expected: Any) -> None:
+    (width, height), (left, right, top, bottom, flip), tile, meeting, bound = given
+    size = (416, 320)
+    edges = np.array(
+        [
+            (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2, class_id)
+            for class_id, (cx, cy, w, h) in enumerate(LABELS)
+        ],
+        np.float32,
+    )
+    crop = Crop(left, right, top, bottom, flip=flip)
+    _, moved = cut(np.zeros((height, width, 3), np.uint8), edges, crop, size)
+    moved, tolerance = drop_tiny(moved, *size), 1e-3
+    if tile is not None:
+        place = place_tile(tile, crop, (height, width), meeting, size)
+        moved = drop_tiny(move_to_tile(moved, place, size, bound=bound), *size)
+        tolerance = 1.01  # upstream counts in whole pixels here
+    found = {int(row[4]): row[:4] for row in to_truths(moved)}
+    assert found.keys() == expected.keys()
+    for class_id, box in expected.items():
+        apart = (found[class_id] - box) * (*size, *size)
+        assert np.abs(apart).max() <= tolerance
