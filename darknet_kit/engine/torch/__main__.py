@@ -66,6 +66,8 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _import_torch() -> ModuleType:
+    # OpenMP's threads wait by spinning, which makes a machine with other work six times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch
     except ImportError as error:
