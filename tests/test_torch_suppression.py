@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 import numpy as np
 
+from darknet_kit.engine.torch import suppression
 from darknet_kit.engine.torch.detections import Detections
 from darknet_kit.engine.torch.suppression import (
     NmsKind,
@@ -33,7 +34,11 @@ def crowd(seed: int, count: int, classes: int) -> Detections:
 @pytest.mark.parametrize("kind", list(NmsKind))
 @pytest.mark.parametrize("thresh", [0.2, 0.6])
 @pytest.mark.parametrize("count", [40, 150])
-def test_suppression_is_that_of_plain_loops(kind: NmsKind, thresh: float, count: int) -> None:
+@pytest.mark.parametrize("few", [0, 1000])
+def test_suppression_is_that_of_plain_loops(
+    kind: NmsKind, thresh: float, count: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppression, "_FEW", few)
     found = crowd(count, count, 3)
     left = suppress(found, thresh, Suppression(kind, 0.8))
     order, scores = reference_map.suppress(

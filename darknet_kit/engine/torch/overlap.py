@@ -12,20 +12,24 @@ Floats = npt.NDArray[np.float32]
 def iou_matrix(ones: Floats, others: Floats) -> Floats:
     """Return the area that boxes [N, 4] and [M, 4] share over the one they cover, [N, M].
 
-    0 where they share none, NaN where a box is infinite.
+    0 where they share none; it may be NaN where a box is infinite.
     """
     # Detections of a network that has gone wrong are infinite; no comparison is true for NaN.
     with np.errstate(invalid="ignore", over="ignore"):
-        low, high = (
-            ones[:, None, :2] - ones[:, None, 2:] / 2,
-            ones[:, None, :2] + ones[:, None, 2:] / 2,
-        )
-        other_low, other_high = others[:, :2] - others[:, 2:] / 2, others[:, :2] + others[:, 2:] / 2
-        sides = np.minimum(high, other_high) - np.maximum(low, other_low)
-        shared = np.where((sides < 0).any(-1), np.float32(0), sides[..., 0] * sides[..., 1])
-        covered = ones[:, None, 2] * ones[:, None, 3] + others[:, 2] * others[:, 3] - shared
-        empty = (shared == 0) | (covered == 0)
-        return np.where(empty, np.float32(0), shared / np.where(empty, np.float32(1), covered))
+        shared = _shared_lengths(ones, others, 0)
+        shared *= _shared_lengths(ones, others, 1)
+        covered = (ones[:, 2] * ones[:, 3])[:, None] + others[:, 2] * others[:, 3]
+        covered -= shared
+        meet = (shared != 0) & (covered != 0)
+        return np.divide(shared, covered, out=np.zeros_like(shared), where=meet)
+
+
+def _shared_lengths(ones: Floats, others: Floats, axis: int) -> Floats:
+    """Return how long the boxes overlap along one axis, [N, M]; 0 where they do not."""
+    half, other_half = ones[:, axis + 2] / 2, others[:, axis + 2] / 2
+    shared = np.minimum((ones[:, axis] + half)[:, None], others[:, axis] + other_half)
+    shared -= np.maximum((ones[:, axis] - half)[:, None], others[:, axis] - other_half)
+    return np.maximum(shared, 0, out=shared)
 
 
 def center_gap(ones: Floats, others: Floats) -> Floats:

@@ -3,6 +3,7 @@
 AlexeyAB `src/box.c`, `do_nms_sort` and `diounms_sort`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +17,11 @@ from darknet_kit.formats.cfg import Cfg
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+Rivals = Callable[[Numbers, Numbers], Flags]
+
 _BLOCK = 64
+_FEW = 1000
+_WORSE = np.triu(np.ones((_BLOCK, _BLOCK), np.bool_), 1)
 _GREEDY_EXPONENT = 0.6
 _HEADS_WITH_KIND = ("yolo", "Gaussian_yolo")
 _HEADS_THAT_LEAD = (*_HEADS_WITH_KIND, "region")
@@ -64,33 +69,46 @@ def suppress(
     height as `scale` the distance of centres is one in pixels, which `detector valid` takes,
     and not in fractions of the image.
     """
-    boxes = scale_boxes(found.boxes, scale)
+    rivals = _prepare_rivals(scale_boxes(found.boxes, scale), thresh, rule)
     scores = found.scores.copy()
     order = np.arange(len(scores))
     for class_id in np.flatnonzero(scores.any(0)):
         order = order[np.argsort(-scores[order, class_id], kind="stable")]
         rows = order[: np.count_nonzero(scores[:, class_id])]
-        scores[rows[~_survive(boxes[rows], thresh, rule)], class_id] = 0
+        if len(rows) > 1:
+            scores[rows[~_survive(rows, rivals)], class_id] = 0
     order = order[scores[order].any(1)]
     return Detections(found.boxes[order], scores[order])
 
 
-def _survive(boxes: Floats, thresh: float, rule: Suppression) -> Flags:
+def _survive(rows: Numbers, rivals: Rivals) -> Flags:
     """Tell which boxes, the most confident first, no better survivor suppresses.
 
     Blocks keep the tables of overlaps small and their number low, whatever the boxes are.
     """
-    alive = np.ones(len(boxes), np.bool_)
-    for start in range(0, len(boxes), _BLOCK):
-        rows = start + np.flatnonzero(alive[start : start + _BLOCK])
-        rivals = _rivals(boxes[rows], boxes[rows], thresh, rule)
-        for number, row in enumerate(rows):
-            if alive[row]:
-                alive[rows[number + 1 :]] &= ~rivals[number, number + 1 :]
-        rows = rows[alive[rows]]
+    alive = np.ones(len(rows), np.bool_)
+    for start in range(0, len(rows), _BLOCK):
+        block = start + np.flatnonzero(alive[start : start + _BLOCK])
+        beaten = rivals(rows[block], rows[block]) & _WORSE[: len(block), : len(block)]
+        for number in np.flatnonzero(beaten.any(1)):
+            if alive[block[number]]:
+                alive[block[beaten[number]]] = False
+        block = block[alive[block]]
         after = start + _BLOCK + np.flatnonzero(alive[start + _BLOCK :])
-        alive[after] = ~_rivals(boxes[rows], boxes[after], thresh, rule).any(0)
+        if len(after):
+            alive[after] = ~rivals(rows[block], rows[after]).any(0)
     return alive
+
+
+def _prepare_rivals(boxes: Floats, thresh: float, rule: Suppression) -> Rivals:
+    """Return what tells which boxes suppress which, by their rows, as [N, M].
+
+    Of few boxes one table serves all classes.
+    """
+    if len(boxes) <= _FEW:
+        table = _rivals(boxes, boxes, thresh, rule)
+        return lambda better, worse: table[better[:, None], worse]
+    return lambda better, worse: _rivals(boxes[better], boxes[worse], thresh, rule)
 
 
 def _rivals(better: Floats, worse: Floats, thresh: float, rule: Suppression) -> Flags:
