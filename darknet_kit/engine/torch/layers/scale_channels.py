@@ -11,7 +11,9 @@ class ScaleChannels(TorchLayer):
     """The layer in `from` times the one before, then an activation.
 
     `[sam]` multiplies value by value. `[scale_channels]` has one factor for a channel, or with
-    `scale_wh=1` one for a pixel (AlexeyAB `src/scale_channels_layer.c`, `src/sam_layer.c`).
+    `scale_wh=1` one for a pixel (AlexeyAB `src/scale_channels_layer.c`, `src/sam_layer.c`). The
+    gradient of a factor for a pixel is divided by the number of pixels, as on Darknet's GPU
+    (`src/blas_kernels.cu`, `backward_scale_channels_kernel`).
     """
 
     def __init__(self, site: Site) -> None:
@@ -23,8 +25,10 @@ class ScaleChannels(TorchLayer):
             "sam": (*size, output.channels),
             "scale_channels": (1, 1, output.channels),
         }[self.kind]
+        self.by_pixel = False
         if self.kind == "scale_channels" and site.section.integer("scale_wh"):
             wanted = (*size, 1)
+            self.by_pixel = True
         if (factor.width, factor.height, factor.channels) != wanted:
             raise site.error(
                 f"needs {' x '.join(map(str, wanted))} before it, and gets {factor}",
@@ -32,4 +36,8 @@ class ScaleChannels(TorchLayer):
             )
 
     def forward(self, previous: Tensor, *others: Tensor) -> Tensor:
-        return self.activate(others[0] * previous)
+        factor = previous
+        if self.by_pixel:
+            fixed = previous.detach()
+            factor = fixed + (previous - fixed) / previous[0].numel()
+        return self.activate(others[0] * factor)
