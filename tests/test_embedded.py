@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -291,3 +294,68 @@ def test_what_a_darknet_gets_wrong_on_a_cpu_is_no_doubt_here(
     ended = dkit(*words, "--engine", cpu)
     assert "wrong gradients for route, upsample layers" in ended.stderr
     assert "--engine torch" in ended.stderr
+
+
+def test_the_real_engine_is_stopped_without_a_loss_and_goes_on(
+    dkit: Dkit, shapes: Path, tmp_path: Path
+) -> None:
+    """Stopped with TERM as by a shutdown; no iteration is repeated, and the log has each once."""
+    pytest.importorskip("torch")
+    cfg, run = tmp_path / "nano.cfg", tmp_path / "runs" / "nano"
+    write_cfg(cfg, make_cfg(CfgRequest(classes=5, model="dkit-nano", max_batches=60)))
+    command = [sys.executable, "-m", "darknet_kit", "train", str(shapes), str(cfg)]
+    process = subprocess.Popen(
+        [*command, "--engine", "torch", "--out", str(run.parent)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _wait_for_iterations(run / "metrics.csv")
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert "going on repeats 0 iterations" in stdout
+    reached = json.loads((run / "status.json").read_text())["iteration"]
+    assert 0 < reached < 60
+    ended = dkit("train", "--resume", run)
+    assert ended.exit_code == 0, ended.stderr
+    assert f"goes on from iteration {reached}: project_last.weights" in ended.stderr
+    rows = (run / "metrics.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == list(range(1, 61))
+    found = dkit("detect", run, shapes.with_name("valid.txt"), "--out", tmp_path / "found")
+    assert found.exit_code == 0, found.stderr
+    assert len(list((tmp_path / "found").glob("*.jpg"))) == 10
+
+
+def _wait_for_iterations(metrics: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if metrics.exists() and len(metrics.read_text().splitlines()) > 1:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no iteration in two minutes")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("activation=leaky", "activation=leeky", "leeky"),
+        ("[maxpool]\nsize=2", "[maxpool]\nsiez=2", "siez"),
+        ("jitter=.1", "jitter=.1\nequidistant_point=9", "equidistant_point"),
+    ],
+)
+def test_what_the_engine_cannot_do_is_said_with_its_line(
+    dkit: Dkit, shapes: Path, nano: Path, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = nano.read_text()
+    assert old in text
+    nano.write_text(text.replace(old, new, 1))
+    line = 1 + next(n for n, line in enumerate(nano.read_text().splitlines()) if said in line)
+    ended = dkit("train", shapes, nano, "--engine", "torch", "--dry-run", "--out", tmp_path)
+    (told,) = [line for line in ended.stderr.splitlines() if said in line]
+    if ended.exit_code:
+        assert ended.exit_code == 2
+        assert f"{nano}:{line}: " in told
+        assert "[unsupported-by-engine]" in told
+    else:
+        assert told.startswith(f"warning: line {line}: ")
