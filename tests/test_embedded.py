@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from darknet_kit.formats.logevent import EngineError
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
 from tests.conftest import Ended
 from tests.test_engine_find import CPU_LINES, GPU_LINES, HANK_LINES, write_engine, write_program
 
@@ -359,3 +361,12 @@ def test_what_the_engine_cannot_do_is_said_with_its_line(
         assert "[unsupported-by-engine]" in told
     else:
         assert told.startswith(f"warning: line {line}: ")
+
+
+def test_training_goes_on_from_its_own_weights_not_from_their_average(nano: Path) -> None:
+    """At the same iteration the file written last would be taken, which is the average."""
+    cfg, folder = read_cfg(nano), nano.parent
+    content = bytes(4 * (weight_floats(cfg) or 0))
+    for name in ("project_last.weights", "project_ema.weights"):
+        (folder / name).write_bytes(struct.pack("<iiiQ", 0, 2, 5, 800) + content)
+    assert find_checkpoint(folder, cfg) == Checkpoint(folder / "project_last.weights", 100)

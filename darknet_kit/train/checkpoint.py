@@ -17,6 +17,7 @@ from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.layers import weight_floats
 
 _BLOCK = 1 << 22
+_AVERAGE = "_ema.weights"  # made of many iterations' weights; training goes on from its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ def iter_checkpoints(folder: Path, cfg: Cfg) -> Iterator[Checkpoint]:
     floats, batch = weight_floats(cfg), effective_batch(cfg)
     found: list[tuple[int, float, Path]] = []
     for path in (*folder.glob("*.weights"), *folder.glob("*.backup")):
+        if path.name.endswith(_AVERAGE):
+            continue
         header = _header(path)
         if header is not None and (floats is None or header.floats == floats):
             found.append((header.iteration(batch), path.stat().st_mtime, path))
