@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -21,7 +22,7 @@ from darknet_kit.engine.command import map_command, train_command
 from darknet_kit.engine.find import Engine, engines_folder, find_engine
 from darknet_kit.engine.flavor import Features, Identity
 from darknet_kit.errors import ToolchainError
-from darknet_kit.formats.cfg import read_cfg, write_cfg
+from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
 from darknet_kit.formats.logevent import EngineError
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.network.layers import weight_floats
@@ -327,6 +328,24 @@ def test_the_real_engine_is_stopped_without_a_loss_and_goes_on(
     found = dkit("detect", run, shapes.with_name("valid.txt"), "--out", tmp_path / "found")
     assert found.exit_code == 0, found.stderr
     assert len(list((tmp_path / "found").glob("*.jpg"))) == 10
+
+
+def test_the_real_engine_ends_by_itself_when_it_diverges(
+    dkit: Dkit, shapes: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    cfg, run = tmp_path / "nano.cfg", tmp_path / "runs" / "nano"
+    request = CfgRequest(classes=5, model="dkit-nano", max_batches=60)
+    text = format_cfg(make_cfg(request))
+    text = re.sub(r"(?m)^learning_rate *=.*", "learning_rate=1e6", text)
+    cfg.write_text(re.sub(r"(?m)^burn_in *=.*", "burn_in=1", text))
+    ended = dkit("train", shapes, cfg, "--engine", "torch", "--out", run.parent)
+    assert ended.exit_code == 5
+    assert "[diverged]" in ended.stderr
+    record = json.loads((run / "attempts" / "0001" / "exit.json").read_text())
+    assert record["returncode"] == 5
+    assert "Traceback" not in (run / "attempts" / "0001" / "log.txt").read_text()
+    assert not list((run / "weights").iterdir())
 
 
 def _wait_for_iterations(metrics: Path) -> None:

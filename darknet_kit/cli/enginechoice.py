@@ -2,7 +2,7 @@
 
 import click
 
-from darknet_kit.engine.find import AUTO, Engine, find_engine
+from darknet_kit.engine.find import AUTO, DARKNET, EMBEDDED, Engine, find_engine
 from darknet_kit.errors import ToolchainError
 
 engine_option = click.option(
@@ -24,9 +24,11 @@ def find_engine_of_run(recorded: str, asked: str) -> Engine:
     try:
         return find_engine(recorded)
     except ToolchainError as error:
+        other = DARKNET if recorded == EMBEDDED else EMBEDDED
+        cure = error.hint.partition("\n")[0].removesuffix(".")
         raise ToolchainError(
             f"the run began with an engine that is not here any more: {error.message}",
             code=error.code,
-            hint="Take another one with --engine darknet or --engine torch.",
+            hint=f"{cure}; or go on with another one: --engine {other}",
             path=error.path,
         ) from error

@@ -131,7 +131,8 @@ class Training:
                         diverged |= self._note(event)
                         yield event
                     self._note_line(line)
-                    if diverged and not process.stop_requested:
+                    # The embedded engine ends by itself.
+                    if diverged and not self._engine.embedded and not process.stop_requested:
                         process.stop()
                 returncode = process.wait()
                 ended = self._judge(returncode, diverged)
