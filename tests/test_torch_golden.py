@@ -82,6 +82,15 @@ FIRSTS = list({name.partition("-")[0]: name for name in reversed(RECORDINGS)}.va
 TRAINED = [name for name, recording in RECORDINGS.items() if "losses" in recording.arrays]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These nets are too small to be shared out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(params=RECORDINGS)
 def recording(request: pytest.FixtureRequest) -> Recording:
     return RECORDINGS[request.param]
