@@ -24,7 +24,8 @@ def test_options_may_stand_between_the_files() -> None:
 
 
 def test_images_follow_the_weights() -> None:
-    command = parse_command_line("detector test a.data b.cfg c.weights x.jpg y.png".split())
+    words = "detector test a.data b.cfg c.weights x.jpg y.png"
+    command = parse_command_line(words.split())
     assert command.images == ("x.jpg", "y.png")
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-np = pytest.importorskip("numpy")
 pytest.importorskip("torch")
+
+import numpy as np
+from numpy.typing import NDArray
 
 _RANK = Path(__file__).with_name("torch_rank.py")
 _CFG = """[net]
@@ -60,7 +62,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _gradient(folder: Path, world: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+def _gradient(folder: Path, world: int) -> NDArray[np.float32]:
     port, out = _free_port(), folder / f"gradient{world}.npy"
     names = ["net.cfg", "images.npy", "truths.npy"]
     arguments = [*(str(folder / name) for name in names), str(out)]
@@ -70,7 +72,8 @@ def _gradient(folder: Path, world: int) -> "np.ndarray[tuple[int], np.dtype[np.f
     finally:
         for process in processes:
             process.kill()
-    return np.load(out)
+    gradient: NDArray[np.float32] = np.load(out)
+    return gradient
 
 
 def test_two_processes_have_the_gradient_of_one_with_twice_the_batch(tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.engine.torch.__main__ import main
-from darknet_kit.formats.cfg import Cfg, read_cfg, set_value, write_cfg
+from darknet_kit.formats.cfg import Cfg, format_cfg, read_cfg, set_value, write_cfg
+from darknet_kit.formats.datafile import read_data
 from darknet_kit.formats.logevent import (
+    Event,
     Finished,
     Iteration,
     MapResult,
@@ -87,7 +90,7 @@ def train(job: Job, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[i
 Train = Callable[..., tuple[int, str, str]]
 
 
-def _events(log: str) -> list[object]:
+def _events(log: str) -> list[Event]:
     reader = LogReader()
     events = [event for line in log.splitlines(keepends=True) for event in reader.feed(line)]
     assert reader.damaged == 0
@@ -152,6 +155,42 @@ def test_a_seed_repeats_a_training_whatever_loads_the_images(job: Job, train: Tr
     assert job.weights("final").read_bytes() != first
     train(cfg, "-seed", "3", "-workers", "1")
     assert job.weights("final").read_bytes() == first
+
+
+def test_the_loss_on_unseen_images_is_the_one_of_training_on_them(job: Job, train: Train) -> None:
+    """Shown here for one image, at a learning rate of 0 and with nothing done to it."""
+    Image.effect_noise((96, 96), 80).convert("RGB").save(job.folder / "one.png")
+    (job.folder / "one.txt").write_text("2 .5 .4 .3 .3\n0 .2 .7 .2 .2\n")
+    data = read_data(job.data)
+    for path in (data.train, data.valid):
+        assert path is not None
+        path.write_text(f"{job.folder / 'one.png'}\n")
+    still = {"flip": 0, "saturation": 1, "exposure": 1, "hue": 0, "learning_rate": 0}
+    cfg = read_cfg(job.cfg(max_batches=1, dkit_best_metric="loss", **still))
+    text = format_cfg(cfg).replace("batch_normalize=1", "batch_normalize=0")
+    Path(cfg.path or "").write_text(text.replace("jitter=.1", "jitter=0"))
+    _, log, _ = train(cfg.path or "", "-map")
+    (line,) = (line for line in log.splitlines() if line.startswith(" validation loss = "))
+    (trained,) = (event.loss for event in _events(log) if isinstance(event, Iteration))
+    assert float(line.rpartition(" ")[2]) == pytest.approx(trained, rel=1e-4)
+    assert job.iteration("best") == 1
+
+
+def test_too_little_memory_is_said_with_its_cure(job: Job) -> None:
+    cfg = job.cfg(width=2048, height=2048, batch=64, subdivisions=1)
+    engine = f"{sys.executable} -m darknet_kit.engine.torch detector train {job.data} {cfg}"
+    command = f"ulimit -v 6000000; exec {engine} -device cpu -workers 0 -cache 0"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 5, done.stderr
+    first, cure = done.stderr.splitlines()[-2:]
+    assert first == "error: out of memory with mini-batches of 64 images of 2048 x 2048"
+    assert "subdivisions=2" in cure
 
 
 def test_weights_go_on_from_their_iteration_and_clear_starts_anew(job: Job, train: Train) -> None:

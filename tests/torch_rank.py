@@ -32,7 +32,7 @@ def main(cfg: str, images: str, truths: str, gradient: str) -> None:
         pixels, boxes = torch.from_numpy(np.load(images)), torch.from_numpy(np.load(truths))
         own = slice(team.rank, None, team.world)
         size = len(pixels) // team.world // 2
-        batches = zip(pixels[own].split(size), boxes[own].split(size), strict=True)
+        batches = zip(torch.split(pixels[own], size), torch.split(boxes[own], size), strict=True)
         lesson = learner.read(learner.learn(batches, 0))
         assert np.isfinite(lesson.loss)
         if team.is_first:

@@ -21,6 +21,7 @@ from darknet_kit.engine.torch.network import Network
 from darknet_kit.engine.torch.selection import Selection
 from darknet_kit.engine.torch.stopping import StopRequest
 from darknet_kit.engine.torch.trainplan import TrainPlan
+from darknet_kit.engine.torch.validloss import compute_loss, format_loss
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: somebody wants an end
@@ -43,6 +44,7 @@ class Examination:
             burn_in=plan.cfg.net.integer("burn_in"),
             start=start,
             patience=plan.patience,
+            smaller_is_better=plan.metric == "loss",
         )
 
     @property
@@ -87,16 +89,20 @@ class Examination:
         write(format_map(result))
         write(format_map_value(self._options.iou_thresh, result.mean))
         self._last_map, self._best_map = result.mean, max(self._best_map, result.mean)
+        values = _read_metrics(result)
         if self._plan.metric == "coco" or self._plan.command.coco:
             coco = coco_map(network, self._set, progress=check)
             write(format_coco_map(coco))
-            if self._plan.metric == "coco":
-                return self._selection.note(iteration, coco.map)
-        return self._selection.note(iteration, _read_metric(result, self._plan.metric))
+            values["coco"] = coco.map
+        if self._plan.metric == "loss":
+            seen = iteration * self._plan.batch
+            values["loss"] = compute_loss(network, self._set.images, seen=seen, progress=check)
+            write(format_loss(values["loss"]))
+        return self._selection.note(iteration, values[self._plan.metric])
 
 
-def _read_metric(result: MapResult, metric: str) -> float:
-    """Return the number that `dkit_best_metric` names; all but mAP at the `-thresh` confidence."""
+def _read_metrics(result: MapResult) -> dict[str, float]:
+    """Return what `dkit_best_metric` may name; all but mAP at the confidence of `-thresh`."""
     found = result.precision
     return {
         "map": result.mean,
@@ -104,4 +110,4 @@ def _read_metric(result: MapResult, metric: str) -> float:
         "recall": found.recall,
         "f1": found.f1,
         "iou": found.average_iou,
-    }[metric]
+    }

@@ -12,7 +12,7 @@ from darknet_kit.formats.cfg import Cfg, Section, read_cfg
 from darknet_kit.formats.datafile import DataFile, iter_image_list, read_data, read_names
 from darknet_kit.network.heads import find_heads
 
-METRICS = ("map", "coco", "precision", "recall", "f1", "iou")
+METRICS = ("map", "coco", "precision", "recall", "f1", "iou", "loss")
 
 
 @dataclass(frozen=True, slots=True)
