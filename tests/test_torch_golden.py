@@ -1,5 +1,6 @@
 """The embedded engine against recordings of AlexeyAB's own code (`golden/README.md`)."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from darknet_kit.engine.torch.weights import load_weights, save_weights  # noqa:
 from darknet_kit.formats.cfg import Cfg, read_cfg, set_value  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
+NUMBER = re.compile(r"(-?\d+\.?)(\d*)")
 HEADER = 20  # bytes before the first float of a `.weights` file
 Keys = Mapping[str, Mapping[str, str]]
 Arrays = Mapping[str, np.ndarray]
@@ -100,6 +102,11 @@ def _relative_l2(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
+def _digits(number: re.Match[str]) -> str:
+    """Return a number's form: how many digits it has behind the point."""
+    return f"#{len(number[2])}"
+
+
 @pytest.mark.parametrize("recording", FIRSTS, indirect=True)
 def test_forward_equals_the_recorded_one(recording: Recording, tmp_path: Path) -> None:
     network = recording.build(tmp_path)
@@ -115,7 +122,7 @@ def test_forward_equals_the_recorded_one(recording: Recording, tmp_path: Path) -
         assert compared == len(network.heads)
 
 
-def test_delta_and_cost_equal_the_recorded_ones(recording: Recording, tmp_path: Path) -> None:
+def test_delta_cost_and_lines_equal_the_recorded_ones(recording: Recording, tmp_path: Path) -> None:
     network = recording.build(tmp_path).train()
     pixels, truths = recording.minibatches()[0]
     with torch.no_grad():
@@ -126,6 +133,19 @@ def test_delta_and_cost_equal_the_recorded_ones(recording: Recording, tmp_path: 
         assert _relative_l2(found, expected) < 1e-5
     for head, expected in recording.numbered("cost"):
         assert float(told[head].cost) == pytest.approx(float(expected), rel=1e-5)
+    stats = [one.stats.tolist() for one in told]
+    for head, expected in recording.numbered("line"):
+        line = network.heads[head].format_line(stats[head])
+        assert NUMBER.sub(_digits, line) == NUMBER.sub(_digits, f"{expected}\n")
+        for ours, theirs in zip(NUMBER.findall(line), NUMBER.findall(str(expected)), strict=True):
+            # A part of the loss is the difference of two sums, printed with few digits.
+            last = 10.0 ** -len(theirs[1]) if theirs[1] else 0.0
+            assert float("".join(ours)) == pytest.approx(
+                float("".join(theirs)), rel=1e-4 if last else 0, abs=1.5 * last
+            )
+    if "boxes" in recording.arrays:
+        counts = [head.count_boxes(one) for head, one in zip(network.heads, stats, strict=True)]
+        assert np.sum(counts, axis=0).tolist() == recording.arrays["boxes"].tolist()
 
 
 @pytest.mark.parametrize("recording", TRAINED, indirect=True)
