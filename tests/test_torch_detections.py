@@ -9,16 +9,25 @@ pytest.importorskip("torch")
 import numpy as np
 import torch
 
-from darknet_kit.engine.torch.detections import (
+from darknet_kit.engine.torch.detection.detections import (
     Detections,
     collect_detections,
     letterbox_size,
     pixel_edges,
 )
+from darknet_kit.engine.torch.detection.observation import Observation
+from darknet_kit.engine.torch.detection.testing import (
+    format_found,
+    format_found_labels,
+    format_json,
+)
+from darknet_kit.engine.torch.detection.validation import (
+    coco_image_id,
+    format_coco,
+    image_name,
+    write_voc,
+)
 from darknet_kit.engine.torch.heads.head import Predictions
-from darknet_kit.engine.torch.observation import Observation
-from darknet_kit.engine.torch.testing import format_found, format_found_labels, format_json
-from darknet_kit.engine.torch.validation import coco_image_id, format_coco, image_name, write_voc
 
 
 def predictions(rows: list[list[float]]) -> Predictions:

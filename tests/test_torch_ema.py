@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from darknet_kit.engine.torch.ema import MovingAverage, plan_average  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
+from darknet_kit.engine.torch.training.ema import MovingAverage, plan_average  # noqa: E402
 from darknet_kit.errors import CfgError, WeightsError  # noqa: E402
 from darknet_kit.formats.cfg import Cfg, parse_cfg  # noqa: E402
 

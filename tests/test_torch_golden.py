@@ -15,9 +15,9 @@ from torch import Tensor  # noqa: E402
 
 from darknet_kit.engine.torch.device import Arithmetic  # noqa: E402
 from darknet_kit.engine.torch.distributed import Team  # noqa: E402
-from darknet_kit.engine.torch.learner import Learner  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
-from darknet_kit.engine.torch.optimizer import build_optimizer  # noqa: E402
+from darknet_kit.engine.torch.training.learner import Learner  # noqa: E402
+from darknet_kit.engine.torch.training.optimizer import build_optimizer  # noqa: E402
 from darknet_kit.engine.torch.weights import load_weights, save_weights  # noqa: E402
 from darknet_kit.formats.cfg import Cfg, read_cfg, set_value  # noqa: E402
 

@@ -11,17 +11,17 @@ pytest.importorskip("torch")
 import torch
 from PIL import Image, ImageDraw
 
-from darknet_kit.engine.torch.cocoap import coco_map, measure_coco
-from darknet_kit.engine.torch.meanap import (
+from darknet_kit.engine.torch.detection.cocoap import coco_map, measure_coco
+from darknet_kit.engine.torch.detection.meanap import (
     MapOptions,
     MapSet,
     compute_map,
     read_map_set,
     run_map,
 )
+from darknet_kit.engine.torch.detection.testing import TestOptions, run_test
+from darknet_kit.engine.torch.detection.validation import ValidOptions, run_valid
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.testing import TestOptions, run_test
-from darknet_kit.engine.torch.validation import ValidOptions, run_valid
 from darknet_kit.engine.torch.weights import save_weights
 from darknet_kit.errors import CfgError, DatasetError, UsageError
 from darknet_kit.formats.cfg import parse_cfg

@@ -14,8 +14,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
+from darknet_kit.engine.torch.detection.testing import TestOptions, run_test  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
-from darknet_kit.engine.torch.testing import TestOptions, run_test  # noqa: E402
 from darknet_kit.engine.torch.weights import save_weights  # noqa: E402
 from darknet_kit.formats.cfg import Cfg, read_cfg, write_cfg  # noqa: E402
 from darknet_kit.formats.datafile import read_data  # noqa: E402

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 import numpy as np
 
-from darknet_kit.engine.torch.average_precision import (
+from darknet_kit.engine.torch.detection.average_precision import (
     NO_TRUTHS,
     Claims,
     ClassPrecision,
@@ -22,14 +22,14 @@ from darknet_kit.engine.torch.average_precision import (
     claim,
     measure_precision,
 )
-from darknet_kit.engine.torch.detections import Detections
-from darknet_kit.engine.torch.meanap import (
+from darknet_kit.engine.torch.detection.detections import Detections
+from darknet_kit.engine.torch.detection.meanap import (
     MapOptions,
     MapResult,
     format_map,
 )
-from darknet_kit.engine.torch.observation import Observation
-from darknet_kit.engine.torch.testing import format_found
+from darknet_kit.engine.torch.detection.observation import Observation
+from darknet_kit.engine.torch.detection.testing import format_found
 from darknet_kit.formats.logevent import MapResult as LoggedMap
 from darknet_kit.formats.logstream import iter_log
 from tests import reference_map

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from darknet_kit.engine.torch.multiscale import InputSize, MultiScale
+from darknet_kit.engine.torch.training.multiscale import InputSize, MultiScale
 from darknet_kit.formats.cfg import Cfg, parse_cfg
 
 

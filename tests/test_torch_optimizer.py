@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from darknet_kit.engine.torch.learning import Learning, plan_learning  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
-from darknet_kit.engine.torch.optimizer import DarknetOptimizer, build_optimizer  # noqa: E402
+from darknet_kit.engine.torch.training.learning import Learning, plan_learning  # noqa: E402
+from darknet_kit.engine.torch.training.optimizer import DarknetOptimizer, build_optimizer  # noqa: E402
 from darknet_kit.errors import CfgError, WeightsError  # noqa: E402
 from darknet_kit.formats.cfg import Cfg, parse_cfg  # noqa: E402
 

@@ -8,15 +8,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from darknet_kit.engine.torch.classweights import (  # noqa: E402
+from darknet_kit.engine.torch.network import Network  # noqa: E402
+from darknet_kit.engine.torch.training.classweights import (  # noqa: E402
     balance_classes,
     count_objects,
     weigh_classes,
 )
-from darknet_kit.engine.torch.ema import MovingAverage, plan_average  # noqa: E402
-from darknet_kit.engine.torch.network import Network  # noqa: E402
-from darknet_kit.engine.torch.optimizer import build_optimizer  # noqa: E402
-from darknet_kit.engine.torch.resume import (  # noqa: E402
+from darknet_kit.engine.torch.training.ema import MovingAverage, plan_average  # noqa: E402
+from darknet_kit.engine.torch.training.optimizer import build_optimizer  # noqa: E402
+from darknet_kit.engine.torch.training.resume import (  # noqa: E402
     TrainState,
     read_generators,
     read_state,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from darknet_kit.engine.torch.schedule import learning_rate
+from darknet_kit.engine.torch.training.schedule import learning_rate
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg, parse_cfg
 from tests.engines import alexeyab

@@ -2,7 +2,7 @@
 
 import math
 
-from darknet_kit.engine.torch.selection import Selection
+from darknet_kit.engine.torch.training.selection import Selection
 
 
 def test_the_first_is_due_after_burn_in_and_the_next_by_epochs() -> None:

@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("torch")
 import numpy as np
 
-from darknet_kit.engine.torch import suppression
-from darknet_kit.engine.torch.detections import Detections
-from darknet_kit.engine.torch.suppression import (
+from darknet_kit.engine.torch.detection import suppression
+from darknet_kit.engine.torch.detection.detections import Detections
+from darknet_kit.engine.torch.detection.suppression import (
     NmsKind,
     Suppression,
     read_suppression,

@@ -13,8 +13,8 @@ import torch
 
 from darknet_kit.engine.torch.device import choose_arithmetic
 from darknet_kit.engine.torch.distributed import agree, find_team, joining, share_number
-from darknet_kit.engine.torch.learner import Learner
 from darknet_kit.engine.torch.network import Network
+from darknet_kit.engine.torch.training.learner import Learner
 from darknet_kit.formats.cfg import read_cfg
 
 

@@ -57,7 +57,7 @@ def _run(words: Sequence[str]) -> int:
     command = parse_command_line(words)
     _import_torch()
     if command.function == "train":
-        from darknet_kit.engine.torch.training import train
+        from darknet_kit.engine.torch.training.loop import train
 
         return train(command, words)
     from darknet_kit.engine.torch.inference import run_inference

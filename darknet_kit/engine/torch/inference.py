@@ -3,14 +3,14 @@
 import signal
 import sys
 
-from darknet_kit.engine.torch.cocoap import run_coco_map
 from darknet_kit.engine.torch.commandline import CommandLine
+from darknet_kit.engine.torch.detection.cocoap import run_coco_map
+from darknet_kit.engine.torch.detection.meanap import MapOptions, read_map_set, run_map
+from darknet_kit.engine.torch.detection.testing import TestOptions, run_test
+from darknet_kit.engine.torch.detection.validation import ValidOptions, run_valid
 from darknet_kit.engine.torch.device import choose_arithmetic
-from darknet_kit.engine.torch.meanap import MapOptions, read_map_set, run_map
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.testing import TestOptions, run_test
-from darknet_kit.engine.torch.trainplan import report_keys
-from darknet_kit.engine.torch.validation import ValidOptions, run_valid
+from darknet_kit.engine.torch.training.plan import report_keys
 from darknet_kit.engine.torch.weights import load_weights
 from darknet_kit.errors import WeightsError
 from darknet_kit.formats.cfg import read_cfg

@@ -2,7 +2,7 @@
 
 import math
 
-from darknet_kit.engine.torch.loglines import format_c
+from darknet_kit.engine.torch.cnumber import format_c
 
 
 def format_average(total: float, count: float) -> str:

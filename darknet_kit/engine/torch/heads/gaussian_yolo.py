@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from darknet_kit.engine.torch.cnumber import format_c
 from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.gaussianbox import Output, activate, read_boxes, step_boxes
 from darknet_kit.engine.torch.heads.gaussiankeys import GaussianKeys, read_gaussian_keys
@@ -24,7 +25,6 @@ from darknet_kit.engine.torch.heads.positives import (
     list_truths,
 )
 from darknet_kit.engine.torch.heads.yolosteps import Places
-from darknet_kit.engine.torch.loglines import format_c
 from darknet_kit.engine.torch.site import Site
 
 # A class that is more probable makes a box count as a detection.

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from darknet_kit.engine.torch.cnumber import format_c
 from darknet_kit.engine.torch.heads.boxes import IouKind
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
 from darknet_kit.engine.torch.heads.positives import find_positives, list_truths
 from darknet_kit.engine.torch.heads.yolodelta import Scene, fill_moves
 from darknet_kit.engine.torch.heads.yolokeys import read_yolo_keys
 from darknet_kit.engine.torch.heads.yolosteps import Places, activate, activate_classes, read_boxes
-from darknet_kit.engine.torch.loglines import format_c
 from darknet_kit.engine.torch.site import Site
 
 

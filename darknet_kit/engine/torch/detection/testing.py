@@ -18,10 +18,10 @@ from PIL import Image, ImageDraw
 from darknet_kit.core.files import replacing, write_text
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.torch.data.picture import decode
-from darknet_kit.engine.torch.detections import Detections, pixel_edges
-from darknet_kit.engine.torch.meanap import format_layers
+from darknet_kit.engine.torch.detection.detections import Detections, pixel_edges
+from darknet_kit.engine.torch.detection.meanap import format_layers
+from darknet_kit.engine.torch.detection.observation import Look, Observation, count_classes, observe
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.observation import Look, Observation, count_classes, observe
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.datafile import DataFile, read_names
 from darknet_kit.formats.yolo import label_path

@@ -9,9 +9,9 @@ import torch
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.engine.torch.data.inputs import InputFormat, Inputs, iter_inputs
-from darknet_kit.engine.torch.detections import Detections, Size, collect_detections
+from darknet_kit.engine.torch.detection.detections import Detections, Size, collect_detections
+from darknet_kit.engine.torch.detection.suppression import read_suppression, suppress
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.suppression import read_suppression, suppress
 from darknet_kit.errors import CfgError
 
 _GPU_BATCH = 16

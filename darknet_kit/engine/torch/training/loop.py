@@ -13,31 +13,36 @@ from pathlib import Path
 import torch
 
 from darknet_kit.core.files import make_folder
-from darknet_kit.engine.torch.classweights import count_objects, weigh_classes
 from darknet_kit.engine.torch.commandline import CommandLine
 from darknet_kit.engine.torch.data.complaints import format_problem
 from darknet_kit.engine.torch.data.loader import TrainLoader, choose_workers
 from darknet_kit.engine.torch.data.options import read_options
 from darknet_kit.engine.torch.device import Arithmetic, choose_arithmetic
 from darknet_kit.engine.torch.distributed import Team, agree, joining, share_number, starting_ranks
-from darknet_kit.engine.torch.ema import MovingAverage, plan_average
-from darknet_kit.engine.torch.examination import Examination, Interrupted
-from darknet_kit.engine.torch.journal import Journal, write_nothing, write_out
-from darknet_kit.engine.torch.learner import Learner, Lesson
-from darknet_kit.engine.torch.loglines import FAREWELL, format_resized, format_saved, format_start
-from darknet_kit.engine.torch.multiscale import MultiScale
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.optimizer import build_optimizer
-from darknet_kit.engine.torch.resume import (
+from darknet_kit.engine.torch.stopping import StopRequest, listening
+from darknet_kit.engine.torch.training.classweights import count_objects, weigh_classes
+from darknet_kit.engine.torch.training.ema import MovingAverage, plan_average
+from darknet_kit.engine.torch.training.examination import Examination, Interrupted
+from darknet_kit.engine.torch.training.journal import Journal, write_nothing, write_out
+from darknet_kit.engine.torch.training.learner import Learner, Lesson
+from darknet_kit.engine.torch.training.loglines import (
+    FAREWELL,
+    format_resized,
+    format_saved,
+    format_start,
+)
+from darknet_kit.engine.torch.training.multiscale import MultiScale
+from darknet_kit.engine.torch.training.optimizer import build_optimizer
+from darknet_kit.engine.torch.training.plan import TrainPlan, read_plan
+from darknet_kit.engine.torch.training.resume import (
     TrainState,
     read_generators,
     read_state,
     set_generators,
     write_state,
 )
-from darknet_kit.engine.torch.schedule import learning_rate
-from darknet_kit.engine.torch.stopping import StopRequest, listening
-from darknet_kit.engine.torch.trainplan import TrainPlan, read_plan
+from darknet_kit.engine.torch.training.schedule import learning_rate
 from darknet_kit.engine.torch.weights import load_weights, save_weights
 from darknet_kit.errors import TrainError, WeightsError
 

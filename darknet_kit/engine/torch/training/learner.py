@@ -17,8 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 from darknet_kit.engine.torch.device import Arithmetic, naming_memory_errors
 from darknet_kit.engine.torch.distributed import Team
 from darknet_kit.engine.torch.heads.head import Assessment
-from darknet_kit.engine.torch.loglines import format_boxes
 from darknet_kit.engine.torch.network import Network
+from darknet_kit.engine.torch.training.loglines import format_boxes
 
 # Where a row of numbers holds what: the cost, four parts, then the head's own.
 _PARTS = range(1, 5)

@@ -13,17 +13,17 @@ import numpy as np
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.engine.torch.average_precision import (
+from darknet_kit.engine.torch.cnumber import format_c
+from darknet_kit.engine.torch.detection.average_precision import (
     NO_TRUTHS,
     Precision,
     Truths,
     claim,
     measure_precision,
 )
+from darknet_kit.engine.torch.detection.observation import Look, count_classes, observe
 from darknet_kit.engine.torch.heads.head import Head
-from darknet_kit.engine.torch.loglines import format_c
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.observation import Look, count_classes, observe
 from darknet_kit.errors import DatasetError, UsageError
 from darknet_kit.formats.datafile import DataFile, iter_image_list, read_names
 from darknet_kit.formats.yolo import label_path, read_labels

@@ -2,14 +2,8 @@
 
 from collections.abc import Mapping
 
-from darknet_kit.engine.torch.cocoap import coco_map, format_coco_map
-from darknet_kit.engine.torch.journal import Write
-from darknet_kit.engine.torch.loglines import (
-    format_last_map,
-    format_map_value,
-    format_next_map,
-)
-from darknet_kit.engine.torch.meanap import (
+from darknet_kit.engine.torch.detection.cocoap import coco_map, format_coco_map
+from darknet_kit.engine.torch.detection.meanap import (
     MapOptions,
     MapResult,
     compute_map,
@@ -18,10 +12,16 @@ from darknet_kit.engine.torch.meanap import (
     read_map_set,
 )
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.selection import Selection
 from darknet_kit.engine.torch.stopping import StopRequest
-from darknet_kit.engine.torch.trainplan import TrainPlan
-from darknet_kit.engine.torch.validloss import compute_loss, format_loss
+from darknet_kit.engine.torch.training.journal import Write
+from darknet_kit.engine.torch.training.loglines import (
+    format_last_map,
+    format_map_value,
+    format_next_map,
+)
+from darknet_kit.engine.torch.training.plan import TrainPlan
+from darknet_kit.engine.torch.training.selection import Selection
+from darknet_kit.engine.torch.training.validloss import compute_loss, format_loss
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: somebody wants an end

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from darknet_kit.engine.torch.bounds import read_number
 from darknet_kit.engine.torch.network import Network
+from darknet_kit.engine.torch.training.bounds import read_number
 from darknet_kit.errors import WeightsError
 from darknet_kit.formats.cfg import Cfg
 

@@ -15,12 +15,12 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
 
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.engine.torch.average_precision import NO_TRUTHS, Truths
-from darknet_kit.engine.torch.detections import Floats, pixel_edges
-from darknet_kit.engine.torch.meanap import MapSet, read_truths
+from darknet_kit.engine.torch.detection.average_precision import NO_TRUTHS, Truths
+from darknet_kit.engine.torch.detection.detections import Floats, pixel_edges
+from darknet_kit.engine.torch.detection.meanap import MapSet, read_truths
+from darknet_kit.engine.torch.detection.observation import Look, Observation, count_classes, observe
+from darknet_kit.engine.torch.detection.validation import NMS_THRESH, THRESH
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.observation import Look, Observation, count_classes, observe
-from darknet_kit.engine.torch.validation import NMS_THRESH, THRESH
 
 Record = dict[str, Any]
 

@@ -17,10 +17,10 @@ from typing import IO, Any
 import numpy as np
 
 from darknet_kit.core.files import make_folder, replacing
-from darknet_kit.engine.torch.detections import pixel_edges
-from darknet_kit.engine.torch.meanap import format_layers, read_map_set
+from darknet_kit.engine.torch.detection.detections import pixel_edges
+from darknet_kit.engine.torch.detection.meanap import format_layers, read_map_set
+from darknet_kit.engine.torch.detection.observation import Look, Observation, count_classes, observe
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.observation import Look, Observation, count_classes, observe
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.datafile import DataFile
 

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from darknet_kit.engine.torch.bounds import bad_value, read_number
-from darknet_kit.engine.torch.learning import Learning, plan_learning
 from darknet_kit.engine.torch.network import Network
+from darknet_kit.engine.torch.training.bounds import bad_value, read_number
+from darknet_kit.engine.torch.training.learning import Learning, plan_learning
 from darknet_kit.errors import WeightsError
 from darknet_kit.formats.cfg import Cfg
 

@@ -4,8 +4,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from darknet_kit.engine.torch.learner import Lesson
-from darknet_kit.engine.torch.loglines import (
+from darknet_kit.engine.torch.training.learner import Lesson
+from darknet_kit.engine.torch.training.loglines import (
     format_iteration,
     format_loaded,
     format_parts,

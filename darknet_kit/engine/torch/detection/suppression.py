@@ -10,8 +10,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from darknet_kit.engine.torch.detections import Detections, scale_boxes
-from darknet_kit.engine.torch.overlap import Floats, center_gap, iou_matrix
+from darknet_kit.engine.torch.detection.detections import Detections, scale_boxes
+from darknet_kit.engine.torch.detection.overlap import Floats, center_gap, iou_matrix
 from darknet_kit.formats.cfg import Cfg
 
 Numbers = npt.NDArray[np.int64]

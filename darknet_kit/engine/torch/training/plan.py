@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from darknet_kit.engine.torch.commandline import PRECISIONS, CommandLine
 from darknet_kit.engine.torch.keys import check_keys
-from darknet_kit.engine.torch.saving import SavingPlan, plan_saving
-from darknet_kit.engine.torch.schedule import learning_rate
+from darknet_kit.engine.torch.training.saving import SavingPlan, plan_saving
+from darknet_kit.engine.torch.training.schedule import learning_rate
 from darknet_kit.errors import CfgError, DatasetError
 from darknet_kit.formats.cfg import Cfg, Section, read_cfg
 from darknet_kit.formats.datafile import DataFile, iter_image_list, read_data, read_names

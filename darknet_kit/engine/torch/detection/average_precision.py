@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from darknet_kit.engine.torch.overlap import iou_matrix
+from darknet_kit.engine.torch.detection.overlap import iou_matrix
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]

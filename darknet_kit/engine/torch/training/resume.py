@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from darknet_kit.core.files import replacing
-from darknet_kit.engine.torch.optimizer import OptimizerState
+from darknet_kit.engine.torch.training.optimizer import OptimizerState
 from darknet_kit.errors import AnyPath, WeightsError
 
 _FORMAT = 1

@@ -3,25 +3,16 @@
 The forms are those of AlexeyAB `src/detector.c` (`train_detector`); formats/logline reads them.
 """
 
-import math
 from collections.abc import Sequence
 
-from darknet_kit.engine.torch.multiscale import InputSize
-from darknet_kit.engine.torch.saving import SavingPlan
+from darknet_kit.engine.torch.cnumber import format_c
+from darknet_kit.engine.torch.training.multiscale import InputSize
+from darknet_kit.engine.torch.training.saving import SavingPlan
 
 FAREWELL = (
     "If you want to train from the beginning, then use flag in the end of training command: "
     "-clear \n"
 )
-
-
-def format_c(value: float, digits: int = 6) -> str:
-    """Return a number as C's `%f` prints it: NaN and infinity with their signs."""
-    if math.isnan(value):
-        return "-nan" if math.copysign(1.0, value) < 0 else "nan"
-    if math.isinf(value):
-        return "-inf" if value < 0 else "inf"
-    return f"{value:.{digits}f}"
 
 
 def format_start(saving: SavingPlan, learning_rate: float, momentum: float, decay: float) -> str:

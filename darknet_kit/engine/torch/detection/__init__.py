@@ -1,0 +1,1 @@
+"""From what heads see to boxes, and from boxes to average precision."""
