@@ -273,14 +273,13 @@ class Training:
             self._save("last")
 
     def _save(self, what: object) -> None:
-        """Write weights and, but for the best, what an exact continuation needs beside them."""
+        """Write weights, and beside them what an exact continuation needs."""
         if not self._team.is_first:
             return
         saving, seen = self._plan.saving, self.iteration * self._plan.batch
         self._write(format_saved(saving.path(what)))
         save_weights(self.network, saving.path(what), seen)
-        if what != "best":
-            write_state(saving.path(what), self._state())
+        write_state(saving.path(what), self._state())
         if what == "last" and self._average:
             with self._average.lent():
                 save_weights(self.network, saving.path("ema"), seen)
