@@ -103,7 +103,7 @@ def test_relative_paths_mean_the_current_folder_else_the_files_own(
     [
         ({}, "not-a-data-file"),
         ({"train": "a"}, "not-a-data-file"),
-        ({"train": "", "names": "b"}, "not-a-data-file"),
+        ({"train": "a", "names": ""}, "not-a-data-file"),
         ({"train": "a", "names": "b", "classes": "two"}, "bad-classes"),
         ({"train": "a", "names": "b", "classes": "-1"}, "bad-classes"),
         ({"train": "a", "names": "b", "classes": "٣"}, "bad-classes"),
@@ -113,6 +113,14 @@ def test_what_is_no_data_file(tmp_path: Path, options: dict[str, str], code: str
     with pytest.raises(DatasetError) as caught:
         read_data(write_data(tmp_path, **options))
     assert caught.value.code == code
+
+
+def test_only_who_trains_needs_images_to_train_on(tmp_path: Path) -> None:
+    for options in ({"names": "b"}, {"names": "b", "train": ""}):
+        data = read_data(write_data(tmp_path, **options))
+        with pytest.raises(DatasetError, match="no line `train = ") as caught:
+            data.require_train()
+        assert caught.value.code == "no-train-list"
 
 
 @given(st.binary())

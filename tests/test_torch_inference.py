@@ -85,7 +85,7 @@ def make_set(folder: Path, count: int = 7) -> Path:
     (folder / "valid.txt").write_text("".join(f"{image}\n" for image in images))
     (folder / "x.names").write_text("ant\nbee\ncow\n")
     (folder / "x.data").write_text(
-        f"classes=3\ntrain={folder}/none.txt\nvalid={folder}/valid.txt\n"
+        f"classes=3\nvalid={folder}/valid.txt\n"
         f"names={folder}/x.names\nresults={folder}/results\nbackup={folder}\n"
     )
     return folder / "x.data"

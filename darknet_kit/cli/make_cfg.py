@@ -120,7 +120,7 @@ def _count(classes: int | None, data: str | None) -> tuple[int, int | None]:
             code="classes-differ",
             hint="Leave --classes out: --data says it all.",
         )
-    return len(dataset.names), sum(1 for _ in iter_image_list(dataset.data.train))
+    return len(dataset.names), sum(1 for _ in iter_image_list(dataset.data.require_train()))
 
 
 def _write(path: Path, plan: CfgPlan, overwrite: bool) -> bool:

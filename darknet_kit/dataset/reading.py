@@ -22,10 +22,10 @@ class Dataset:
 
     def image_list(self, split: Split) -> Path | None:
         if split == "train":
-            return self.data.train
+            return self.data.require_train()
         if split == "valid":
             return self.data.valid
-        beside = self.data.train.with_name("test.txt")
+        beside = self.data.require_train().with_name("test.txt")
         return beside if beside.exists() else None
 
 

@@ -14,15 +14,26 @@ from darknet_kit.errors import AnyPath, DatasetError
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A `.data` file, its paths made absolute. `classes` is None where the key is missing."""
+    """A `.data` file, its paths made absolute; None stands for a key that is missing."""
 
     path: Path
     names: Path
-    train: Path
+    train: Path | None = None
     valid: Path | None = None
     backup: Path | None = None
     classes: int | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def require_train(self) -> Path:
+        """Return the list of images to train on. Raises DatasetError where none is named."""
+        if self.train is None:
+            raise DatasetError(
+                "this .data file has no line `train = ...`, so it says nothing to train on",
+                code="no-train-list",
+                hint="Name a list there: a text file with the path of one image a line.",
+                path=self.path,
+            )
+        return self.train
 
 
 _BLANKS = str.maketrans("", "", " \t\n\r")  # what Darknet drops; other blanks are text to it
@@ -58,10 +69,9 @@ def read_data(path: AnyPath) -> DataFile:
     """
     source = Path(path)
     options = parse_data(read_text(source, "a Darknet .data file"))
-    missing = [key for key in ("train", "names") if not options.get(key)]
-    if missing:
+    if not options.get("names"):
         raise DatasetError(
-            f"this is no Darknet .data file: it has no line `{missing[0]} = ...`",
+            "this is no Darknet .data file: it has no line `names = ...`",
             code="not-a-data-file",
             hint="`dkit convert` writes one; give the path of a file NAME.data.",
             path=source,
@@ -74,19 +84,21 @@ def read_data(path: AnyPath) -> DataFile:
             hint="It is the number of lines of the .names file.",
             path=source,
         )
-    valid, backup = options.get("valid"), options.get("backup")
+    keys = [key for key in ("names", "train", "valid", "backup") if options.get(key)]
+    named = {key: locate(options[key], source) for key in keys}
     return DataFile(
         path=source.absolute(),
-        names=_locate(options["names"], source),
-        train=_locate(options["train"], source),
-        valid=_locate(valid, source) if valid else None,
-        backup=_locate(backup, source) if backup else None,
+        names=named["names"],
+        train=named.get("train"),
+        valid=named.get("valid"),
+        backup=named.get("backup"),
         classes=int(classes) if classes is not None else None,
         options=options,
     )
 
 
-def _locate(value: str, source: Path) -> Path:
+def locate(value: str, source: Path) -> Path:
+    """Return the file that a value of the `.data` file `source` names; see `read_data`."""
     path = Path(value)
     if path.is_absolute() or path.exists():
         return path.absolute()

@@ -29,8 +29,9 @@ def check_heads(subject: Subject) -> Iterator[CfgProblem]:
             yield warning(
                 "v1-head",
                 head.section.line,
-                "a YOLOv1 head trains only with `darknet yolo train`; as a detector it diverges",
-                "`dkit make-cfg` writes a network of today.",
+                "a YOLOv1 head trains with the embedded engine, or with `darknet yolo train`; "
+                "with `darknet detector train` it diverges",
+                "Take `--engine torch`; `dkit make-cfg` writes a network of today.",
             )
         yield from _check_filters(subject, head)
         yield from _check_anchors(head)

@@ -183,7 +183,7 @@ def _record(
         "digests": {
             "cfg": digest(cfg.path) if cfg.path else "",
             "names": digest(dataset.data.names),
-            "train": digest(dataset.data.train),
+            "train": digest(dataset.data.require_train()),
             **({"weights": digest(settings.weights)} if settings.weights else {}),
         },
         "host": {

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from darknet_kit.engine.torch.detection.observation import Look, count_classes, 
 from darknet_kit.engine.torch.heads.head import Head
 from darknet_kit.engine.torch.network import Network
 from darknet_kit.errors import DatasetError, UsageError
-from darknet_kit.formats.datafile import DataFile, iter_image_list, read_names
+from darknet_kit.formats.datafile import DataFile, iter_image_list, locate, read_names
 from darknet_kit.formats.yolo import label_path, read_labels
 
 _THRESH = 0.005
@@ -84,7 +83,7 @@ def read_map_set(data: DataFile) -> MapSet:
     Raises DatasetError for lists that are missing or empty, and for a `difficult=` list that is
     not as long as the images.
     """
-    source = data.valid or data.train
+    source = data.valid or data.require_train()
     images = tuple(iter_image_list(source))
     if not images:
         raise DatasetError(
@@ -94,7 +93,7 @@ def read_map_set(data: DataFile) -> MapSet:
             path=source,
         )
     named = data.options.get("difficult")
-    difficult = tuple(iter_image_list(_beside(named, data))) if named else ()
+    difficult = tuple(iter_image_list(locate(named, data.path))) if named else ()
     if difficult and len(difficult) != len(images):
         raise DatasetError(
             f"{len(difficult)} paths of difficult objects for {len(images)} images",
@@ -232,12 +231,6 @@ def _iter_lines(result: MapResult) -> Iterator[str]:
 def _two_digits(value: float) -> str:
     # Nothing divided by nothing has a sign on the processors that Darknet runs on.
     return "-nan" if value != value else format_c(value, 2)
-
-
-def _beside(value: str, data: DataFile) -> Path:
-    path = Path(value)
-    beside = data.path.parent / path
-    return beside if not path.exists() and beside.exists() else path
 
 
 def _count_on_stderr(done: int, _total: int) -> None:

@@ -62,11 +62,10 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
     learning_rate(cfg, max(1, cfg.net.integer("burn_in")))  # a wrong policy is named now
     heads = find_heads(cfg)
     _check_classes(cfg, heads[-1].classes, len(read_names(data.names)), tell)
-    paths = tuple(iter_image_list(data.train))
+    train = data.require_train()
+    paths = tuple(iter_image_list(train))
     if not paths:
-        raise DatasetError(
-            "this list names no image to train on", code="empty-list", path=data.train
-        )
+        raise DatasetError("this list names no image to train on", code="empty-list", path=train)
     batch = max(1, cfg.net.integer("batch", 1))
     subdivisions = max(1, cfg.net.integer("subdivisions", 1))
     mini_batch = max(1, batch // subdivisions)
