@@ -169,6 +169,14 @@ def test_durations_of_hank_ai(duration: str, seconds: float) -> None:
     assert parse_seconds(duration.encode()) == pytest.approx(seconds, nan_ok=True)
 
 
+def test_the_embedded_engine_says_that_it_is_one() -> None:
+    reader = LogReader()
+    reader.feed(" 1: 2.5, 2.5 avg loss, 0.001 rate, 1.0 seconds, 64 images, 1.0 hours left")
+    assert not reader.embedded
+    assert reader.feed("darknet-kit 1.2: the embedded engine, PyTorch 2.13.0, CPU, fp32") == ()
+    assert reader.embedded
+
+
 def test_flavor_is_told_by_the_iteration_line() -> None:
     for line, flavor in (
         (classic(1), Flavor.ALEXEYAB),

@@ -13,6 +13,7 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
+import darknet_kit
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.engine.torch.__main__ import main
@@ -102,6 +103,7 @@ def test_a_training_writes_darknets_log_and_darknets_files(job: Job, train: Trai
     Path(job.data).write_text(Path(job.data).read_text() + "saveweights = 6\nsavelast = 4\n")
     code, log, _ = train(cfg, "-map")
     assert code == 0
+    assert log.startswith(f"darknet-kit {darknet_kit.__version__}: the embedded engine, PyTorch ")
     events = _events(log)
     iterations = [event for event in events if isinstance(event, Iteration)]
     assert [event.iteration for event in iterations] == list(range(1, 13))

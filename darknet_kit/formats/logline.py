@@ -103,14 +103,25 @@ _LONGEST_MESSAGE = 300
 class LogReader:
     """Turns the lines of a log into events, and remembers what later lines need.
 
-    `flavor`, `iteration` and `max_batches` are None until a line has told them. `damaged` counts
+    `flavor`, `iteration` and `max_batches` are None until a line has told them. `embedded` is
+    whether the embedded engine wrote the log, which has the form of AlexeyAB's. `damaged` counts
     the lines that were meant as an iteration or a class row and cannot be read.
     """
 
-    __slots__ = ("_finished", "_map", "_resizing", "damaged", "flavor", "iteration", "max_batches")
+    __slots__ = (
+        "_finished",
+        "_map",
+        "_resizing",
+        "damaged",
+        "embedded",
+        "flavor",
+        "iteration",
+        "max_batches",
+    )
 
     def __init__(self) -> None:
         self.flavor: Flavor | None = None
+        self.embedded = False
         self.iteration: int | None = None
         self.max_batches: int | None = None
         self.damaged = 0
@@ -196,6 +207,10 @@ class LogReader:
             self._finished = False
             yield RunStarted(parse_number(found[1]))
 
+    def _read_program(self, _line: bytes) -> Iterable[Event]:
+        self.embedded = True
+        return ()
+
     def _read_resizing(self, line: bytes) -> Iterable[Event]:
         if not self._resizing:
             self._resizing = True
@@ -245,6 +260,7 @@ class LogReader:
 
 
 _READERS: tuple[tuple[bytes, Callable[[LogReader, bytes], Iterable[Event]]], ...] = (
+    (b"the embedded engine, PyTorch ", LogReader._read_program),
     (b"Learning Rate: ", LogReader._read_start),
     (b"esizing", LogReader._read_resizing),
     (b"Saving weights to ", LogReader._read_saved),

@@ -108,11 +108,13 @@ class Ending:
 class Log:
     """What a log tells, with the later truth where a run went back to an earlier iteration.
 
-    `diverged_at` is the iteration from which the average loss is nan or inf to the end.
+    `embedded` is whether the embedded engine wrote it, in AlexeyAB's form. `diverged_at` is the
+    iteration from which the average loss is nan or inf to the end.
     `damaged` counts lines that could not be read.
     """
 
     flavor: Flavor | None
+    embedded: bool
     metrics: Metrics
     maps: Sequence[MapResult]
     cuts: Sequence[Cut]
@@ -123,6 +125,11 @@ class Log:
     last_weights: str | None
     diverged_at: int | None
     damaged: int
+
+    @property
+    def engine(self) -> str:
+        """Return what has trained, in words; empty where no line tells it."""
+        return "embedded engine" if self.embedded else str(self.flavor or "")
 
     @property
     def best_map(self) -> MapResult | None:
@@ -213,6 +220,7 @@ class LogGatherer:
         metrics = self._metrics
         return Log(
             flavor=reader.flavor,
+            embedded=reader.embedded,
             metrics=metrics,
             maps=tuple(self._maps),
             cuts=tuple(self._cuts),

@@ -46,7 +46,7 @@ def format_hours(seconds: float) -> str:
 def describe_log(log: Log) -> str:
     """Return what a training came to, in one line: the subtitle of its chart."""
     metrics = log.metrics
-    facts = [str(log.flavor)] if log.flavor else []
+    facts = [log.engine] if log.engine else []
     facts += [describe_reach(log), f"average loss {format_loss(metrics.avg_loss[-1])}"]
     if best := log.best_map:
         facts.append(f"mAP {log.maps[-1].map50:.1%}, best {best.map50:.1%}")
@@ -82,7 +82,7 @@ def summarize_log(log: Log) -> list[str]:
     """Return the facts of a log for people, one a line."""
     metrics = log.metrics
     facts = [
-        ("engine", str(log.flavor or "unknown")),
+        ("engine", log.engine or "unknown"),
         ("reached", describe_reach(log)),
         ("average loss", _describe_loss(metrics)),
     ]
@@ -129,6 +129,7 @@ def list_facts(log: Log) -> dict[str, Any]:
     """Return the facts of a log for programs: JSON-ready, null for nan and for unknown."""
     metrics, lowest, best = log.metrics, _lowest(log.metrics), log.best_map
     return {
+        "engine": log.engine or None,
         "flavor": str(log.flavor) if log.flavor else None,
         "iterations": {
             "first": metrics.iteration[0],

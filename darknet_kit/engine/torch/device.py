@@ -22,6 +22,12 @@ class Arithmetic:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
+    def describe(self) -> str:
+        """Return device and precision in words."""
+        if self.device.type == "cuda":
+            return f"{torch.cuda.get_device_name(self.device)}, {self.precision}"
+        return f"CPU with {torch.get_num_threads()} threads, {self.precision}"
+
     @property
     def memory_format(self) -> torch.memory_format:
         """Return how images lie in memory: channels last, but on a CPU without AVX-512.

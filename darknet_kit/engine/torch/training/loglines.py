@@ -15,6 +15,11 @@ FAREWELL = (
 )
 
 
+def format_program(version: str, torch_version: str, where: str) -> str:
+    """Return which program it is, and on what it computes."""
+    return f"darknet-kit {version}: the embedded engine, PyTorch {torch_version}, {where}\n"
+
+
 def format_start(saving: SavingPlan, learning_rate: float, momentum: float, decay: float) -> str:
     """Return what stands before the first iteration."""
     return (

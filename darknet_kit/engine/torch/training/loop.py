@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from darknet_kit import __version__
 from darknet_kit.core.files import make_folder
 from darknet_kit.engine.torch.commandline import CommandLine
 from darknet_kit.engine.torch.data.complaints import format_problem
@@ -28,6 +29,7 @@ from darknet_kit.engine.torch.training.journal import Journal, write_nothing, wr
 from darknet_kit.engine.torch.training.learner import Learner, Lesson
 from darknet_kit.engine.torch.training.loglines import (
     FAREWELL,
+    format_program,
     format_resized,
     format_saved,
     format_start,
@@ -198,6 +200,7 @@ class Training:
         plan, net = self._plan, self._plan.cfg.net
         if self._team.is_first:
             make_folder(plan.saving.folder)
+        self._write(format_program(__version__, torch.__version__, self._arithmetic.describe()))
         rate = net.number("learning_rate", 0.001) * self._team.world
         momentum, decay = net.number("momentum", 0.9), net.number("decay", 0.0001)
         self._write(format_start(plan.saving, rate, momentum, decay))
