@@ -36,7 +36,9 @@ def test_images_follow_the_weights() -> None:
         ("detector", "usage"),
         ("classifier train a b", "usage"),
         ("detector recall a.data b.cfg c.weights", "no-such-function"),
+        ("detector train", "usage"),
         ("detector train a.data", "usage"),
+        ("detector train a.data b.cfg c.weights d.weights", "usage"),
         ("detector map a.data b.cfg", "usage"),
         ("detector train a.data b.cfg -maps", "usage"),
         ("detector train a.data b.cfg -thresh high", "usage"),
@@ -48,3 +50,27 @@ def test_a_wrong_command_line_is_refused(words: str, code: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_command_line(words.split())
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("detector train", "DATA is missing"),
+        ("detector train a.data -map", "CFG is missing"),
+        ("detector valid a.data b.cfg", "WEIGHTS is missing"),
+        ("detector map a.data b.cfg c.weights d.jpg", "'d.jpg' is one file too many"),
+    ],
+)
+def test_the_files_that_are_missing_or_too_many_are_named(words: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_command_line(words.split())
+    assert caught.value.message == said
+    assert f"detector {words.split()[1]} DATA CFG" in caught.value.hint
+
+
+@pytest.mark.parametrize("words", ["--help", "detector -h", "detector map --help"])
+def test_help_is_no_error(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_command_line(words.split())
+    assert caught.value.code == 0
+    assert "-iou_thresh" in capsys.readouterr().out

@@ -6,15 +6,20 @@ help. An unknown option is an error here: upstream takes it for the name of the 
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from darknet_kit.errors import UsageError
 
-FUNCTIONS = ("train", "valid", "map", "test")
 PRECISIONS = ("fp32", "tf32", "bf16")
 _PROGRAM = "python -m darknet_kit.engine.torch"
+_FILES = {
+    "train": "DATA CFG [WEIGHTS]",
+    "valid": "DATA CFG WEIGHTS",
+    "map": "DATA CFG WEIGHTS",
+    "test": "DATA CFG WEIGHTS [IMAGES...]",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,6 @@ class CommandLine:
     ext_output: bool = False
     save_labels: bool = False
     out: str | None = None
-    dont_show: bool = False
     coco: bool = False
     seed: int | None = None
     workers: int | None = None
@@ -49,76 +53,101 @@ class CommandLine:
 
 
 def parse_command_line(words: Sequence[str]) -> CommandLine:
-    """Read the words after the program's name. Raises UsageError (`usage`, `no-such-function`)."""
+    """Read the words after the program's name.
+
+    Files that a function would not read are an error too. Raises UsageError (`usage`,
+    `no-such-function`), and SystemExit where help is asked for.
+    """
+    function = words[1] if len(words) > 1 else ""
+    if {"-h", "--help"} & set(words[:2]):
+        _make_parser(*_FILES).print_help()
+        raise SystemExit(0)
     if len(words) < 2 or words[0] != "detector":
-        raise _usage("the first two words are `detector` and what it shall do")
-    if words[1] not in FUNCTIONS:
         raise UsageError(
-            f"the embedded engine has no `detector {words[1]}`",
-            code="no-such-function",
-            hint=f"It has {', '.join(FUNCTIONS)}.",
+            "the first two words are `detector` and what it shall do",
+            code="usage",
+            hint=f"{_PROGRAM} detector {'|'.join(_FILES)} ...; --help lists options.",
         )
-    found = _make_parser().parse_intermixed_args(words[2:])
-    values: dict[str, Any] = {
-        field.name: getattr(found, field.name, None) for field in fields(CommandLine)
+    if function not in _FILES:
+        raise UsageError(
+            f"the embedded engine has no `detector {function}`",
+            code="no-such-function",
+            hint=f"It has {', '.join(_FILES)}.",
+        )
+    parser = _make_parser(function)
+    given = vars(parser.parse_intermixed_args(words[2:]))
+    files = given.get("files", [])
+    _check_files(parser, files, _FILES[function])
+    options = {
+        field.name: given[field.name] for field in fields(CommandLine) if field.name in given
     }
-    values |= {"function": words[1], "images": tuple(found.images), "gpus": tuple(found.gpus)}
-    if found.weights is None and words[1] != "train":
-        raise _usage(f"`detector {words[1]}` needs WEIGHTS")
-    return CommandLine(**values)
+    options |= zip(("data", "cfg", "weights"), files, strict=False)
+    return CommandLine(function=function, images=tuple(files[3:]), **options)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _usage(message)
+        raise UsageError(message, code="usage", hint=self.usage or "")
 
 
-def _make_parser() -> argparse.ArgumentParser:
+def _check_files(parser: _Parser, files: Sequence[str], wanted: str) -> None:
+    names = wanted.split()
+    for name in names[len(files) :]:
+        if not name.startswith("["):
+            parser.error(f"{name} is missing")
+    if len(files) > len(names) and not wanted.endswith("...]"):
+        parser.error(f"{files[len(names)]!r} is one file too many")
+
+
+def _make_parser(*functions: str) -> _Parser:
+    """Return a parser that leaves out what is not given: `CommandLine` has the defaults."""
     parser = _Parser(
-        prog=f"{_PROGRAM} detector train|valid|map|test", allow_abbrev=False, add_help=True
+        usage="\n  ".join(f"{_PROGRAM} detector {name} {_FILES[name]}" for name in functions),
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
-    for name, needed in (("data", None), ("cfg", None), ("weights", "?"), ("images", "*")):
-        parser.add_argument(name, nargs=needed)
-    for flag, what in (
-        ("-map", "compute mAP on valid= while training"),
-        ("-clear", "start the iteration count of WEIGHTS anew"),
-        ("-letter_box", "keep the aspect ratio of images"),
-        ("-ext_output", "print the coordinates of what was found"),
-        ("-save_labels", "write what was found as labels beside the image"),
-        ("-dont_show", "open no window (none is ever opened)"),
-        ("-coco", "own: print COCO's mAP as well"),
-        ("-ignore_subdivisions", "own: one mini-batch an iteration, where memory allows"),
-    ):
+    parser.add_argument("files", nargs="*", help=argparse.SUPPRESS)
+    for flag, what in (*_FLAGS, *((flag, argparse.SUPPRESS) for flag in _IGNORED_FLAGS)):
         parser.add_argument(flag, action="store_true", help=what)
-    for flag, kind, default, what in (
-        ("-thresh", float, 0.25, "least confidence"),
-        ("-iou_thresh", float, 0.5, "least IoU of a hit"),
-        ("-points", int, 0, "recall points of AP: 0 (area under the curve), 11 or 101"),
-        ("-seed", int, None, "own: make a training repeatable"),
-        ("-workers", int, None, "own: processes that load images"),
-        ("-cache", int, 2048, "own: MiB of decoded images to keep"),
-        ("-out", str, None, "file for the detections as JSON"),
-        ("-device", str, None, "own: cpu, cuda, cuda:1"),
-        ("-compile", str, None, "own: a mode of torch.compile"),
-    ):
-        parser.add_argument(flag, type=kind, default=default, help=what)
-    parser.add_argument("-mAP_epochs", dest="map_epochs", type=int, default=4)
-    parser.add_argument("-precision", choices=PRECISIONS, default=None, help="own: arithmetic")
-    parser.add_argument("-gpus", type=_parse_gpus, default=(), help="CUDA's numbers, with commas")
-    for ignored in ("-show", "-show_imgs", "-benchmark_layers", "-dontdraw_bbox"):
-        parser.add_argument(ignored, action="store_true", help=argparse.SUPPRESS)
-    for ignored in ("-mjpeg_port", "-json_port", "-chart", "-hier", "-i"):
-        parser.add_argument(ignored, help=argparse.SUPPRESS)
+    for flag, (kind, what) in _VALUES.items():
+        parser.add_argument(flag, dest=flag[1:].lower(), type=kind, metavar="X", help=what)
+    for flag in _IGNORED_VALUES:
+        parser.add_argument(flag, help=argparse.SUPPRESS)
+    parser.add_argument("-precision", choices=PRECISIONS, help="own: of the network's body (fp32)")
     return parser
 
 
-def _parse_gpus(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.split(","))
+def _read_gpus(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        what = f"{text!r} are no numbers of GPUs; write them with commas, such as 0,1"
+        raise argparse.ArgumentTypeError(what) from None
 
 
-def _usage(message: str) -> UsageError:
-    return UsageError(
-        message,
-        code="usage",
-        hint=f"{_PROGRAM} detector train DATA CFG [WEIGHTS] [-map]",
-    )
+_FLAGS = (
+    ("-map", "compute mAP on valid= while training"),
+    ("-clear", "start the iteration count of WEIGHTS anew"),
+    ("-letter_box", "keep the aspect ratio of images"),
+    ("-ext_output", "print the coordinates of what was found"),
+    ("-save_labels", "write what was found as labels beside the image"),
+    ("-coco", "own: print COCO's mAP as well"),
+    ("-ignore_subdivisions", "own: one mini-batch an iteration, where memory allows"),
+    ("-dont_show", "open no window (none is ever opened)"),
+)
+_VALUES: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "-thresh": (float, "least confidence (0.25)"),
+    "-iou_thresh": (float, "least IoU of a hit (0.5)"),
+    "-points": (int, "recall points of AP: 0 (area under the curve), 11 or 101"),
+    "-mAP_epochs": (int, "how often each image is seen between two mAPs (4)"),
+    "-gpus": (_read_gpus, "CUDA's numbers, with commas"),
+    "-out": (str, "file for the detections as JSON"),
+    "-seed": (int, "own: make a training repeatable"),
+    "-workers": (int, "own: processes that load images"),
+    "-cache": (int, "own: MiB of decoded images to keep (2048)"),
+    "-device": (str, "own: cpu, cuda, cuda:1"),
+    "-compile": (str, "own: a mode of torch.compile"),
+}
+# What is only for windows and cameras.
+_IGNORED_FLAGS = ("-show", "-show_imgs", "-benchmark_layers", "-dontdraw_bbox")
+_IGNORED_VALUES = ("-mjpeg_port", "-json_port", "-chart", "-hier", "-i")
