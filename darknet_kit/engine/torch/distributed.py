@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from darknet_kit.errors import ToolchainError, TrainError
 
 _STARTED_BY_RANK_0 = "DKIT_STARTED_BY_RANK_0"
 _PR_SET_PDEATHSIG = 1
+_GRACE_SECONDS = 15.0
 _PATIENCE = datetime.timedelta(minutes=30)  # one rank computes mAP while the others wait
 
 
@@ -87,25 +89,36 @@ def share_number(value: int, team: Team) -> int:
 
 
 @contextlib.contextmanager
-def starting_ranks(gpus: Sequence[int], words: Sequence[str]) -> Iterator[Team]:
+def starting_ranks(
+    gpus: Sequence[int], words: Sequence[str], *, on_cpu: bool = False
+) -> Iterator[Team]:
     """Start a process for every GPU but the first, with the same command line; be the first.
 
-    Where `torchrun` has started this process already, the GPUs are its business. Raises
-    ToolchainError where a GPU is not there.
+    Where `torchrun` has started this process already, the GPUs are its business. `on_cpu` starts
+    as many processes on the CPU. Raises ToolchainError where a GPU is not there.
     """
     team = find_team()
-    if len(gpus) < 2 or team.world > 1:
-        if _STARTED_BY_RANK_0 in os.environ:
-            _die_with_parent()
+    if _STARTED_BY_RANK_0 in os.environ:
+        _die_with_parent()
+    if team.world > 1 or not gpus:
         yield team
         return
     available = torch.cuda.device_count()
-    if max(gpus) >= available:
+    if not on_cpu and max(gpus) >= available:
         raise ToolchainError(
             f"-gpus names number {max(gpus)}, and PyTorch finds {available} GPUs here",
             code="no-gpu",
             hint="`nvidia-smi` lists them; this may be PyTorch's build for the CPU.",
         )
+    with _running_others(gpus, words):
+        yield Team(0, len(gpus), gpus[0])
+
+
+@contextlib.contextmanager
+def _running_others(gpus: Sequence[int], words: Sequence[str]) -> Iterator[None]:
+    if len(gpus) == 1:
+        yield
+        return
     os.environ |= _meeting_point(gpus)
     command = [sys.executable, "-m", "darknet_kit.engine.torch", *words]
     others = [
@@ -116,13 +129,29 @@ def starting_ranks(gpus: Sequence[int], words: Sequence[str]) -> Iterator[Team]:
         for rank, gpu in enumerate(gpus)
         if rank
     ]
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(others, done), daemon=True).start()
     try:
-        yield Team(0, len(gpus), gpus[0])
+        yield
     finally:
+        done.set()
         for process in others:
             process.terminate()
         for process in others:
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+            process.kill()  # it may wait for this process inside a library
+
+
+def _watch(others: Sequence["subprocess.Popen[bytes]"], done: threading.Event) -> None:
+    """End this process when another one has failed: it would wait for it for half an hour."""
+    while not done.wait(1.0):
+        failed = any(process.poll() not in (None, 0) for process in others)
+        if failed and not done.wait(_GRACE_SECONDS):
+            error = _lost_rank()
+            sys.stderr.write(f"error: {error}\n  {error.hint}\n")
+            sys.stderr.flush()
+            os._exit(error.exit_code)
 
 
 def _meeting_point(gpus: Sequence[int]) -> dict[str, str]:

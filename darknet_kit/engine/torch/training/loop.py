@@ -59,7 +59,8 @@ def train(command: CommandLine, words: Sequence[str]) -> int:
     loss is no number any more, with nothing written over good weights, and DkitError for all that
     cannot work.
     """
-    with starting_ranks(command.gpus, words) as team, listening() as stop:
+    on_cpu = command.device == "cpu"
+    with starting_ranks(command.gpus, words, on_cpu=on_cpu) as team, listening() as stop:
         plan = read_plan(command, write_out if team.is_first else write_nothing)
         arithmetic = choose_arithmetic(command.device, plan.precision, team.local_rank)
         with joining(team, arithmetic.device):
@@ -112,18 +113,22 @@ class Training:
         while self.iteration < self._plan.max_batches:
             before = self.iteration
             lesson = self._iterate()
-            if not math.isfinite(lesson.loss):
+            if self._agree(not math.isfinite(lesson.loss)):
                 raise self._diverged(lesson)
             self._examine_when_due(stop)
             self._save_when_due(before)
-            if agree(stop.requested, self._team, self._arithmetic.device):
+            if self._agree(stop.requested):
                 self._save("last")
                 return INTERRUPTED
-            if agree(self._is_hopeless(), self._team, self._arithmetic.device):
+            if self._agree(self._is_hopeless()):
                 break
         self._save("final")
         self._write(FAREWELL)
         return FINISHED
+
+    def _agree(self, value: bool) -> bool:
+        """Tell whether any process says yes, so that all of them stop at the same iteration."""
+        return agree(value, self._team, self._arithmetic.device)
 
     def _load_weights(self) -> int:
         """Fill the network where weights are named; return the iteration to go on from."""
