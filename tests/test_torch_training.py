@@ -289,6 +289,20 @@ def test_a_signal_ends_it_with_the_weights_of_that_iteration(
     assert not job.weights("final").exists()
 
 
+def test_a_signal_at_the_exit_is_too_late_to_matter() -> None:
+    program = (
+        "import atexit, os, runpy, signal, sys\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "sys.argv[1:] = ['detector', 'dance']\n"
+        "runpy.run_module('darknet_kit.engine.torch', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from darknet_kit import __version__
+from darknet_kit.engine.torch.stopping import ignore_signals
 from darknet_kit.errors import DkitError, ToolchainError
 
 _INTERRUPTED = 130
@@ -84,4 +85,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    ignore_signals()
+    sys.exit(exit_code)

@@ -1,4 +1,4 @@
-"""How a training hears that it shall stop."""
+"""How the engine hears that it shall stop."""
 
 import contextlib
 import signal
@@ -31,3 +31,9 @@ def listening() -> Iterator[StopRequest]:
     finally:
         for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """Ignore them for good: once the work is done they could only spoil the exit."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
