@@ -76,8 +76,8 @@ def test_our_own_networks_have_the_shapes_that_are_planned(model: str) -> None:
 
 
 UNSUPPORTED = {
-    "thtrieu__person-bottle": "unsupported-section",
-    "thtrieu__yolo-tiny-extract": "unsupported-section",
+    "thtrieu__person-bottle": "unsupported-by-engine",
+    "thtrieu__yolo-tiny-extract": "unsupported-by-engine",
     "jpfleischer__728b2b92_legogearsv7tiny": "wrong-filters",
 }
 
@@ -256,9 +256,9 @@ def test_a_network_without_head_gives_its_last_layer() -> None:
 
 def test_what_it_does_not_have_is_refused_by_line() -> None:
     for body, code, line in [
-        (CONV + "xnor=1\n", "unsupported-key", 12),
-        (CONV + "[contrastive]\nclasses=3\n", "unsupported-section", 12),
-        ("[crnn]\n", "unsupported-section", 6),
+        (CONV + "xnor=1\n", "unsupported-by-engine", 12),
+        (CONV + "[contrastive]\nclasses=3\n", "unsupported-by-engine", 12),
+        ("[crnn]\n", "unsupported-by-engine", 6),
     ]:
         with pytest.raises(CfgError) as caught:
             make(body)

@@ -9,8 +9,8 @@ from darknet_kit.engine.torch.detection.meanap import MapOptions, read_map_set, 
 from darknet_kit.engine.torch.detection.testing import TestOptions, run_test
 from darknet_kit.engine.torch.detection.validation import ValidOptions, run_valid
 from darknet_kit.engine.torch.device import choose_arithmetic
+from darknet_kit.engine.torch.keys import report_keys
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.engine.torch.training.plan import report_keys
 from darknet_kit.engine.torch.weights import load_weights
 from darknet_kit.errors import WeightsError
 from darknet_kit.formats.cfg import read_cfg

@@ -5,9 +5,10 @@ with `dkit_`; Darknet passes over those.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import NETWORK_KINDS, Cfg, Entry, Section
 from darknet_kit.network.kinds import canonical_kind
 
@@ -168,6 +169,25 @@ def check_keys(cfg: Cfg) -> list[KeyProblem]:
         for index, section in enumerate(cfg.sections)
         for problem in _check_section(cfg, index, section)
     ]
+
+
+def report_keys(cfg: Cfg, tell: Callable[[str], object]) -> None:
+    """Tell which keys are ignored. Raises CfgError for what this engine cannot do."""
+    for problem in check_keys(cfg):
+        if problem.is_error:
+            raise unsupported(cfg, problem)
+        tell(f"note: {cfg.path}:{problem.line}: {problem.message}\n")
+
+
+def unsupported(cfg: Cfg, problem: KeyProblem) -> CfgError:
+    """Return the error that this engine cannot do what a key or section asks for."""
+    return CfgError(
+        problem.message,
+        code="unsupported-by-engine",
+        hint="`dkit build` makes an engine that has it.",
+        path=cfg.path,
+        line=problem.line,
+    )
 
 
 def near_match(word: str, words: Iterable[str]) -> str:

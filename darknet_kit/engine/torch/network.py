@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
-from darknet_kit.engine.torch.keys import check_keys
+from darknet_kit.engine.torch.keys import check_keys, unsupported
 from darknet_kit.engine.torch.layers.connected import Connected
 from darknet_kit.engine.torch.layers.convolutional import Convolutional
 from darknet_kit.engine.torch.layers.dropout import Dropblock
@@ -174,13 +174,7 @@ def _refuse_unsupported(cfg: Cfg) -> None:
     """Raise the first problem of a layer. Those of `[net]` concern trainings alone."""
     for problem in check_keys(cfg):
         if problem.is_error and problem.section > 0:
-            raise CfgError(
-                problem.message,
-                code="unsupported-section" if not problem.key else "unsupported-key",
-                hint="`dkit build` makes an engine that has it.",
-                path=cfg.path,
-                line=problem.line,
-            )
+            raise unsupported(cfg, problem)
 
 
 def _build(site: Site) -> TorchLayer | Head:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from darknet_kit.engine.torch.commandline import PRECISIONS, CommandLine
-from darknet_kit.engine.torch.keys import check_keys
+from darknet_kit.engine.torch.keys import report_keys
 from darknet_kit.engine.torch.training.saving import SavingPlan, plan_saving
 from darknet_kit.engine.torch.training.schedule import learning_rate
 from darknet_kit.errors import CfgError, DatasetError
@@ -85,20 +85,6 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
         metric=_read_choice(cfg, "dkit_best_metric", METRICS),
         patience=cfg.net.integer("dkit_patience"),
     )
-
-
-def report_keys(cfg: Cfg, tell: Callable[[str], object]) -> None:
-    """Tell which keys are ignored. Raises CfgError for what this engine cannot do."""
-    for problem in check_keys(cfg):
-        if problem.is_error:
-            raise CfgError(
-                problem.message,
-                code="unsupported-by-engine",
-                hint="`dkit build` makes an engine that has it.",
-                path=cfg.path,
-                line=problem.line,
-            )
-        tell(f"note: {cfg.path}:{problem.line}: {problem.message}\n")
 
 
 def _check_classes(cfg: Cfg, classes: int, names: int, tell: Callable[[str], object]) -> None:
