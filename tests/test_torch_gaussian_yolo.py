@@ -219,7 +219,6 @@ def test_line() -> None:
     ("text", "filters", "code", "named"),
     [
         ("", 35, "wrong-filters", "not 36"),
-        ("map=nine.map", 36, "unsupported-key", "map="),
         ("iou_loss=siou", 36, "bad-value", "iou_loss"),
         ("yolo_point=left", 36, "bad-value", "yolo_point"),
         ("counters_per_class=1,2", 36, "bad-value", "counters_per_class"),

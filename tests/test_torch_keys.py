@@ -35,6 +35,8 @@ SOURCE = Path(__file__).parent.parent / "darknet_kit" / "engine" / "torch"
         ("[net]\n[conv]\n\nxnor=1", "xnor", 4, True, "layer 0 [conv] has xnor=1"),
         ("[net]\n[maxpool]\nmaxpool_zero_nonmax=1", "maxpool_zero_nonmax", 3, True, "layer 0"),
         ("[net]\n[softmax]\ntree=9k.tree", "tree", 3, True, "lacks a tree of classes"),
+        ("[net]\n[region]\nmap=coco9k.map", "map", 3, True, "lacks a map of classes"),
+        ("[net]\n[Gaussian_yolo]\nmap=x.map", "map", 3, True, "lacks a map of classes"),
         ("[net]\n[empty]\n[crnn]\nfoo=1", "", 3, True, "layer 1 [crnn] is a section that"),
         ("[net]\n[yollo]\nmask=1", "", 2, True, "does not have; did you mean yolo?"),
         ("[net]\n[sam]\nactivation=mis", "activation", 3, True, "not exist; did you mean mish?"),

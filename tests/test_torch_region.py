@@ -254,7 +254,6 @@ def test_line() -> None:
         ("coords=5", 27, "bad-value", "coords"),
         ("", 26, "wrong-filters", "not 27"),
         ("tree=nowhere.tree", 27, "missing-file", "tree=nowhere.tree"),
-        ("map=nine.map", 27, "unsupported-key", "map="),
         ("counters_per_class=1,2", 27, "bad-value", "counters_per_class"),
     ],
 )

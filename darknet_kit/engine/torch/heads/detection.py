@@ -15,8 +15,8 @@ from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.boxes import intersection_over_union
 from darknet_kit.engine.torch.heads.detectionkeys import read_detection_keys
 from darknet_kit.engine.torch.heads.grid import list_cells, put
-from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
-from darknet_kit.engine.torch.heads.yolokeys import read_class_weights
+from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions, weigh
+from darknet_kit.engine.torch.heads.keys import read_class_weights
 from darknet_kit.engine.torch.site import Site
 
 # Smaller truths, in fractions of the image, are none; larger ones are `forced` on the first box.
@@ -61,16 +61,12 @@ class Detection(Head):
     the weight of its class. `counters_per_class` sets them, which Darknet has in `[yolo]` alone.
     """
 
-    class_weights: Tensor | None
-
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.classes = site.section.integer("classes", 1)
         self.keys = read_detection_keys(site, self.classes)
-        weights = read_class_weights(site, self.classes, float("inf"))
-        self.register_buffer(
-            "class_weights", torch.tensor(weights) if weights else None, persistent=False
-        )
+        if weights := read_class_weights(site, self.classes):
+            self.class_weights = torch.tensor(weights)
 
     def assess(self, raw: Tensor, truths: Tensor, size: tuple[int, int], seen: int) -> Assessment:
         """Compare with the truth; the first of several truths in a cell counts.
@@ -199,11 +195,9 @@ class Detection(Head):
 
     def _weigh(self, goal: _Goal) -> Tensor:
         """Return what the weight of each cell's class is [B, N]; 1 for a class without one."""
-        if self.class_weights is None:
-            return torch.ones_like(goal.boxes[..., 0])
-        known = (goal.class_id >= 0) & (goal.class_id < self.classes)
-        weight = self.class_weights[goal.class_id.clamp(0, self.classes - 1)]
-        return torch.where(known, weight, 1.0)
+        class_id = goal.class_id.clamp(0, self.classes - 1)
+        weight = weigh(self.class_weights, class_id, goal.boxes)
+        return torch.where(class_id == goal.class_id, weight, 1.0)
 
 
 def _count(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from darknet_kit.engine.torch.heads.yolokeys import choose
+from darknet_kit.engine.torch.heads.keys import choose
 from darknet_kit.engine.torch.site import Site
 
 

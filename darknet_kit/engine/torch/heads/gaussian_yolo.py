@@ -15,7 +15,7 @@ from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.gaussianbox import Output, activate, read_boxes, step_boxes
 from darknet_kit.engine.torch.heads.gaussiankeys import GaussianKeys, read_gaussian_keys
 from darknet_kit.engine.torch.heads.grid import list_cells, put
-from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
+from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions, weigh
 from darknet_kit.engine.torch.heads.positives import (
     Positives,
     Truths,
@@ -61,25 +61,18 @@ class _Scene:
 
 
 class GaussianYolo(Head):
-    """The head of Gaussian YOLOv3.
-
-    `class_weights` [classes] multiply what is learnt from a truth by the weight of its class;
-    `counters_per_class` sets them.
-    """
+    """The head of Gaussian YOLOv3."""
 
     anchors: Tensor
     mask: Tensor
-    class_weights: Tensor | None
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.keys: GaussianKeys = read_gaussian_keys(site, self.classes)
-        weights = self.keys.class_weights
         self.register_buffer("anchors", torch.tensor(self.keys.anchors.all), persistent=False)
         self.register_buffer("mask", torch.tensor(self.keys.anchors.mask), persistent=False)
-        self.register_buffer(
-            "class_weights", torch.tensor(weights) if weights else None, persistent=False
-        )
+        if self.keys.class_weights:
+            self.class_weights = torch.tensor(self.keys.class_weights)
 
     def assess(self, raw: Tensor, truths: Tensor, size: tuple[int, int], seen: int) -> Assessment:
         """Compare with the truth: deltas of boxes add up, the last objectness counts.
@@ -177,12 +170,6 @@ class GaussianYolo(Head):
         anchors = self.anchors[self.mask] / put(size, self.anchors)
         return Places(column, row, (width, height), anchors)
 
-    def _weigh(self, class_id: Tensor, like: Tensor) -> Tensor:
-        """Return the weight of each class in a tensor of any shape."""
-        if self.class_weights is None:
-            return torch.ones_like(class_id, dtype=like.dtype)
-        return self.class_weights[class_id]
-
     def _move_objectness(self, scene: _Scene) -> Tensor:
         """Return the delta of objectness [B, A, N]."""
         keys, seen, last = self.keys, scene.output.objectness, scene.positives.last_at
@@ -193,7 +180,7 @@ class GaussianYolo(Head):
         delta = keys.obj_normalizer * (torch.where(scene.sure, certain, goal) - seen)
         if not keys.objectness_smooth:
             delta = torch.where(scene.ignored & ~scene.sure, 0.0, delta)
-        weight = self._weigh(scene.of(last, scene.truths.class_id), seen)
+        weight = weigh(self.class_weights, scene.of(last, scene.truths.class_id), seen)
         return torch.where(last >= 0, weight * keys.obj_normalizer * (1 - seen), delta)
 
     def _move_boxes(self, scene: _Scene) -> tuple[Tensor, Tensor]:
@@ -201,13 +188,13 @@ class GaussianYolo(Head):
         keys, positives, truths = self.keys, scene.positives, scene.truths
         places = replace(scene.cells, column=positives.column[:, None], row=positives.row[:, None])
         there = _at_cells(positives, scene.output)
-        weight = self._weigh(truths.class_id, there.mean)[:, None]
+        weight = weigh(self.class_weights, truths.class_id, there.mean)[:, None]
         fit, step = step_boxes(keys, there, places, truths.boxes[:, None], weight)
         step = torch.where(positives.valid[..., None, None], step, 0.0)
         total = torch.zeros_like(scene.output.mean[..., None].expand(-1, -1, -1, -1, 2))
         if keys.truth_thresh < 1:
             near = [scene.of(scene.nearest, part) for part in truths.boxes.unbind(-1)]
-            weight = self._weigh(scene.of(scene.nearest, truths.class_id), step)
+            weight = weigh(self.class_weights, scene.of(scene.nearest, truths.class_id), step)
             _, sure = step_boxes(keys, scene.output, scene.cells, torch.stack(near, -1), weight)
             total = torch.where(scene.sure[..., None, None], sure, total)
         flat = total.flatten(3).transpose(2, 3).contiguous()
@@ -239,7 +226,9 @@ class GaussianYolo(Head):
             weight = self.class_weights[:, None]
             delta = torch.where(hits > 0, delta * weight * once, delta)
         if keys.objectness_smooth:
-            likely = (scene.near.square()[:, :, None] - p) * self._weigh(number, p)[:, None]
+            likely = (scene.near.square()[:, :, None] - p) * weigh(self.class_weights, number, p)[
+                :, None
+            ]
             delta = torch.where(scene.sure[:, :, None] & near & (found == 0), likely, delta)
         return torch.where(first.any(2, keepdim=True), delta, 0.0)
 

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from darknet_kit.engine.torch.site import Site
@@ -45,15 +46,19 @@ class Head(nn.Module):
     `truths` is [B, T, 5] float32: cx, cy, w, h (fractions of the network's input) and class_id;
     unused rows are zero and stand at the end. `size` is the network's input (width, height) in
     pixels at this moment. `seen` counts the images of the training, those of this mini-batch too.
+    `class_weights` [classes], or None, multiply what is learnt from a truth of each class;
+    `counters_per_class` sets them, and who trains may.
     """
 
     sources: tuple[int, ...] = ()
+    class_weights: Tensor | None
 
     def __init__(self, site: Site) -> None:
         super().__init__()
         self.index = site.layer.index
         self.kind = site.layer.kind
         self.classes = site.section.integer("classes", 20)
+        self.register_buffer("class_weights", None, persistent=False)
 
     def forward(self, raw: Tensor) -> Tensor:
         """Return the input as it is: what is learnt from it, `assess` says."""
@@ -78,3 +83,10 @@ class Head(nn.Module):
     def count_boxes(self, stats: Sequence[float]) -> tuple[float, float]:
         """Return how many boxes were learnt, and how many of them over another truth's."""
         return 0.0, 0.0
+
+
+def weigh(class_weights: Tensor | None, class_id: Tensor, like: Tensor) -> Tensor:
+    """Return the weight of each class in a tensor of any shape: 1 where classes have none."""
+    if class_weights is None:
+        return torch.ones_like(class_id, dtype=like.dtype)
+    return class_weights[class_id]

@@ -14,7 +14,8 @@ from darknet_kit.engine.torch.heads.average import format_average
 from darknet_kit.engine.torch.heads.boxes import intersection_over_union
 from darknet_kit.engine.torch.heads.classtree import ClassTree, read_tree
 from darknet_kit.engine.torch.heads.grid import list_cells, put
-from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions
+from darknet_kit.engine.torch.heads.head import Assessment, Head, Predictions, weigh
+from darknet_kit.engine.torch.heads.keys import read_class_weights
 from darknet_kit.engine.torch.heads.positives import (
     Truths,
     find_best_overlap,
@@ -23,7 +24,6 @@ from darknet_kit.engine.torch.heads.positives import (
 )
 from darknet_kit.engine.torch.heads.regionkeys import RegionKeys, read_region_keys
 from darknet_kit.engine.torch.heads.regionmatch import Match, match_truths
-from darknet_kit.engine.torch.heads.yolokeys import read_class_weights
 from darknet_kit.engine.torch.site import Site
 
 # Until so many images were seen, every box is drawn a little towards its anchor.
@@ -58,18 +58,15 @@ class Region(Head):
     """
 
     anchors: Tensor
-    class_weights: Tensor | None
     tree: ClassTree | None
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.keys: RegionKeys = read_region_keys(site, self.classes)
         self.tree = read_tree(site, self.classes)
-        weights = read_class_weights(site, self.classes, float("inf"))
         self.register_buffer("anchors", torch.tensor(self.keys.anchors), persistent=False)
-        self.register_buffer(
-            "class_weights", torch.tensor(weights) if weights else None, persistent=False
-        )
+        if weights := read_class_weights(site, self.classes):
+            self.class_weights = torch.tensor(weights)
 
     def assess(self, raw: Tensor, truths: Tensor, size: tuple[int, int], seen: int) -> Assessment:
         """Compare with the truth; the last of several truths in a slot counts.
@@ -108,8 +105,8 @@ class Region(Head):
 
         With classfix=-1 an objectness below one half is none. Darknet asks of a box its scores
         alone, and without softmax a class may be above 1: objectness is then the best score where
-        that is more. With a tree a box has one class,
-        the last one in the file that is more probable than not, and its score is that alone.
+        that is more. With a tree a box has one class, the last one in the file that is more
+        probable than not, and its score is that alone.
         """
         output = self._activate(raw)
         objectness = output.objectness
@@ -189,7 +186,8 @@ class Region(Head):
         if keys.rescore:
             boxes = [match.of_last(part) for part in truths.boxes.unbind(-1)]
             goal = intersection_over_union(output.boxes, torch.stack(boxes, -1))
-        held = keys.object_scale * (goal - seen) * slope * self._weigh(match, truths)
+        weight = weigh(self.class_weights, match.of_last(truths.class_id), seen)
+        held = keys.object_scale * (goal - seen) * slope * weight
         return torch.where(match.last >= 0, held, rest)
 
     def _move_classes(self, output: _Output, truths: Truths, match: Match, fixed: Tensor) -> Tensor:
@@ -204,8 +202,7 @@ class Region(Head):
             rest = rest * asked * (sure * (fixed >= 0))[..., None]
         asked, moved = self._compare_classes(match.at_slots(output.classes), truths.class_id)
         lasting = match.find_lasting(asked, truths.used)
-        if self.class_weights is not None:
-            moved = moved * self.class_weights[truths.class_id][..., None]
+        moved = moved * weigh(self.class_weights, truths.class_id, moved)[..., None]
         held = match.add_up(lasting.to(moved)) > 0
         return torch.where(held, match.add_up(torch.where(lasting, moved, 0.0)), rest)
 
@@ -223,12 +220,6 @@ class Region(Head):
             sure = (seen * goal).sum(-1, keepdim=True) + 1e-15
             delta = delta * (-0.5 * (1 - sure) * (2 * sure * sure.log() + sure - 1))
         return torch.ones_like(goal[..., :1]), delta
-
-    def _weigh(self, match: Match, truths: Truths) -> Tensor:
-        """Return the weight of the class of each slot's last truth [B, A, N]."""
-        if self.class_weights is None:
-            return torch.ones_like(match.last, dtype=truths.boxes.dtype)
-        return self.class_weights[match.of_last(truths.class_id)]
 
     def _count(self, output: _Output, truths: Truths, match: Match, fixed: Tensor) -> Tensor:
         used = truths.used

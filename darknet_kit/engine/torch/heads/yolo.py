@@ -18,14 +18,11 @@ from darknet_kit.engine.torch.site import Site
 class Yolo(Head):
     """A `[yolo]` section (AlexeyAB `src/yolo_layer.c`), without a loop over images or truths.
 
-    `class_weights` [classes], or None, multiplies what is learnt from a truth of each class, as
-    `counters_per_class` does; who trains may set it. Two keys of our own: `dkit_class_loss=ce`
-    makes the classes exclude each other (a softmax, its cross entropy as the loss, in detection
-    too), `dkit_obj_loss=mse` learns the objectness by squared error, the logistic's slope
-    included, where Darknet leaves that out.
+    Two keys of our own: `dkit_class_loss=ce` makes the classes exclude each other (a softmax, its
+    cross entropy as the loss, in detection too), `dkit_obj_loss=mse` learns the objectness by
+    squared error, the logistic's slope included, where Darknet leaves that out.
     """
 
-    class_weights: Tensor | None
     anchors: Tensor
     mask: Tensor
 
@@ -33,12 +30,10 @@ class Yolo(Head):
         """Read the section. Raises CfgError."""
         super().__init__(site)
         self.keys = read_yolo_keys(site, self.classes)
-        weights = self.keys.class_weights
         self.register_buffer("anchors", torch.tensor(self.keys.anchors.all), persistent=False)
         self.register_buffer("mask", torch.tensor(self.keys.anchors.mask), persistent=False)
-        self.register_buffer(
-            "class_weights", None if weights is None else torch.tensor(weights), persistent=False
-        )
+        if self.keys.class_weights:
+            self.class_weights = torch.tensor(self.keys.class_weights)
 
     def assess(self, raw: Tensor, truths: Tensor, size: tuple[int, int], seen: int) -> Assessment:
         """Compare the raw input [B, C, H, W], in float32, with the truth. Takes no gradient.

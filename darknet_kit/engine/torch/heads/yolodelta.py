@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from darknet_kit.engine.torch.heads.head import weigh
 from darknet_kit.engine.torch.heads.positives import (
     Positives,
     Truths,
@@ -45,9 +46,7 @@ class Scene:
 
     def weigh(self, class_id: Tensor) -> Tensor:
         """Return the weight of each class in a tensor of any shape."""
-        if self.class_weights is None:
-            return torch.ones_like(class_id, dtype=self.entries.dtype)
-        return self.class_weights[class_id]
+        return weigh(self.class_weights, class_id, self.entries)
 
 
 @dataclass(frozen=True, slots=True)

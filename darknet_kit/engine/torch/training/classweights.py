@@ -36,5 +36,5 @@ def weigh_classes(network: Network, counts: Sequence[int]) -> None:
     """
     device = next(network.parameters()).device
     for head in network.heads:
-        if head.classes == len(counts) and hasattr(head, "class_weights"):
+        if head.classes == len(counts):
             head.class_weights = torch.tensor(balance_classes(counts), device=device)
