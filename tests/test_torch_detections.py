@@ -9,10 +9,10 @@ pytest.importorskip("torch")
 import numpy as np
 import torch
 
+from darknet_kit.engine.torch.data.inputs import letterbox_size
 from darknet_kit.engine.torch.detection.detections import (
     Detections,
     collect_detections,
-    letterbox_size,
     pixel_edges,
 )
 from darknet_kit.engine.torch.detection.observation import Observation

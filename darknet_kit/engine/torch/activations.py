@@ -6,29 +6,19 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name the world knows it by
 from torch import Tensor
 
-from darknet_kit.engine.torch.keys import near_match
 from darknet_kit.engine.torch.site import Site
 
 Activation = Callable[[Tensor], Tensor]
 
 
 def find_activation(site: Site, default: str, *, fresh: bool = False) -> Activation:
-    """Return what `activation=` of a section asks for.
+    """Return what `activation=` of a section asks for; `keys` has refused unknown names before.
 
     `fresh` says that nobody else reads the tensor that it will be given: some activations then
-    write over it, which saves memory. Raises CfgError (`bad-activation`) for an unknown name,
-    which Darknet would take for relu.
+    write over it, which saves memory.
     """
     name = site.section.text("activation", default)
-    found = (IN_PLACE.get(name) if fresh else None) or ACTIVATE.get(name)
-    if found is None:
-        raise site.error(
-            f"has activation={name}, which does not exist{near_match(name, ACTIVATE)}",
-            "bad-activation",
-            key="activation",
-            hint=f"Darknet has {', '.join(ACTIVATE)}; a comment behind a word belongs to it.",
-        )
-    return found
+    return IN_PLACE[name] if fresh and name in IN_PLACE else ACTIVATE[name]
 
 
 def _linear(x: Tensor) -> Tensor:

@@ -181,26 +181,23 @@ def report_keys(cfg: Cfg, tell: Callable[[str], object]) -> None:
 
 def unsupported(cfg: Cfg, problem: KeyProblem) -> CfgError:
     """Return the error that this engine cannot do what a key or section asks for."""
+    misspelt = problem.key == "activation"
     return CfgError(
         problem.message,
         code="unsupported-by-engine",
-        hint="`dkit build` makes an engine that has it.",
+        hint=f"There are {', '.join(ACTIVATIONS)}; a comment behind a word belongs to it."
+        if misspelt
+        else "`dkit build` makes an engine that has it.",
         path=cfg.path,
         line=problem.line,
     )
-
-
-def near_match(word: str, words: Iterable[str]) -> str:
-    """Return `; did you mean X?` where one of the words is like `word`, else nothing."""
-    near = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _check_section(cfg: Cfg, index: int, section: Section) -> Iterator[KeyProblem]:
     kind = "net" if section.kind in NETWORK_KINDS else canonical_kind(section.kind)
     name = f"layer {index - 1} [{section.kind}]" if index else "[net]"
     if kind not in HONOURED or (index and kind == "net"):
-        near = "" if kind in RECURRENT else near_match(kind, HONOURED)
+        near = "" if kind in RECURRENT else _near_match(kind, HONOURED)
         what = f"{name} is a section that the embedded engine does not have{near}"
         yield KeyProblem(index, section.kind, "", section.line, what, is_error=True)
         return
@@ -221,7 +218,7 @@ def _judge(cfg: Cfg, section: Section, kind: str, entry: Entry) -> tuple[str, bo
     key, value = entry.key, entry.value
     honoured = HONOURED[kind] | (frozenset() if kind == "net" else _EVERY_LAYER)
     if key == "activation" and key in honoured and value not in ACTIVATIONS:
-        near = near_match(value.partition("#")[0], ACTIVATIONS)
+        near = _near_match(value.partition("#")[0], ACTIVATIONS)
         return f"has activation={value}, which does not exist{near}", True
     if key in honoured:
         return "", False
@@ -234,7 +231,7 @@ def _judge(cfg: Cfg, section: Section, kind: str, entry: Entry) -> tuple[str, bo
     if key in inert:
         return f"has {key}={value}, which has no effect here", False
     known = honoured | inert | REFUSED.get(kind, {}).keys()
-    return f"has {key}=, which no engine reads{near_match(key, known)}", False
+    return f"has {key}=, which no engine reads{_near_match(key, known)}", False
 
 
 def _asks(cfg: Cfg, section: Section, entry: Entry) -> bool:
@@ -244,3 +241,9 @@ def _asks(cfg: Cfg, section: Section, entry: Entry) -> bool:
     if entry.key == "sequential_subdivisions":
         return section.integer(entry.key) != max(1, cfg.net.integer("subdivisions", 1))
     return section.number(entry.key) != _NEUTRAL.get(entry.key, 0.0)
+
+
+def _near_match(word: str, words: Iterable[str]) -> str:
+    """Return `; did you mean X?` where one of the words is like `word`, else nothing."""
+    near = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""

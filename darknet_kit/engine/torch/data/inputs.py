@@ -119,14 +119,18 @@ def _last_row_weight(stored: int, wanted: int) -> float:
 
 def letterbox(image: Tensor, size: Size) -> Tensor:
     """Resize to fit into `size` with the aspect ratio kept, in the middle of gray (0.5)."""
-    (width, height), (tall, wide) = size, image.shape[1:]
-    if width / wide < height / tall:
-        inner = width, max(1, tall * width // wide)
-    else:
-        inner = max(1, wide * height // tall), height
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    sides = (left, width - inner[0] - left, top, height - inner[1] - top)
+    inner = letterbox_size((image.shape[2], image.shape[1]), size)
+    across, down = size[0] - inner[0], size[1] - inner[1]
+    sides = (across // 2, across - across // 2, down // 2, down - down // 2)
     return pad(resize(image, inner), sides, value=_GRAY)
+
+
+def letterbox_size(image: Size, net: Size) -> Size:
+    """Return width and height in pixels that an image keeps inside the network's input."""
+    (width, height), (net_width, net_height) = image, net
+    if net_width * height < net_height * width:
+        return net_width, max(1, height * net_width // width)
+    return max(1, width * net_height // height), net_height
 
 
 def _read_ahead(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from darknet_kit.engine.torch.data.inputs import letterbox_size
 from darknet_kit.engine.torch.heads.head import Predictions
 
 Floats = npt.NDArray[np.float32]
@@ -76,14 +77,6 @@ def scale_boxes(boxes: Floats, scale: Size) -> Floats:
     """Return boxes [N, 4] cx, cy, w, h with all widths and heights multiplied."""
     with np.errstate(over="ignore"):  # a network that has gone wrong sees boxes without end
         return boxes * np.array((*scale, *scale), np.float32)
-
-
-def letterbox_size(image: Size, net: Size) -> Size:
-    """Return the size in pixels that an image keeps inside the network's input."""
-    (width, height), (net_width, net_height) = image, net
-    if net_width * height < net_height * width:
-        return net_width, max(1, height * net_width // width)
-    return max(1, width * net_height // height), net_height
 
 
 def _undo_letterbox(boxes: Floats, image: Size, net: Size) -> Floats:

@@ -20,7 +20,7 @@ class Norm(nn.BatchNorm2d):
     every value into 0 without a word.
     """
 
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - PyTorch's name
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's name
         if self.training and input.numel() == input.shape[1]:
             raise CfgError(
                 "a mini-batch of one image leaves one value for each batch normalization of a "
@@ -28,6 +28,7 @@ class Norm(nn.BatchNorm2d):
                 code="mini-batch-of-one",
                 hint="Lower subdivisions: the mini-batch is batch / subdivisions.",
             )
+        return super().forward(input)
 
 
 def make_norm(channels: int) -> Norm:

@@ -71,33 +71,32 @@ class MovingAverage:
             self._averages = {name: one.clone() for name, one in self._parameters.items()}
             said = " EMA initialization \n"
         if plan.end is None or iteration < plan.end:
-            averages, values = self._pairs()
-            torch._foreach_mul_(averages, plan.alpha)
-            torch._foreach_add_(averages, values, alpha=1.0 - plan.alpha)
+            for average, value in self._pairs():
+                average.mul_(plan.alpha).add_(value, alpha=1.0 - plan.alpha)
             return f"{said} ema_update(), ema_alpha = {plan.alpha:f} \n"
         if before < plan.end:
-            averages, values = self._pairs()
-            torch._foreach_copy_(values, averages)
+            self._put_into_network()
             return f"{said} ema_apply() \n"
         return said
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[None]:
         """Let the network have the average for as long as the block runs, to save or test it."""
-        averages, values = self._pairs()
-        kept = [value.clone() for value in values]
-        torch._foreach_copy_(values, averages)
+        kept = [(value, value.clone()) for _, value in self._pairs()]
+        self._put_into_network()
         try:
             yield
         finally:
-            torch._foreach_copy_(values, kept)
+            for value, before in kept:
+                value.copy_(before)
 
-    def _pairs(self) -> tuple[list[Tensor], list[Tensor]]:
-        names = list(self._averages)
-        return (
-            [self._averages[name] for name in names],
-            [self._parameters[name].detach() for name in names],
-        )
+    def _put_into_network(self) -> None:
+        for average, value in self._pairs():
+            value.copy_(average)
+
+    def _pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """Return average and value of each parameter."""
+        return [(one, self._parameters[name].detach()) for name, one in self._averages.items()]
 
     def state(self) -> dict[str, Tensor]:
         """Return the average, by the names of the parameters; nothing before it starts."""
