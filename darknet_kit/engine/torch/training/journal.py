@@ -48,18 +48,18 @@ class Journal:
         self._waited = seconds
         self.write(format_loaded(seconds, after_start=self.avg_loss is not None))
 
-    def note_lesson(
-        self, iteration: int, lesson: Lesson, layers: list[int], rate: float, started: float
-    ) -> None:
-        """Write an iteration that began at `started` (time.perf_counter) and has just ended."""
-        loss = lesson.loss
-        if self.avg_loss is None or self.avg_loss != self.avg_loss:
-            self.avg_loss = loss
-        self.avg_loss = self.avg_loss * _LOSS_KEPT + loss * (1 - _LOSS_KEPT)
+    def note_lesson(self, lesson: Lesson, layers: list[int]) -> None:
+        """Write what the heads told; `layers` are their numbers."""
         for line in lesson.lines:
             self.write(line)
         for layer, parts in zip(layers, lesson.parts, strict=True):
             self.write(format_parts(layer, parts))
+
+    def note_iteration(self, iteration: int, loss: float, rate: float, started: float) -> None:
+        """Write an iteration that began at `started` (time.perf_counter) and has just ended."""
+        if self.avg_loss is None or self.avg_loss != self.avg_loss:
+            self.avg_loss = loss
+        self.avg_loss = self.avg_loss * _LOSS_KEPT + loss * (1 - _LOSS_KEPT)
         seconds = time.perf_counter() - started
         shown = -1.0 if self._hours_left is None else self._hours_left
         images = iteration * self._images

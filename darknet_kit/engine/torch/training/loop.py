@@ -221,8 +221,6 @@ class Training:
         size = (self._size.width, self._size.height)
         batches = self.loader.batches(size, self._size.batch)
         first = next(batches)
-        if self._examination:
-            self._examination.announce(self._write)
         self._journal.note_loaded(time.perf_counter() - started)
         started = time.perf_counter()
         self._begun = True
@@ -240,7 +238,10 @@ class Training:
             self._write(self._average.follow(self.iteration - self._team.world, self.iteration))
         lesson = self._learner.read(told)
         layers = [head.index for head in self.network.heads]
-        self._journal.note_lesson(self.iteration, lesson, layers, rate, started)
+        self._journal.note_lesson(lesson, layers)
+        if self._examination:
+            self._examination.announce(self._write)
+        self._journal.note_iteration(self.iteration, lesson.loss, rate, started)
         return lesson
 
     def _resize_when_due(self) -> None:
