@@ -106,8 +106,17 @@ def parse_labels(text: str) -> list[Label]:
 
 def read_labels(path: str) -> list[Label] | None:
     """Read a label file; None where there is none."""
+    text = read_label_text(path)
+    return None if text is None else parse_labels(text)
+
+
+def read_label_text(path: str) -> str | None:
+    """Return what stands in a label file; None where there is none."""
+    # A pipe would be waited for; it is no label file.
+    if not os.path.isfile(path):
+        return None
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
-            return parse_labels(stream.read())
+            return stream.read()
     except OSError:
         return None

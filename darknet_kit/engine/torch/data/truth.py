@@ -4,7 +4,6 @@ Inside the loader an object is a row of `edges` [n, 5] float32: left, top, right
 fractions of the image, then class_id. Heads get `truths` [n, 5]: cx, cy, w, h, class_id.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import Problem
-from darknet_kit.formats.yolo import Label, label_path, parse_labels
+from darknet_kit.formats.yolo import Label, label_path, parse_labels, read_label_text
 
 Edges = NDArray[np.float32]
 
@@ -57,7 +56,7 @@ def read_label_file(image: str, classes: int) -> LabelFile:
     if path is None:
         message = "no label is looked for beside an image of this type"
         return LabelFile(_to_edges([]), (Problem("unsupported-image", image, message),))
-    text = _read_text(path)
+    text = read_label_text(path)
     if text is None:
         message = f"no label file {path}; taken as an image that shows nothing"
         return LabelFile(_to_edges([]), (Problem("missing-label", image, message),))
@@ -131,14 +130,3 @@ def _find_line(text: str, token: int) -> int:
         if token < 0:
             return number
     return 0
-
-
-def _read_text(path: str) -> str | None:
-    # A pipe would be waited for; it is no label file.
-    if not os.path.isfile(path):
-        return None
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return None

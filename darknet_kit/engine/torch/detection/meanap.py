@@ -20,7 +20,12 @@ from darknet_kit.engine.torch.detection.average_precision import (
     claim,
     measure_precision,
 )
-from darknet_kit.engine.torch.detection.observation import Look, count_classes, observe
+from darknet_kit.engine.torch.detection.observation import (
+    Look,
+    count_classes,
+    observe,
+    require_names,
+)
 from darknet_kit.engine.torch.heads.head import Head
 from darknet_kit.engine.torch.network import Network
 from darknet_kit.errors import DatasetError, UsageError
@@ -117,19 +122,9 @@ def compute_map(
     which there is no curve, DatasetError where the names are not the network's classes.
     """
     asked = options or MapOptions()
-    if asked.points < 0 or asked.points == 1:
-        raise UsageError(
-            f"precision cannot be averaged at {asked.points} points",
-            code="bad-points",
-            hint="Take 0 (area under the curve), 11 (VOC 2007) or 101 (COCO).",
-        )
+    _check_points(asked.points)
+    require_names(network, data.names, exact=True)
     classes = count_classes(network)
-    if len(data.names) != classes:
-        raise DatasetError(
-            f"{len(data.names)} names for {classes} classes of the network",
-            code="names-do-not-fit",
-            hint="The .names file has one name for each of classes= in the cfg's heads.",
-        )
     started = time.perf_counter()
     look = Look(_THRESH, _NMS_THRESH, asked.letter_box, batch=asked.batch)
     difficult = dict(zip(data.images, data.difficult, strict=False))
@@ -148,6 +143,15 @@ def compute_map(
         progress(number, len(data.images))
     precision = measure_precision(claims, classes, asked.thresh, asked.points)
     return MapResult(asked, data.names, precision, time.perf_counter() - started)
+
+
+def _check_points(points: int) -> None:
+    if points < 0 or points == 1:
+        raise UsageError(
+            f"precision cannot be averaged at {points} points",
+            code="bad-points",
+            hint="Take 0 (area under the curve), 11 (VOC 2007) or 101 (COCO).",
+        )
 
 
 def read_truths(image: str, classes: int) -> Truths:

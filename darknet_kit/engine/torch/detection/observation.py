@@ -12,7 +12,7 @@ from darknet_kit.engine.torch.data.inputs import InputFormat, Inputs, iter_input
 from darknet_kit.engine.torch.detection.detections import Detections, Size, collect_detections
 from darknet_kit.engine.torch.detection.suppression import read_suppression, suppress
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.errors import CfgError
+from darknet_kit.errors import AnyPath, CfgError, DatasetError
 
 _GPU_BATCH = 16
 
@@ -60,6 +60,20 @@ def count_classes(network: Network) -> int:
             path=network.cfg.path,
         )
     return counts[0]
+
+
+def require_names(
+    network: Network, names: Sequence[str], path: AnyPath | None = None, *, exact: bool = False
+) -> None:
+    """Raise DatasetError where the names of `path` are too few, or with `exact` too many."""
+    classes = count_classes(network)
+    if len(names) < classes or (exact and len(names) > classes):
+        raise DatasetError(
+            f"{len(names)} names for {classes} classes of the network",
+            code="names-do-not-fit",
+            hint="The .names file has one name for each of classes= in the cfg's heads.",
+            path=path,
+        )
 
 
 def observe(network: Network, paths: Sequence[str], look: Look) -> Iterator[Observation]:

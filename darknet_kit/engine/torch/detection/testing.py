@@ -20,9 +20,8 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.torch.data.picture import decode
 from darknet_kit.engine.torch.detection.detections import Detections, pixel_edges
 from darknet_kit.engine.torch.detection.meanap import format_layers
-from darknet_kit.engine.torch.detection.observation import Look, Observation, count_classes, observe
+from darknet_kit.engine.torch.detection.observation import Look, Observation, observe, require_names
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.errors import DatasetError
 from darknet_kit.formats.datafile import DataFile, read_names
 from darknet_kit.formats.yolo import label_path
 
@@ -59,13 +58,7 @@ def run_test(network: Network, data: DataFile, options: TestOptions) -> int:
     Raises DatasetError where the names are fewer than the classes, and WriteError.
     """
     names = read_names(data.names)
-    if len(names) < count_classes(network):
-        raise DatasetError(
-            f"{len(names)} names for {count_classes(network)} classes of the network",
-            code="names-do-not-fit",
-            hint="The .names file has one name for each of classes= in the cfg's heads.",
-            path=data.names,
-        )
+    require_names(network, names, data.names)
     look = Look(options.thresh, _NMS_THRESH, options.letter_box, batch=1)
     unread = 0
     with _open_json(options.out) as stream:

@@ -19,7 +19,13 @@ import numpy as np
 from darknet_kit.core.files import make_folder, replacing
 from darknet_kit.engine.torch.detection.detections import pixel_edges
 from darknet_kit.engine.torch.detection.meanap import format_layers, read_map_set
-from darknet_kit.engine.torch.detection.observation import Look, Observation, count_classes, observe
+from darknet_kit.engine.torch.detection.observation import (
+    Look,
+    Observation,
+    count_classes,
+    observe,
+    require_names,
+)
 from darknet_kit.engine.torch.network import Network
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.datafile import DataFile
@@ -50,19 +56,12 @@ def run_valid(network: Network, data: DataFile, options: ValidOptions) -> int:
     when the last image is done. Returns 0. Raises DatasetError and WriteError.
     """
     lists = read_map_set(data)
-    classes = count_classes(network)
-    if len(lists.names) < classes:
-        raise DatasetError(
-            f"{len(lists.names)} names for {classes} classes of the network",
-            code="names-do-not-fit",
-            hint="The .names file has one name for each of classes= in the cfg's heads.",
-            path=data.names,
-        )
+    require_names(network, lists.names, data.names)
     sys.stdout.write(format_layers(network.heads))
     sys.stdout.flush()
     started = time.perf_counter()
     look = Look(THRESH, NMS_THRESH, options.letter_box, in_pixels=True, batch=options.batch)
-    with _open_results(data, lists.names[:classes], options.out) as write:
+    with _open_results(data, lists.names[: count_classes(network)], options.out) as write:
         for number, seen in enumerate(observe(network, lists.images, look), start=1):
             write(seen)
             sys.stderr.write(f"\r{number}")
