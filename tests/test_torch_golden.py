@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
+from darknet_kit.engine.torch.data.loader import Batch  # noqa: E402
 from darknet_kit.engine.torch.device import Arithmetic  # noqa: E402
 from darknet_kit.engine.torch.distributed import Team  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
@@ -152,8 +153,8 @@ def test_delta_cost_and_lines_equal_the_recorded_ones(recording: Recording, tmp_
 def test_training_follows_the_recorded_one(recording: Recording, tmp_path: Path) -> None:
     """8 or 30 updates with the same images, with momentum, decay and two mini-batches each."""
     network = recording.build(tmp_path).train()
-    batches = recording.minibatches()
-    images = sum(len(pixels) for pixels, _ in batches)
+    batches = [Batch(*pair) for pair in recording.minibatches()]
+    images = sum(len(batch.images) for batch in batches)
     learner = Learner(network, Arithmetic(torch.device("cpu")), Team(), subdivisions=len(batches))
     optimizer = build_optimizer(network, recording.cfg)
     rate = recording.cfg.net.number("learning_rate")

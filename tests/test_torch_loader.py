@@ -60,14 +60,16 @@ def take(loader: TrainLoader, count: int, batch: int = 4, size: Any = SIZE) -> l
 
 def assert_equal(first: Sequence[Any], second: Sequence[Any]) -> None:
     assert len(first) == len(second)
-    for (pixels, truths), (other_pixels, other_truths) in zip(first, second, strict=True):
-        assert torch.equal(pixels, other_pixels)
-        assert torch.equal(truths, other_truths)
+    for one, other in zip(first, second, strict=True):
+        assert (one.patches is None) == (other.patches is None)
+        for part, same in zip(one, other, strict=True):
+            assert part is None or torch.equal(part, same)
 
 
 def test_a_batch_is_what_network_and_heads_want(images: list[str]) -> None:
     with TrainLoader(images, OPTIONS, seed=1) as loader:
-        pixels, truths = take(loader, 1, batch=5)[0]
+        pixels, truths, patches = take(loader, 1, batch=5)[0]
+    assert patches is None
     assert pixels.dtype == torch.uint8
     assert pixels.shape == (5, 3, 32, 48)
     assert pixels.is_contiguous(memory_format=torch.channels_last)
@@ -104,7 +106,7 @@ def test_a_resumed_training_goes_on_where_it_was(images: list[str]) -> None:
 
 def test_ranks_share_the_images_of_one(images: list[str]) -> None:
     with TrainLoader(images, OPTIONS, seed=1) as loader:
-        together = torch.cat([pixels for pixels, _ in take(loader, 3)])
+        together = torch.cat([batch.images for batch in take(loader, 3)])
     parts = []
     for rank in range(3):
         with TrainLoader(images, OPTIONS, seed=1, rank=rank, world=3) as loader:
@@ -143,7 +145,8 @@ def test_damaged_images_are_left_out_and_named_once(
     noted: list[Problem] = []
     paths = images[:4] + odd
     with TrainLoader(paths, OPTIONS, seed=1, workers=workers, note=noted.append) as loader:
-        assert all(pixels.shape == (8, 3, 32, 48) for pixels, _ in take(loader, 8, batch=8))
+        taken = take(loader, 8, batch=8)
+    assert all(batch.images.shape == (8, 3, 32, 48) for batch in taken)
     assert sorted((problem.code, problem.path) for problem in noted) == sorted(
         [("unreadable-image", path) for path in odd[:3]]
         + [("class-out-of-range", str(tmp_path / "bad.txt"))]

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import torch
 
+from darknet_kit.engine.torch.data.loader import Batch
 from darknet_kit.engine.torch.device import choose_arithmetic
 from darknet_kit.engine.torch.distributed import agree, find_team, joining, share_number
 from darknet_kit.engine.torch.network import Network
@@ -32,7 +33,7 @@ def main(cfg: str, images: str, truths: str, gradient: str) -> None:
         pixels, boxes = torch.from_numpy(np.load(images)), torch.from_numpy(np.load(truths))
         own = slice(team.rank, None, team.world)
         size = len(pixels) // team.world // 2
-        batches = zip(torch.split(pixels[own], size), torch.split(boxes[own], size), strict=True)
+        batches = map(Batch, torch.split(pixels[own], size), torch.split(boxes[own], size))
         lesson = learner.read(learner.learn(batches, 0))
         assert np.isfinite(lesson.loss)
         if team.is_first:

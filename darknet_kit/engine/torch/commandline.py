@@ -13,6 +13,7 @@ from typing import NoReturn
 from darknet_kit.errors import UsageError
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+PLACES = ("host", "device")
 _PROGRAM = "python -m darknet_kit.engine.torch"
 _FILES = {
     "train": "DATA CFG [WEIGHTS]",
@@ -46,6 +47,7 @@ class CommandLine:
     seed: int | None = None
     workers: int | None = None
     cache: int = 2048
+    augment: str | None = None
     precision: str | None = None
     compile: str | None = None
     device: str | None = None
@@ -114,6 +116,11 @@ def _make_parser(*functions: str) -> _Parser:
     for flag in _IGNORED_VALUES:
         parser.add_argument(flag, help=argparse.SUPPRESS)
     parser.add_argument("-precision", choices=PRECISIONS, help="own: of the network's body (fp32)")
+    parser.add_argument(
+        "-augment",
+        choices=PLACES,
+        help="own: where colours are shifted: by the loader or on the -device (there on a GPU)",
+    )
     return parser
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +23,21 @@ from darknet_kit.engine.torch.data.sample import SampleMaker, Size
 from darknet_kit.engine.torch.data.shared import PathList, SharedBytes
 from darknet_kit.engine.torch.data.worker import Chunk, Told, fill, fill_chunk, start_worker
 
-Batch = tuple[Tensor, Tensor]
-"""Images uint8 [B, channels, height, width] (channels last in memory); truths [B, T, 5]."""
-
 _CHUNK = 8  # images; enough to hide what a task costs, few enough to spread a mini-batch
 _AHEAD = 2  # chunks in flight for each worker
 _ROOM = 2.25  # times the bytes asked for first, so that random=1 needs no other memory
+
+
+class Batch(NamedTuple):
+    """A mini-batch: `images` uint8 [B, channels, height, width], channels last in memory.
+
+    `truths` are [B, T, 5] as in `Head`; `patches` [B, P, 7] what `devicecolour.tint` has still to
+    do, None where that is nothing.
+    """
+
+    images: Tensor
+    truths: Tensor
+    patches: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +67,21 @@ class TrainLoader:
         rank: int = 0,
         world: int = 1,
         pin: bool = False,
+        leave_colour: bool = False,
         note: Callable[[Problem], object] = lambda problem: None,
     ) -> None:
         """Make ready; processes start with the first mini-batch.
 
         `cache_bytes` of decoded images are kept in memory. `pin` brings mini-batches into
-        page-locked memory, from which a GPU copies while it computes. `note` gets what is wrong
+        page-locked memory, from which a GPU copies while it computes. `leave_colour` leaves colour
+        to `devicecolour.tint`, unless the cfg wants what comes after it. `note` gets what is wrong
         with image and label files, each once, as they are met.
         """
         lock = make_lock() if workers else contextlib.nullcontext()
         cache = PictureCache(len(paths), cache_bytes, lock) if cache_bytes else None
         self._note = note
         self._noted: set[int] = set()  # hashes: problems themselves could be as many as images
-        self._maker = SampleMaker(PathList(paths), options, seed, cache)
+        self._maker = SampleMaker(PathList(paths), options, seed, cache, leave_colour=leave_colour)
         self._channels = options.channels
         self._workers = workers
         self._number: Callable[[int], int] = lambda taken: start + rank + taken * world
@@ -180,19 +192,27 @@ class TrainLoader:
         """Copy a mini-batch out of the shared memory, channels last, and name the problems."""
         images = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=self._pin)
         images.copy_(torch.from_numpy(pixels))
-        for _, problems in told:
+        truths, patches, met = zip(*told, strict=True)
+        for problems in met:
             for problem in problems:
                 if hash(problem) not in self._noted:
                     self._noted.add(hash(problem))
                     self._note(problem)
-        return images.permute(0, 3, 1, 2), torch.from_numpy(stack([truths for truths, _ in told]))
+        return Batch(
+            images.permute(0, 3, 1, 2),
+            torch.from_numpy(stack(truths)),
+            torch.from_numpy(stack(patches)) if any(map(len, patches)) else None,
+        )
 
 
-def stack(truths: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return [B, T, 5], T the most objects of an image but at least 1; unused rows are zero."""
-    most = max(1, *map(len, truths))
-    stacked = np.zeros((len(truths), most, 5), np.float32)
-    for place, rows in zip(stacked, truths, strict=True):
+def stack(tables: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return tables [n, columns] as [B, T, columns], T the largest n but at least 1.
+
+    Unused rows are zero.
+    """
+    most = max(1, *map(len, tables))
+    stacked = np.zeros((len(tables), most, tables[0].shape[1]), np.float32)
+    for place, rows in zip(stacked, tables, strict=True):
         place[: len(rows)] = rows
     return stacked
 

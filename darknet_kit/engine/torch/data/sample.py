@@ -30,6 +30,8 @@ from darknet_kit.engine.torch.data.truth import (
 from darknet_kit.errors import DatasetError
 
 Size = tuple[int, int]
+Patch = tuple[float, ...]
+"""Left, top, right, bottom in pixels; hue, saturation, exposure: colour still to be shifted."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Sample:
     image: Pixels
     edges: Edges
     problems: list[Problem] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,16 @@ class SampleMaker:
         options: LoaderOptions,
         seed: int,
         cache: PictureCache | None = None,
+        *,
+        leave_colour: bool = False,
     ) -> None:
         self._paths = paths
         self._options = options
         self._seed = seed % (1 << 64)  # NumPy takes no negative one
         self._cache = cache
+        # What comes after colour cannot be done before it.
+        later = options.blur or options.gaussian_noise or options.mixup
+        self._leaves_colour = leave_colour and not later
         self._labels = LabelFiles(options.classes)
         self._unreadable: dict[int, Problem] = {}
 
@@ -77,29 +85,28 @@ class SampleMaker:
         problems: list[Problem] = []
         joined = (options.mosaic or options.mixup) and rng.integers(2)
         if joined and options.mosaic:
-            image, edges = self._make_mosaic(size, rng, problems)
+            sample = self._make_mosaic(size, rng, problems)
         elif joined:
             parts = [self._make_single(size, rng, problems) for _ in range(2)]
-            image = mix([part[0] for part in parts])
-            edges = np.concatenate([part[1] for part in parts])
+            edges = np.concatenate([part.edges for part in parts])
+            sample = Sample(mix([part.image for part in parts]), edges, problems)
         else:
-            image, edges = self._make_single(size, rng, problems)
-        return Sample(image, edges[: options.max], problems)
+            sample = self._make_single(size, rng, problems)
+        sample.edges = sample.edges[: options.max]
+        return sample
 
-    def _make_single(
-        self, size: Size, rng: np.random.Generator, problems: list[Problem]
-    ) -> tuple[Pixels, Edges]:
+    def _make_single(self, size: Size, rng: np.random.Generator, problems: list[Problem]) -> Sample:
         source, crop, tint = self._draw(size, rng, problems)
         image, edges = cut(source.image, source.edges, crop, size)
         edges = drop_tiny(edges, *size)
-        return paint(image, edges, tint, rng), edges
+        if self._leaves_colour:
+            return Sample(image, edges, problems, _list_patches(tint, (0, 0, *size)))
+        return Sample(paint(image, edges, tint, rng), edges, problems)
 
-    def _make_mosaic(
-        self, size: Size, rng: np.random.Generator, problems: list[Problem]
-    ) -> tuple[Pixels, Edges]:
+    def _make_mosaic(self, size: Size, rng: np.random.Generator, problems: list[Problem]) -> Sample:
         meeting = draw_cut(size, rng)
         canvas = np.empty((size[1], size[0], self._options.channels), np.uint8)
-        found = []
+        found, patches = [], []
         for number in range(4):
             source, crop, tint = self._draw(size, rng, problems)
             if rng.integers(2):
@@ -110,13 +117,17 @@ class SampleMaker:
             edges = drop_tiny(edges, *size)
             tile = place_tile(number, crop, source.image.shape, meeting, size)
             shown = canvas[tile.top : tile.bottom, tile.left : tile.right]
-            if tint.blur:  # looks beyond the tile's edge; all else is pixel by pixel
+            if self._leaves_colour:
+                shown[:] = tile.window(image)
+                place = (tile.left, tile.top, tile.right, tile.bottom)
+                patches += _list_patches(tint, place)
+            elif tint.blur:  # looks beyond the tile's edge; all else is pixel by pixel
                 shown[:] = tile.window(paint(image, edges, tint, rng))
             else:
                 shown[:] = paint(tile.window(image), edges, tint, rng)
             moved = move_to_tile(edges, tile, size, bound=self._options.mosaic_bound)
             found.append(drop_tiny(moved, *size))
-        return canvas, np.concatenate(found)
+        return Sample(canvas, np.concatenate(found), problems, patches)
 
     def _draw(
         self, size: Size, rng: np.random.Generator, problems: list[Problem]
@@ -159,3 +170,9 @@ class SampleMaker:
                 return image
         problems.append(self._unreadable[index])
         return None
+
+
+def _list_patches(tint: Tint, place: tuple[int, int, int, int]) -> list[Patch]:
+    """Return what is to be done to a rectangle; nothing where that would change nothing."""
+    shift = (tint.hue, tint.saturation, tint.exposure)
+    return [] if shift == (0.0, 1.0, 1.0) else [(*place, *shift)]

@@ -12,8 +12,8 @@ from darknet_kit.engine.torch.data.sample import SampleMaker, Size
 from darknet_kit.engine.torch.data.shared import SharedBytes
 from darknet_kit.engine.torch.data.truth import to_truths
 
-Told = tuple[NDArray[np.float32], list[Problem]]
-"""The truths [n, 5] of an image, and the problems met on the way."""
+Told = tuple[NDArray[np.float32], NDArray[np.float32], list[Problem]]
+"""The truths [n, 5] of an image, its patches [n, 7], and the problems met on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +57,6 @@ def fill(maker: SampleMaker, numbers: Sequence[int], pixels: Pixels) -> list[Tol
     for place, number in zip(pixels, numbers, strict=True):
         sample = maker.make(number, size)
         place[:] = sample.image
-        told.append((to_truths(sample.edges), sample.problems))
+        patches = np.array(sample.patches, np.float32).reshape(-1, 7)
+        told.append((to_truths(sample.edges), patches, sample.problems))
     return told

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from darknet_kit.engine.torch.data.devicecolour import tint
+from darknet_kit.engine.torch.data.loader import Batch
 from darknet_kit.engine.torch.device import Arithmetic, naming_memory_errors
 from darknet_kit.engine.torch.distributed import Team
 from darknet_kit.engine.torch.heads.head import Assessment
@@ -71,35 +73,33 @@ class Learner:
         body: nn.Module = self._shared or network
         self._body: Body = torch.compile(body, mode=compile_mode) if compile_mode else body
 
-    def learn(self, batches: Iterable[tuple[Tensor, Tensor]], seen: int) -> "Told":
-        """Set the gradient of one iteration: `subdivisions` mini-batches of images and truths.
+    def learn(self, batches: Iterable[Batch], seen: int) -> "Told":
+        """Set the gradient of one iteration: `subdivisions` mini-batches.
 
-        Images are uint8 [B, channels, height, width], truths as in `Head`; `seen` counts the
-        images before them. What the heads tell stays on the device until `read` asks for it.
+        `seen` counts the images before them. What the heads tell stays on the device until `read`
+        asks for it.
         Raises TrainError (`out-of-memory`).
         """
         self.network.zero_grad(set_to_none=True)
         told: list[list[Assessment]] = []
         images = 0
-        for number, (pixels, truths) in enumerate(batches, start=1):
-            images += len(pixels)
-            size = (pixels.shape[3], pixels.shape[2])
-            with naming_memory_errors(len(pixels), self.subdivisions, size):
+        for number, batch in enumerate(batches, start=1):
+            images += len(batch.images)
+            size = (batch.images.shape[3], batch.images.shape[2])
+            with naming_memory_errors(len(batch.images), self.subdivisions, size):
                 last = number == self.subdivisions
-                told.append(self._backward(pixels, truths, seen + images, last=last))
+                told.append(self._backward(batch, seen + images, last=last))
         return Told(told, images)
 
-    def _backward(
-        self, pixels: Tensor, truths: Tensor, seen: int, *, last: bool
-    ) -> list[Assessment]:
-        batch, size = len(pixels), (pixels.shape[3], pixels.shape[2])
-        images = self.load(pixels)
-        truths = truths.to(self._arithmetic.device, non_blocking=True)
+    def _backward(self, batch: Batch, seen: int, *, last: bool) -> list[Assessment]:
+        images = self.load(batch)
+        size = (images.shape[3], images.shape[2])
+        truths = batch.truths.to(self._arithmetic.device, non_blocking=True)
         with self._sharing(last=last):
             with self._arithmetic.autocast():
                 raws = self._body(images)
             told = self.network.assess(raws, truths, size, seen)
-            share = -1.0 / (batch * self.subdivisions)
+            share = -1.0 / (len(images) * self.subdivisions)
             learnt = [
                 (raw, one.delta * share)
                 for raw, one in zip(raws, told, strict=True)
@@ -109,9 +109,12 @@ class Learner:
                 torch.autograd.backward([raw for raw, _ in learnt], [d for _, d in learnt])
         return told
 
-    def load(self, pixels: Tensor) -> Tensor:
-        """Bring uint8 pixels to the device, as fractions of white."""
-        moved = pixels.to(self._arithmetic.device, non_blocking=True)
+    def load(self, batch: Batch) -> Tensor:
+        """Bring pixels to the device, coloured and as fractions of white."""
+        device = self._arithmetic.device
+        moved = batch.images.to(device, non_blocking=True)
+        if batch.patches is not None:
+            moved = tint(moved, batch.patches.to(device, non_blocking=True))
         return moved.float().div_(255.0).to(memory_format=self._arithmetic.memory_format)
 
     def _sharing(self, *, last: bool) -> contextlib.AbstractContextManager[object]:

@@ -188,6 +188,7 @@ class Training:
     def _make_loader(self) -> TrainLoader:
         plan, device = self._plan, self._arithmetic.device
         workers = plan.command.workers
+        place = plan.command.augment or ("device" if device.type == "cuda" else "host")
         return TrainLoader(
             plan.paths,
             read_options(plan.cfg),
@@ -198,6 +199,7 @@ class Training:
             rank=self._team.rank,
             world=self._team.world,
             pin=device.type == "cuda",
+            leave_colour=place == "device",
             note=lambda problem: self._write(format_problem(problem)),
         )
 
