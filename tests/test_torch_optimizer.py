@@ -212,7 +212,7 @@ def test_layers_before_stopbackward_1_stay_as_they_are() -> None:
 def test_train_only_bn_holds_its_layer_and_all_before() -> None:
     cfg = _cfg(first="train_only_bn=1")
     network = Network(cfg)
-    assert [layer.decayed[0] is network.layers[1].weight for layer in plan_learning(network, cfg)]
+    assert [layer.decayed[0] is network.layers[1].weight for layer in plan_learning(network)]
     before, sums = _numbers(network), _draw(network)
     _train(network, cfg, sums)
     assert _numbers(network)["layers.0.norm.weight"] == before["layers.0.norm.weight"]
@@ -231,7 +231,7 @@ def test_what_decays_are_the_weights_of_layers_that_mix_their_input() -> None:
         "[implicit]\nfilters=3\n"
     )
     network = Network(cfg)
-    learning = plan_learning(network, cfg)
+    learning = plan_learning(network)
     decayed = {id(one) for layer in learning for one in layer.decayed}
     others = {id(one) for layer in learning for one in layer.others}
     names = {id(one): name for name, one in network.named_parameters()}

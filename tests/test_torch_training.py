@@ -333,6 +333,26 @@ def test_what_cannot_work_is_said_in_one_sentence(
     assert len(lines) <= 2
 
 
+def test_names_that_do_not_fit_end_a_training_with_map_before_it_starts(
+    job: Job, train: Train
+) -> None:
+    cfg = read_cfg(job.cfg())
+    names = read_data(job.data).names
+    names.write_text(names.read_text() + "one more\n")
+    code, log, said = train(cfg.path or "", "-map")
+    assert (code, log.count("avg loss")) == (1, 0)
+    assert said.startswith(f"error: {names}: 6 names for 5 classes of the network\n")
+
+
+def test_a_network_without_head_is_refused(job: Job, train: Train) -> None:
+    cfg = read_cfg(job.cfg())
+    text = format_cfg(cfg)
+    (job.folder / "net.cfg").write_text(text[: text.index("[yolo]")])
+    code, _, said = train(os.fspath(job.folder / "net.cfg"))
+    assert code == 1
+    assert "no head that detects" in said.splitlines()[0]
+
+
 def test_weights_of_another_network_are_refused(job: Job, train: Train) -> None:
     train(job.cfg(max_batches=2))
     other = make_cfg(CfgRequest(classes=_CLASSES, model="yolov4-tiny"))

@@ -16,9 +16,8 @@ from darknet_kit.engine.torch.layers.dropout import Dropblock
 from darknet_kit.engine.torch.layers.layer import TorchLayer
 from darknet_kit.engine.torch.layers.norm import without_memory
 from darknet_kit.engine.torch.sections import BUILD
-from darknet_kit.engine.torch.site import Site
+from darknet_kit.engine.torch.site import Site, error_at
 from darknet_kit.engine.torch.spans import INPUT, Span, plan_spans
-from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.layers import infer_layers
 
@@ -71,6 +70,11 @@ class Network(nn.Module):
     def size(self) -> tuple[int, int]:
         """The input's width and height in pixels, as the cfg gives them."""
         return self.plan[0].input.width, self.plan[0].input.height
+
+    @property
+    def fixed(self) -> int:
+        """The number of layers at the start that no update ever changes."""
+        return max(self._only_bn, self.still)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the input of every head, in float32, for images [B, channels, height, width].
@@ -206,11 +210,6 @@ def _read_channels(cfg: Cfg, key: str, channels: int) -> Tensor | None:
     if not values:
         return None
     if len(values) not in (1, channels) or (key == "dkit_std" and min(values) <= 0):
-        entry = cfg.net.find(key)
-        raise CfgError(
-            f"{key} needs {channels} numbers" + (" above 0" if key == "dkit_std" else ""),
-            code="bad-value",
-            path=cfg.path,
-            line=entry.line if entry else cfg.net.line,
-        )
+        what = f"{key} needs {channels} numbers" + (" above 0" if key == "dkit_std" else "")
+        raise error_at(cfg, cfg.net, what, "bad-value", key=key)
     return torch.tensor(values).expand(channels).reshape(1, channels, 1, 1).clone()

@@ -1,4 +1,4 @@
-"""What the builder of a section is told."""
+"""Where something stands in a cfg: what the builder of a section is told, and errors name."""
 
 from dataclasses import dataclass
 
@@ -21,11 +21,14 @@ class Site:
 
     def error(self, what: str, code: str, *, key: str = "", hint: str = "") -> CfgError:
         """Return the error that `layer 3 [route] what`, at the line of `key` where it is given."""
-        entry = self.section.find(key)
-        return CfgError(
-            f"layer {self.layer.index} [{self.section.kind}] {what}",
-            code=code,
-            hint=hint,
-            path=self.cfg.path,
-            line=entry.line if entry else self.section.line,
-        )
+        what = f"layer {self.layer.index} [{self.section.kind}] {what}"
+        return error_at(self.cfg, self.section, what, code, key=key, hint=hint)
+
+
+def error_at(
+    cfg: Cfg, section: Section, what: str, code: str, *, key: str = "", hint: str = ""
+) -> CfgError:
+    """Return an error at the line of a section's `key`, or of the section where it has none."""
+    entry = section.find(key)
+    line = entry.line if entry else section.line
+    return CfgError(what, code=code, hint=hint, path=cfg.path, line=line)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from darknet_kit.engine.torch.site import error_at
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg, Section
 from darknet_kit.network.heads import Head, find_heads
@@ -46,7 +47,7 @@ def read_options(cfg: Cfg) -> LoaderOptions:
     Raises CfgError for values that cannot work; what this engine cannot do at all, the check of
     the cfg's keys has refused before. AlexeyAB `src/detector.c`, `train_detector`.
     """
-    last = _find_last_head(cfg)
+    last = find_last_head(cfg)
     net, head = cfg.net, last.section
     options = LoaderOptions(
         width=net.integer("width"),
@@ -74,7 +75,8 @@ def read_options(cfg: Cfg) -> LoaderOptions:
     return options
 
 
-def _find_last_head(cfg: Cfg) -> Head:
+def find_last_head(cfg: Cfg) -> Head:
+    """Return the head whose keys count for the whole training. Raises CfgError (`no-head`)."""
     heads = find_heads(cfg)
     if not heads:
         raise CfgError(
@@ -100,6 +102,5 @@ def _refuse_impossible(cfg: Cfg, head: Section, options: LoaderOptions) -> None:
     )
     for key, holds, message in rules:
         if not holds:
-            entry = cfg.net.find(key) or head.find(key)
-            line = entry.line if entry else cfg.net.line
-            raise CfgError(message, code="bad-value", path=cfg.path, line=line)
+            section = head if head.find(key) else cfg.net
+            raise error_at(cfg, section, message, "bad-value", key=key)

@@ -2,6 +2,7 @@
 
 import math
 
+from darknet_kit.engine.torch.site import error_at
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg
 
@@ -17,11 +18,5 @@ def read_number(cfg: Cfg, key: str, default: float, *, below: float = math.inf) 
 
 def bad_value(cfg: Cfg, key: str, hint: str) -> CfgError:
     """Return the error that a value of `[net]` cannot be used, at its line."""
-    entry = cfg.net.find(key)
-    return CfgError(
-        f"nothing can be trained with {key}={cfg.net.text(key)}",
-        code="bad-value",
-        hint=hint,
-        path=cfg.path,
-        line=entry.line if entry else cfg.net.line,
-    )
+    what = f"nothing can be trained with {key}={cfg.net.text(key)}"
+    return error_at(cfg, cfg.net, what, "bad-value", key=key, hint=hint)

@@ -38,7 +38,7 @@ class Learning:
         return (*self.decayed, *self.others)
 
 
-def plan_learning(network: Network, cfg: Cfg) -> list[Learning]:
+def plan_learning(network: Network) -> list[Learning]:
     """List the layers that learn, shared parameters once.
 
     Layers before `stopbackward=1` and up to `train_only_bn=1` are not among them: Darknet does not
@@ -48,21 +48,10 @@ def plan_learning(network: Network, cfg: Cfg) -> list[Learning]:
     taken: set[int] = set()
     return [
         learning
-        for layer in network.built[_count_fixed(cfg) :]
+        for layer in network.built[network.fixed :]
         if isinstance(layer, TorchLayer)
-        for learning in _plan_layer(layer, cfg, taken)
+        for learning in _plan_layer(layer, network.cfg, taken)
     ]
-
-
-def _count_fixed(cfg: Cfg) -> int:
-    """Count the layers at the start that no update ever changes."""
-    fixed = 0
-    for index, section in enumerate(cfg.layers):
-        if section.integer("stopbackward") == 1:
-            fixed = max(fixed, index)
-        if section.integer("train_only_bn"):
-            fixed = max(fixed, index + 1)
-    return fixed
 
 
 def _plan_layer(layer: TorchLayer, cfg: Cfg, taken: set[int]) -> Iterator[Learning]:

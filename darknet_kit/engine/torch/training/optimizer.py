@@ -41,7 +41,7 @@ def build_optimizer(network: Network, cfg: Cfg) -> "DarknetOptimizer":
     (`bad-value`).
     """
     names = {parameter: name for name, parameter in network.named_parameters()}
-    return DarknetOptimizer(plan_learning(network, cfg), names, cfg)
+    return DarknetOptimizer(plan_learning(network), names, cfg)
 
 
 class DarknetOptimizer:

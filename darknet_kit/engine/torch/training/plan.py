@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from darknet_kit.engine.torch.commandline import PRECISIONS, CommandLine
+from darknet_kit.engine.torch.data.options import find_last_head
 from darknet_kit.engine.torch.keys import report_keys
+from darknet_kit.engine.torch.site import error_at
 from darknet_kit.engine.torch.training.saving import SavingPlan, plan_saving
 from darknet_kit.engine.torch.training.schedule import learning_rate
-from darknet_kit.errors import CfgError, DatasetError
+from darknet_kit.errors import DatasetError
 from darknet_kit.formats.cfg import Cfg, Section, read_cfg
 from darknet_kit.formats.datafile import DataFile, iter_image_list, read_data, read_names
-from darknet_kit.network.heads import find_heads
 
 METRICS = ("map", "coco", "precision", "recall", "f1", "iou", "loss")
 
@@ -60,8 +61,8 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
     cfg, data = read_cfg(command.cfg), read_data(command.data)
     report_keys(cfg, tell)
     learning_rate(cfg, max(1, cfg.net.integer("burn_in")))  # a wrong policy is named now
-    heads = find_heads(cfg)
-    _check_classes(cfg, heads[-1].classes, len(read_names(data.names)), tell)
+    head = find_last_head(cfg)
+    _check_names(command, data, head.classes, tell)
     train = data.require_train()
     paths = tuple(iter_image_list(train))
     if not paths:
@@ -75,25 +76,34 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
         command=command,
         cfg=cfg,
         data=data,
-        head=heads[-1].section,
+        head=head.section,
         paths=paths,
         saving=plan_saving(cfg, command.cfg, data),
         mini_batch=mini_batch,
         subdivisions=subdivisions,
         max_batches=cfg.net.integer("max_batches"),
-        precision=_read_precision(command, cfg),
+        precision=command.precision or _read_choice(cfg, "dkit_precision", PRECISIONS),
         metric=_read_choice(cfg, "dkit_best_metric", METRICS),
         patience=cfg.net.integer("dkit_patience"),
     )
 
 
-def _check_classes(cfg: Cfg, classes: int, names: int, tell: Callable[[str], object]) -> None:
-    if classes != names:
-        tell(f"note: the head has classes={classes}, and the .names file {names}: {cfg.path}\n")
-
-
-def _read_precision(command: CommandLine, cfg: Cfg) -> str:
-    return command.precision or _read_choice(cfg, "dkit_precision", PRECISIONS)
+def _check_names(
+    command: CommandLine, data: DataFile, classes: int, tell: Callable[[str], object]
+) -> None:
+    """Tell where names and classes differ; with `-map` that would end the training later."""
+    names = len(read_names(data.names))
+    if names == classes:
+        return
+    what = f"{names} names for {classes} classes of the network"
+    if command.map:
+        raise DatasetError(
+            what,
+            code="names-do-not-fit",
+            hint="The .names file has one name for each of classes= in the cfg's heads.",
+            path=data.names,
+        )
+    tell(f"note: {data.names}: {what}\n")
 
 
 def _read_choice(cfg: Cfg, key: str, choices: tuple[str, ...]) -> str:
@@ -102,10 +112,6 @@ def _read_choice(cfg: Cfg, key: str, choices: tuple[str, ...]) -> str:
     if entry is None:
         return choices[0]
     if entry.value not in choices:
-        raise CfgError(
-            f"{key} is {entry.value!r}; it takes {', '.join(choices)}",
-            code="bad-value",
-            path=cfg.path,
-            line=entry.line,
-        )
+        what = f"{key} is {entry.value!r}; it takes {', '.join(choices)}"
+        raise error_at(cfg, cfg.net, what, "bad-value", key=key)
     return entry.value

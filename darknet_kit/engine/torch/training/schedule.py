@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from darknet_kit.errors import CfgError
+from darknet_kit.engine.torch.site import error_at
 from darknet_kit.formats.cfg import Cfg, Section
 
 _FOREVER = 1 << 31  # more iterations than Darknet can count
@@ -165,11 +165,4 @@ def _refuse_word(cfg: Cfg, key: str, known: Mapping[str, Policy]) -> NoReturn:
 
 
 def _refuse(cfg: Cfg, key: str, message: str, hint: str) -> NoReturn:
-    entry = cfg.net.find(key)
-    raise CfgError(
-        message,
-        code="bad-schedule",
-        hint=hint,
-        path=cfg.path,
-        line=entry.line if entry else cfg.net.line,
-    )
+    raise error_at(cfg, cfg.net, message, "bad-schedule", key=key, hint=hint)
