@@ -3,6 +3,7 @@
 # ruff: noqa: E402 - these imports need the extra `torch`
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,19 @@ import pytest
 torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
+from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.shapes import draw_ilsvrc
+from darknet_kit.engine.torch.__main__ import main
 from darknet_kit.engine.torch.data.colour import Tint, shift_colour
 from darknet_kit.engine.torch.data.devicecolour import tint
 from darknet_kit.engine.torch.data.loader import Batch, TrainLoader
 from darknet_kit.engine.torch.data.options import LoaderOptions
 from darknet_kit.engine.torch.data.picture import Pixels
+from darknet_kit.engine.torch.training import learner
+from darknet_kit.formats.cfg import set_value, write_cfg
+from darknet_kit.formats.logevent import Iteration
+from darknet_kit.formats.logline import LogReader
+from darknet_kit.network.model import CfgRequest, make_cfg
 
 SIZE = (48, 32)
 OPTIONS = LoaderOptions(*SIZE, classes=3, hue=0.1, saturation=1.5, exposure=1.5)
@@ -115,9 +124,9 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def take(
-    paths: Sequence[str], options: LoaderOptions, *, leave_colour: bool, workers: int = 0
+    paths: Sequence[str], options: LoaderOptions, *, leave_colour: bool, **ways: int
 ) -> list[Batch]:
-    with TrainLoader(paths, options, seed=1, workers=workers, leave_colour=leave_colour) as loader:
+    with TrainLoader(paths, options, seed=1, leave_colour=leave_colour, **ways) as loader:
         return list(itertools.islice(loader.batches(SIZE, 10), 3))
 
 
@@ -139,11 +148,11 @@ def test_what_is_left_to_the_device_gives_the_same_images(
         assert_near(found, one.images.permute(0, 2, 3, 1).numpy())
 
 
-def test_workers_change_nothing(paths: list[str]) -> None:
+def test_workers_and_a_later_start_change_nothing(paths: list[str]) -> None:
     options = replace(OPTIONS, mosaic=True)
     here = take(paths, options, leave_colour=True)
-    there = take(paths, options, leave_colour=True, workers=2)
-    for one, other in zip(here, there, strict=True):
+    there = take(paths, options, leave_colour=True, workers=2, start=10)
+    for one, other in zip(here[1:], there, strict=False):
         assert all(itertools.starmap(torch.equal, zip(one, other, strict=True)))
 
 
@@ -163,3 +172,47 @@ def test_what_colour_must_go_before_stays_with_it(paths: list[str], options: Loa
     for one, other in zip(here, left, strict=True):
         assert other.patches is None
         assert torch.equal(one.images, other.images)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of drawn shapes, and a small network that shifts colours and joins mosaics."""
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_ilsvrc(folder, train=4, valid=2)
+    convert_ilsvrc(folder / "ILSVRC", ConvertOptions(out=os.fspath(folder / "set")))
+    cfg = make_cfg(CfgRequest(classes=5, model="dkit-nano", max_batches=10))
+    colours = {"hue": 0.1, "saturation": 1.5, "exposure": 1.5, "mosaic": 1}
+    short = {"batch": 4, "subdivisions": 2, "burn_in": 2, "max_batches": 4}
+    for key, value in (short | colours).items():
+        cfg = set_value(cfg, cfg.net, key, value)
+    write_cfg(folder / "net.cfg", cfg)
+    return folder
+
+
+def train(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[float]:
+    """Train on the CPU and return the loss of each iteration."""
+    data, cfg = (os.fspath(folder / name) for name in ("set/ilsvrc.data", "net.cfg"))
+    command = ["detector", "train", data, cfg, *words, "-device", "cpu", "-seed", "3"]
+    assert main([*command, "-workers", "0"]) == 0
+    reader = LogReader()
+    lines = capsys.readouterr().out.splitlines(keepends=True)
+    events = [event for line in lines for event in reader.feed(line)]
+    return [event.loss for event in events if isinstance(event, Iteration)]
+
+
+def test_a_training_learns_the_same_wherever_colours_are_shifted(
+    prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def count(images: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        calls.append(len(images))
+        return tint(images, patches)
+
+    monkeypatch.setattr(learner, "tint", count)
+    host = train(prepared, capsys)
+    assert not calls  # on a CPU the loader does it
+    device = train(prepared, capsys, "-augment", "device")
+    assert calls == [2] * 8
+    assert len(device) == len(host) == 4
+    assert device[0] == pytest.approx(host[0], rel=0.02)
