@@ -4,6 +4,7 @@
 
 Stages run in this process, on one core, and are timed by the processor's clock. Loaders run
 for `--seconds` each, after they have made what they prefetch and, with a cache, have filled it.
+Each loader is timed with colours shifted by itself (`-augment host`) and left to the device.
 """
 
 import argparse
@@ -51,14 +52,20 @@ def main() -> None:
     )
     _time_stages(paths, settings)
     for name, chosen in (("plain", settings), ("mosaic", replace(settings, mosaic=True))):
-        for cache, workers in itertools.product((0, 1 << 30), options.workers):
+        ways = itertools.product((0, 1 << 30), options.workers, ("host", "device"))
+        for cache, workers, place in ways:
             loader = TrainLoader(
-                paths, chosen, seed=_SEED, workers=workers, cache_bytes=cache, start=0
+                paths,
+                chosen,
+                seed=_SEED,
+                workers=workers,
+                cache_bytes=cache,
+                leave_colour=place == "device",
             )
             with loader:
                 rate, own = _time_loader(loader, chosen, options.batch, options.seconds, len(paths))
             kept = "cached" if cache else "from disk"
-            head = f"loader  {name:7} {kept:10} workers={workers}"
+            head = f"loader  {name:7} {kept:10} colour on {place:6} workers={workers}"
             print(f"{head}  {rate:7.0f} images/s, {own * 1e3:.2f} ms of this process each")
 
 
@@ -75,15 +82,24 @@ def _time_stages(paths: list[str], options: LoaderOptions) -> None:
     cache = PictureCache(len(paths), 1 << 31, make_lock())
     for index, image in enumerate(images):
         cache.keep(index, image)
+    joined = replace(options, mosaic=True)
     plain = SampleMaker(paths, options, _SEED, cache)
-    mosaic = SampleMaker(paths, replace(options, mosaic=True), _SEED, cache)
+    mosaic = SampleMaker(paths, joined, _SEED, cache)
+    bare_plain = SampleMaker(paths, options, _SEED, cache, leave_colour=True)
+    bare_mosaic = SampleMaker(paths, joined, _SEED, cache, leave_colour=True)
+    fresh = SampleMaker(paths, options, _SEED)
+    bare_fresh = SampleMaker(paths, options, _SEED, leave_colour=True)
     stages: dict[str, Callable[[int], object]] = {
         "decode": lambda index: decode(paths[index], 3),
         "read label": lambda index: read_label_file(paths[index], options.classes),
         "crop + resize + flip": lambda index: cut(images[index], labels[index], crops[index], size),
         "colour": lambda index: paint(*cuts[index], tints[index], rng),
+        "image from disk": lambda index: fresh.make(index, size),
+        "the same, no colour": lambda index: bare_fresh.make(index, size),
         "cached image": lambda index: plain.make(index, size),
+        "cached, no colour": lambda index: bare_plain.make(index, size),
         "cached, half mosaics": lambda index: mosaic.make(index, size),
+        "mosaics, no colour": lambda index: bare_mosaic.make(index, size),
     }
     for name, stage in stages.items():
         started = time.process_time()
