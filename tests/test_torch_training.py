@@ -179,9 +179,9 @@ def test_the_loss_on_unseen_images_is_the_one_of_training_on_them(job: Job, trai
 
 
 def test_too_little_memory_is_said_with_its_cure(job: Job) -> None:
-    cfg = job.cfg(width=2048, height=2048, batch=64, subdivisions=1)
+    cfg = job.cfg(width=1024, height=1024, batch=8, subdivisions=1)
     engine = f"{sys.executable} -m darknet_kit.engine.torch detector train {job.data} {cfg}"
-    command = f"ulimit -v 6000000; exec {engine} -device cpu -workers 0 -cache 0"
+    command = f"ulimit -d 1000000; exec {engine} -device cpu -workers 0 -cache 0"
     done = subprocess.run(
         ["bash", "-c", command],
         capture_output=True,
@@ -191,7 +191,7 @@ def test_too_little_memory_is_said_with_its_cure(job: Job) -> None:
     )
     assert done.returncode == 5, done.stderr
     first, cure = done.stderr.splitlines()[-2:]
-    assert first == "error: out of memory with mini-batches of 64 images of 2048 x 2048"
+    assert first == "error: out of memory with mini-batches of 8 images of 1024 x 1024"
     assert "subdivisions=2" in cure
 
 
