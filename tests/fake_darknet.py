@@ -1,7 +1,7 @@
 """A darknet that trains nothing and misbehaves on request, for the supervisor's tests.
 
 Speaks AlexeyAB's command line and log. What it does is set by environment variables:
-FAKE_MODE (finish, crash-at-end, crash, nan, out-of-memory, nothing, deaf, cut, sentence),
+FAKE_MODE (finish, crash-at-end, crash, nan, out-of-memory, nothing, deaf, cut, sentence, stopped),
 FAKE_FLOATS (values in a whole weights file), FAKE_SECONDS (per iteration).
 """
 
@@ -61,6 +61,8 @@ def train(data: str, cfg: str, weights: str | None) -> None:
     print("Learning Rate: 0.001, Momentum: 0.9, Decay: 0.0005", flush=True)
     if MODE == "nothing":
         return
+    if MODE == "stopped":
+        raise SystemExit(130)
     for iteration in range(start + 1, last + 1):
         loss = "-nan" if MODE == "nan" and iteration >= 150 else f"{100 / iteration:f}"
         print(

@@ -191,12 +191,9 @@ def _outcome(run: RunFolder, ended: Ended, chart: Path | None) -> Outcome:
     stopped = ended.state == "stopped"
     if stopped:
         again = ended.checkpoint.iteration if ended.checkpoint else 0
-        lost = f"{ended.iteration - again:,} iterations"
-        summary.append(
-            f"  going on repeats {lost}, from {again:,}"
-            if again
-            else f"  nothing was saved yet: going on repeats all {lost}"
-        )
+        if lost := ended.iteration - again:
+            repeats = f"going on repeats {lost:,} iterations, from {again:,}"
+            summary.append(f"  {repeats}" if again else f"  nothing was saved yet: {repeats}")
     data = {
         "run": os.fspath(run.path),
         "state": ended.state,

@@ -26,6 +26,7 @@ from darknet_kit.train.recorder import Recorder
 from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings, only_writer
 
 _TAIL_LINES = 20
+_STOPPED = 130  # the embedded engine's exit code where anybody asked it to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class AttemptStarted:
 class Ended:
     """How an attempt ended: finished, stopped (on request) or failed.
 
-    `iteration` is the last one reported, `checkpoint` the furthest good weights, `best` those of
-    the best mAP. `code` and `message` name the cause where it failed, `cure` what the engine
-    advises, `tail` is the log's end.
+    `iteration` is the last one reported, or that of the weights where none was. `checkpoint` are
+    the furthest good weights, `best` those of the best mAP. `code` and `message` name the cause
+    where it failed, `cure` what the engine advises, `tail` is the log's end.
     """
 
     state: str
@@ -159,16 +160,17 @@ class Training:
             self._tail.append(text.strip()[:300])
 
     def _judge(self, returncode: int, diverged: bool) -> Ended:
-        iteration = self._last.iteration if self._last else 0
         checkpoint = find_checkpoint(self._run.weights, self._cfg)
+        start = checkpoint.iteration if checkpoint else 0
+        iteration = self._last.iteration if self._last else start
         # The embedded engine may end well before max_batches: when mAP no longer rises.
         is_content = self._engine.embedded and returncode == 0
         if checkpoint and (checkpoint.iteration >= self._max_batches or is_content):
-            return self._end("finished", iteration or checkpoint.iteration)
+            return self._end("finished", iteration)
         if diverged:
             message = f"the loss became {self._last.loss:g}" if self._last else "the loss is lost"
             return self._end("failed", iteration, "diverged", f"{message} at {iteration:,}")
-        if self._stopped:
+        if self._stopped or (self._engine.embedded and returncode == _STOPPED):
             return self._end("stopped", iteration)
         how = describe_end(returncode)
         if self._errors:
