@@ -89,7 +89,7 @@ def test_cpu(checkout: Path) -> None:
     record = json.loads((built.folder / "build.json").read_bytes())
     assert record["commit"] == source.commit
     assert record["settings"]["GPU"] == "0"
-    engine = find_engine()
+    engine = find_engine("darknet")
     assert (engine.path, engine.commit) == (built.binary, source.commit)
     assert engine.features.gpu is False
 

@@ -195,7 +195,7 @@ def start(engine: Path, shapes: Path, cfg: Path, out: Path) -> "subprocess.Popen
         text=True,
         env={**os.environ, "FAKE_SECONDS": "0.05"},
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if any(out.glob("*/weights/*")):
             return process
