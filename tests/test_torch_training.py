@@ -361,3 +361,31 @@ def test_weights_of_another_network_are_refused(job: Job, train: Train) -> None:
     code, _, said = train(os.fspath(job.folder / "other.cfg"), path)
     assert code == 1
     assert "layer" in said.splitlines()[0]
+
+
+def test_keys_that_need_another_are_told_of(job: Job, train: Train) -> None:
+    code, log, _ = train(job.cfg(max_batches=1, dkit_patience=2))
+    assert code == 0
+    assert "dkit_patience does nothing without -map\n" in log
+
+
+def test_the_average_is_saved_at_the_end_too(job: Job, train: Train) -> None:
+    assert train(job.cfg(max_batches=3, dkit_ema=0.9))[0] == 0
+    assert job.iteration("ema") == 3
+
+
+def test_an_unknown_mode_of_compilation_is_a_usage_error(job: Job, train: Train) -> None:
+    code, _, said = train(job.cfg(max_batches=1), "-compile", "fastest")
+    assert code == 2
+    assert said.startswith("error: there is no -compile fastest: ")
+
+
+@pytest.mark.parametrize(("computes", "doubt"), [(False, "bf16, which this CPU only"), (True, "")])
+def test_a_cpu_that_imitates_bf16_is_told_of(
+    job: Job, train: Train, monkeypatch: pytest.MonkeyPatch, computes: bool, doubt: str
+) -> None:
+    cpu = pytest.importorskip("torch").cpu
+    monkeypatch.setattr(cpu, "get_capabilities", lambda: {"avx512_bf16": computes}, raising=False)
+    _, log, _ = train(job.cfg(max_batches=1), "-precision", "bf16")
+    assert doubt in log.splitlines()[0]
+    assert ("only imitates" in log) is not computes

@@ -26,7 +26,10 @@ class Arithmetic:
         """Return device and precision in words."""
         if self.device.type == "cuda":
             return f"{torch.cuda.get_device_name(self.device)}, {self.precision}"
-        return f"CPU with {torch.get_num_threads()} threads, {self.precision}"
+        doubt = ""
+        if self.precision == "bf16" and not _computes_bf16():
+            doubt = ", which this CPU only imitates: fp32 is much faster"
+        return f"CPU with {torch.get_num_threads()} threads, {self.precision}{doubt}"
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -67,6 +70,12 @@ def choose_arithmetic(
         torch.backends.cuda.matmul.allow_tf32 = precision != "fp32"
         torch.backends.cudnn.allow_tf32 = precision != "fp32"
     return Arithmetic(device, precision)
+
+
+def _computes_bf16() -> bool:
+    """Tell whether the CPU has instructions for bf16; where PyTorch cannot tell, that it has."""
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    return tell is None or any(found for name, found in tell().items() if "bf16" in name)
 
 
 def _require_gpu(device: torch.device) -> None:

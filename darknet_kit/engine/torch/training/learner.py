@@ -21,6 +21,7 @@ from darknet_kit.engine.torch.distributed import Team
 from darknet_kit.engine.torch.heads.head import Assessment
 from darknet_kit.engine.torch.network import Network
 from darknet_kit.engine.torch.training.loglines import format_boxes
+from darknet_kit.errors import UsageError
 
 # Where a row of numbers holds what: the cost, four parts, then the head's own.
 _PARTS = range(1, 5)
@@ -71,7 +72,7 @@ class Learner:
         network.to(memory_format=arithmetic.memory_format)  # type: ignore[call-overload]
         self._shared = _share(network, arithmetic, team)
         body: nn.Module = self._shared or network
-        self._body: Body = torch.compile(body, mode=compile_mode) if compile_mode else body
+        self._body: Body = _compile(body, compile_mode) if compile_mode else body
 
     def learn(self, batches: Iterable[Batch], seen: int) -> "Told":
         """Set the gradient of one iteration: `subdivisions` mini-batches.
@@ -154,6 +155,17 @@ class Learner:
             self._rewritten += rewritten
             if head is heads[-1] and self._boxes:
                 yield format_boxes(self._boxes, self._rewritten)
+
+
+def _compile(body: nn.Module, mode: str) -> Body:
+    try:
+        return torch.compile(body, mode=mode)
+    except RuntimeError as error:
+        raise UsageError(
+            f"there is no -compile {mode}: {error}",
+            code="no-such-mode",
+            hint="`-compile default` is the plain one.",
+        ) from error
 
 
 def _share(network: Network, arithmetic: Arithmetic, team: Team) -> DistributedDataParallel | None:

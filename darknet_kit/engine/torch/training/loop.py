@@ -291,7 +291,7 @@ class Training:
         self._write(format_saved(saving.path(what)))
         save_weights(self.network, saving.path(what), seen)
         write_state(saving.path(what), self._state())
-        if what == "last" and self._average:
+        if what in ("last", "final") and self._average:
             with self._average.lent():
                 save_weights(self.network, saving.path("ema"), seen)
             self._write(f" EMA weights are saved to the file: {saving.path('ema')} \n")

@@ -60,6 +60,9 @@ def read_plan(command: CommandLine, tell: Callable[[str], object]) -> TrainPlan:
     """
     cfg, data = read_cfg(command.cfg), read_data(command.data)
     report_keys(cfg, tell)
+    for key in () if command.map else ("dkit_best_metric", "dkit_patience"):
+        if entry := cfg.net.find(key):
+            tell(f"note: {cfg.path}:{entry.line}: {key} does nothing without -map\n")
     learning_rate(cfg, max(1, cfg.net.integer("burn_in")))  # a wrong policy is named now
     head = find_last_head(cfg)
     _check_names(command, data, head.classes, tell)
