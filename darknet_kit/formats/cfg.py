@@ -226,7 +226,8 @@ def _strip(line: str) -> str:
 
 def _leading_integer(value: str) -> int:
     match = _INTEGER.match(value)
-    return int(match[0]) if match else 0
+    # An int of C keeps the lower 32 bits of what it is given.
+    return ((int(match[0]) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31) if match else 0
 
 
 def _leading_number(value: str) -> float:

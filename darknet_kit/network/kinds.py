@@ -29,7 +29,7 @@ def canonical_kind(kind: str) -> str:
 def _convolutional(place: Place) -> Layer:
     section, shape = place.section, place.input
     filters = place.at_least_one("filters", 1)
-    size = place.at_least_one("size", 1)
+    size = place.window("size", 1)
     stride_x, stride_y = _strides(place)
     groups = 1 if section.integer("xnor") else max(1, section.integer("groups", 1))
     padding = size // 2 if section.integer("pad") else section.integer("padding")
@@ -69,10 +69,10 @@ def _blur(place: Place, host: Shape, strides: tuple[int, int]) -> Shape:
 
 
 def _strides(place: Place) -> tuple[int, int]:
-    both = place.at_least_one("stride", 1)
-    stride_x = place.section.integer("stride_x", both)
-    stride_y = place.section.integer("stride_y", both)
-    return (stride_x if stride_x > 0 else both, stride_y if stride_y > 0 else both)
+    both = place.window("stride", 1)
+    stride_x = place.window("stride_x", both) if place.section.integer("stride_x") > 0 else both
+    stride_y = place.window("stride_y", both) if place.section.integer("stride_y") > 0 else both
+    return stride_x, stride_y
 
 
 def _slide(length: int, size: int, stride: int, padding: int) -> int:
@@ -90,7 +90,7 @@ def _coarser(place: Place, stride_x: int, stride_y: int) -> tuple[int, int]:
 def _maxpool(place: Place) -> Layer:
     section, shape = place.section, place.input
     stride_x, stride_y = _strides(place)
-    size = place.at_least_one("size", section.integer("stride", 1))
+    size = place.window("size", section.integer("stride", 1))
     padding = section.integer("padding", size - 1)
     if section.integer("maxpool_depth"):
         output = Shape(shape.width, shape.height, place.at_least_one("out_channels", 1))
@@ -184,7 +184,7 @@ def _upsample(place: Place) -> Layer:
 
 
 def _reorg(place: Place) -> Layer:
-    stride, shape = place.at_least_one("stride", 1), place.input
+    stride, shape = place.window("stride", 1), place.input
     if place.section.integer("reverse"):
         return place.make(
             Shape(shape.width * stride, shape.height * stride, shape.channels // stride**2),
@@ -204,8 +204,8 @@ def _connected(place: Place) -> Layer:
 
 def _local(place: Place) -> Layer:
     section, shape = place.section, place.input
-    filters, size = place.at_least_one("filters", 1), place.at_least_one("size", 1)
-    stride = place.at_least_one("stride", 1)
+    filters, size = place.at_least_one("filters", 1), place.window("size", 1)
+    stride = place.window("stride", 1)
     # Upstream pads a `local` layer so that only the stride shrinks it, or not at all.
     cut = 1 if section.integer("pad") else size
     output = Shape((shape.width - cut) // stride + 1, (shape.height - cut) // stride + 1, filters)

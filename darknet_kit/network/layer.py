@@ -8,6 +8,8 @@ from darknet_kit.formats.cfg import Cfg, Section
 
 # The engine counts elements in a C int.
 LARGEST = (1 << 31) - 1
+# No picture is larger, and libraries crash at windows whose stride needs 16 bits.
+_LARGEST_WINDOW = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +99,13 @@ class Place:
         value = self.section.integer(key, default)
         if value < 1:
             raise self.error(f"has {key}={value}; it must be at least 1", "impossible-shape")
+        return value
+
+    def window(self, key: str, default: int) -> int:
+        """Return a size or stride in pixels. Raises CfgError where it is below 1 or senseless."""
+        value = self.at_least_one(key, default)
+        if value > _LARGEST_WINDOW:
+            raise self.error(
+                f"has {key}={value}; it can be {_LARGEST_WINDOW} at most", "impossible-shape"
+            )
         return value

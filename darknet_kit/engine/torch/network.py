@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -19,10 +20,12 @@ from darknet_kit.engine.torch.sections import BUILD
 from darknet_kit.engine.torch.site import Site, error_at
 from darknet_kit.engine.torch.spans import INPUT, Span, plan_spans
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.network.layers import infer_layers
+from darknet_kit.network.layers import Layer, infer_layers
 
 # Until this share of max_batches Darknet lets dropblock grow.
 _DROPBLOCK_GROWS = 0.85
+# A file of 2 GiB: twice the largest network that Darknet's authors published.
+_MOST_WEIGHTS = 1 << 29
 
 
 class Network(nn.Module):
@@ -41,6 +44,7 @@ class Network(nn.Module):
         _refuse_unsupported(cfg)
         self.cfg = cfg
         self.plan = infer_layers(cfg)
+        _refuse_enormous(cfg, self.plan)
         sites = [
             Site(cfg, section, layer) for section, layer in zip(cfg.layers, self.plan, strict=True)
         ]
@@ -179,6 +183,22 @@ def _refuse_unsupported(cfg: Cfg) -> None:
     for problem in check_keys(cfg):
         if problem.is_error and problem.section > 0:
             raise unsupported(cfg, problem)
+
+
+def _refuse_enormous(cfg: Cfg, plan: Sequence[Layer]) -> None:
+    """Raise CfgError at the layer with which the weights become more than any network has."""
+    for layer, weights in zip(
+        plan, itertools.accumulate(layer.weight_floats for layer in plan), strict=True
+    ):
+        if weights > _MOST_WEIGHTS:
+            raise error_at(
+                cfg,
+                cfg.layers[layer.index],
+                f"layer {layer.index} [{layer.kind}] brings the network to {weights:,} weights; "
+                f"it can have {_MOST_WEIGHTS:,}",
+                "too-many-weights",
+                hint="A number with too many digits? Look at filters, size and output.",
+            )
 
 
 def _build(site: Site) -> TorchLayer | Head:

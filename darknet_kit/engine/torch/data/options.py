@@ -97,7 +97,11 @@ def _refuse_impossible(cfg: Cfg, head: Section, options: LoaderOptions) -> None:
         ("exposure", options.exposure > 0, "exposure is a factor above 0; 1 changes nothing"),
         ("mosaic", not (options.mosaic and options.letter_box), "mosaic=1 excludes letter_box=1"),
         ("dkit_shear", abs(options.shear) < 80, "dkit_shear must be below 80 degrees"),
-        ("resize", options.resize > 0, "resize is a factor above 0; 1 changes nothing"),
+        (
+            "resize",
+            0.1 <= options.resize <= 10,
+            "resize is a factor from 0.1 to 10; 1 changes nothing",
+        ),
         ("jitter", 0 <= options.jitter < 0.5, "jitter must be at least 0 and below 0.5"),
     )
     for key, holds, message in rules:

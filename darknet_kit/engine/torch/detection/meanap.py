@@ -34,6 +34,7 @@ from darknet_kit.formats.yolo import label_path, read_labels
 
 _THRESH = 0.005
 _NMS_THRESH = 0.45
+_MOST_POINTS = 10_000
 # The numbers of AlexeyAB's `LAYER_TYPE`, which its log shows.
 _KIND_NUMBERS = {"region": 27, "yolo": 28, "Gaussian_yolo": 29}
 
@@ -146,7 +147,7 @@ def compute_map(
 
 
 def _check_points(points: int) -> None:
-    if points < 0 or points == 1:
+    if points == 1 or not 0 <= points <= _MOST_POINTS:
         raise UsageError(
             f"precision cannot be averaged at {points} points",
             code="bad-points",

@@ -13,6 +13,7 @@ from darknet_kit.engine.torch.heads.keys import (
 )
 from darknet_kit.engine.torch.site import Site
 
+_MOST_ANCHORS = 1000
 _KINDS = {kind.value: kind for kind in IouKind}
 _LOSSES: dict[str, IouKind | None] = {"mse": None, **_KINDS}
 
@@ -120,6 +121,8 @@ def _read_anchors(site: Site) -> Anchors:
     Raises CfgError for a mask that names an anchor that does not exist, or one twice.
     """
     num = site.section.integer("num", 1)
+    if num > _MOST_ANCHORS:
+        raise site.error(f"has num={num}: no head has so many anchors", "bad-anchors", key="num")
     mask = site.section.integers("mask") or tuple(range(num))
     if not mask or not all(0 <= number < num for number in mask) or len(set(mask)) < len(mask):
         raise site.error(

@@ -42,12 +42,14 @@ class Convolutional(TorchLayer):
         self.share_index = _read_share_index(site)
         name = section.text("activation", "logistic")
         self.activate = find_activation(site, "logistic", fresh=True)
-        self.weight = nn.Parameter(
-            _draw_weight((filters, channels // self.groups, size, size), name)
-        )
         normalized = section.integer("batch_normalize") or section.integer("cbn")
-        self.norm = make_norm(filters) if normalized else None
-        self.bias = None if normalized else nn.Parameter(torch.zeros(filters))
+        # What another layer lends needs a shape and no memory.
+        with torch.device("cpu" if self.share_index is None else "meta"):
+            self.weight = nn.Parameter(
+                _draw_weight((filters, channels // self.groups, size, size), name)
+            )
+            self.norm = make_norm(filters) if normalized else None
+            self.bias = None if normalized else nn.Parameter(torch.zeros(filters))
         if self.dilation > 1 and 2 * self.padding != self.dilation * (size - 1):
             raise site.error(
                 f"has dilation={self.dilation}, which needs pad=1 and an odd size",

@@ -6,7 +6,9 @@ Borrowed from AlexeyAB `src/detector.c`, `train_detector`.
 import random
 from dataclasses import dataclass
 
+from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg, Section
+from darknet_kit.network.layer import LARGEST
 
 _EVERY = 10  # updates between two sizes
 _AT_END = 100  # iterations at the largest size, so that BN statistics are those of large images
@@ -33,6 +35,18 @@ class MultiScale:
         self.step = max(1, net.integer("resize_step", 32))
         self._max_batches = net.integer("max_batches")
         self._grows_batch = bool(net.integer("dynamic_minibatch"))
+        largest = max(
+            self.initial, self._fit(self._round(self.coefficient), (0, 0)), key=_count_pixels
+        )
+        if self.coefficient < 0 or _count_pixels(largest) * net.integer("channels") > LARGEST:
+            raise CfgError(
+                f"mini-batches of {batch:,} images of {largest.width:,} x {largest.height:,} "
+                "pixels are too large to be numbered",
+                code="impossible-shape",
+                hint="The mini-batch is batch / subdivisions; random= is a factor such as 1.4.",
+                path=cfg.path,
+                line=net.line,
+            )
 
     def is_due(self, update: int) -> bool:
         """Tell whether a new size is due before an update; they count from 0."""
@@ -71,6 +85,10 @@ class MultiScale:
     def _fit(self, size: tuple[int, int], largest: tuple[int, int]) -> InputSize:
         batch = self.initial.batch
         if self._grows_batch:
-            fitting = batch * largest[0] * largest[1] // (size[0] * size[1])
+            fitting = max(batch, batch * largest[0] * largest[1] // (size[0] * size[1]))
             batch = int(fitting * 0.8) if int(fitting * 0.8) > batch else fitting
         return InputSize(size[0], size[1], batch)
+
+
+def _count_pixels(size: InputSize) -> int:
+    return size.width * size.height * size.batch

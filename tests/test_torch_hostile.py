@@ -1,0 +1,63 @@
+"""Broken and hostile input to the embedded engine: an error with a place, never anything else."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from darknet_kit.engine.torch.data.options import read_options  # noqa: E402
+from darknet_kit.engine.torch.network import Network  # noqa: E402
+from darknet_kit.engine.torch.training.multiscale import MultiScale  # noqa: E402
+from darknet_kit.errors import CfgError  # noqa: E402
+from darknet_kit.formats.cfg import parse_cfg  # noqa: E402
+
+NET = "[net]\nwidth=64\nheight=64\nchannels=3\n"
+HEAD = "[convolutional]\nfilters=7\n[yolo]\nclasses=2\n"
+
+
+@pytest.mark.parametrize(
+    ("layers", "code", "line"),
+    [
+        # Terabytes of weights; a stride at which PyTorch's convolution ends the process.
+        ("[convolutional]\nfilters=300000\n[connected]\noutput=1000000\n", "too-many-weights", 7),
+        ("[avgpool]\n[connected]\noutput=400000000\n", "too-many-weights", 6),
+        ("[avgpool]\n[convolutional]\nfilters=100000000\nsize=9\npad=1\n", "too-many-weights", 6),
+        ("[convolutional]\nstride=40000\npad=1\nsize=3\n", "impossible-shape", 5),
+        ("[convolutional]\nstride_x=40000\npad=1\nsize=3\n", "impossible-shape", 5),
+        ("[maxpool]\nsize=100000000\n", "impossible-shape", 5),
+        ("[maxpool]\nstride=2147483647\nsize=2\n", "impossible-shape", 5),
+        ("[local]\nsize=100000000\npad=1\n", "impossible-shape", 5),
+        (HEAD + "num=100000000\nmask=0\n", "bad-anchors", 9),
+    ],
+)
+def test_numbers_that_no_network_has_are_refused(layers: str, code: str, line: int) -> None:
+    with pytest.raises(CfgError) as caught:
+        Network(parse_cfg(NET + layers))
+    assert (caught.value.code, caught.value.line) == (code, line)
+
+
+def test_shared_weights_take_no_memory_before_they_are_compared() -> None:
+    shared = "[convolutional]\nshare_index=1\nfilters=1000000000\n"
+    with pytest.raises(CfgError, match="another shape"):
+        Network(parse_cfg(f"{NET}[avgpool]\n[convolutional]\nfilters=2\n{shared}"))
+
+
+@pytest.mark.parametrize(
+    ("net", "random"),
+    [("batch=1000000\n", "0"), ("batch=2\n", "1e9"), ("resize_step=1000000\n", "1.4"), ("", "-1")],
+)
+def test_minibatches_that_cannot_be_numbered_are_refused(net: str, random: str) -> None:
+    cfg = parse_cfg(f"{NET}{net}{HEAD}random={random}\n")
+    with pytest.raises(CfgError, match="too large"):
+        MultiScale(cfg, cfg.sections[-1], cfg.net.integer("batch", 1))
+
+
+@pytest.mark.parametrize("resize", ["1e9", "1e-9", "0"])
+def test_a_resize_that_leaves_no_picture_is_refused(resize: str) -> None:
+    with pytest.raises(CfgError, match="resize"):
+        read_options(parse_cfg(f"{NET}{HEAD}resize={resize}\n"))
+
+
+def test_a_whole_number_is_what_an_int_of_c_keeps_of_it() -> None:
+    net = parse_cfg("[net]\na=4294967303\nb=2147483648\nc=-2147483649\nd=2147483647\n").net
+    found = [net.integer(key) for key in "abcd"]
+    assert found == [7, -(2**31), 2**31 - 1, 2**31 - 1]
