@@ -15,9 +15,9 @@ from PIL import Image
 pytest.importorskip("torch")
 
 import numpy as np
-from numpy.typing import NDArray
 
-_RANK = Path(__file__).with_name("torch_rank.py")
+from tests import torch_rank
+
 _CFG = """[net]
 width=64
 height=48
@@ -48,16 +48,17 @@ iou_loss=ciou
 """
 
 
-def _start(arguments: list[str], rank: int, world: int, port: int) -> subprocess.Popen[bytes]:
+def _start(arguments: list[str], rank: int, port: int) -> subprocess.Popen[bytes]:
     team = {
         "RANK": str(rank),
-        "WORLD_SIZE": str(world),
+        "WORLD_SIZE": "2",
         "LOCAL_RANK": str(rank),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, str(_RANK), *arguments]
-    return subprocess.Popen(command, env=os.environ | (team if world > 1 else {}))
+    command = [sys.executable, torch_rank.__file__, *arguments]
+    return subprocess.Popen(command, env=os.environ | team)
 
 
 def _free_port() -> int:
@@ -66,18 +67,14 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _gradient(folder: Path, world: int) -> NDArray[np.float32]:
-    port, out = _free_port(), folder / f"gradient{world}.npy"
-    names = ["net.cfg", "images.npy", "truths.npy"]
-    arguments = [*(str(folder / name) for name in names), str(out)]
-    processes = [_start(arguments, rank, world, port) for rank in range(world)]
+def _learn_together(arguments: list[str]) -> None:
+    port = _free_port()
+    processes = [_start(arguments, rank, port) for rank in range(2)]
     try:
-        assert [process.wait(timeout=120) for process in processes] == [0] * world
+        assert [process.wait(timeout=120) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()
-    gradient: NDArray[np.float32] = np.load(out)
-    return gradient
 
 
 def test_two_processes_have_the_gradient_of_one_with_twice_the_batch(tmp_path: Path) -> None:
@@ -87,7 +84,10 @@ def test_two_processes_have_the_gradient_of_one_with_twice_the_batch(tmp_path: P
     truths = rng.uniform(0.1, 0.9, (16, 4, 5)).astype(np.float32)
     truths[:, :, 4] = rng.integers(0, 2, (16, 4))
     np.save(tmp_path / "truths.npy", truths)
-    alone, together = _gradient(tmp_path, 1), _gradient(tmp_path, 2)
+    files = [str(tmp_path / name) for name in ("net.cfg", "images.npy", "truths.npy")]
+    torch_rank.main(*files, str(tmp_path / "alone.npy"))
+    _learn_together([*files, str(tmp_path / "together.npy")])
+    alone, together = (np.load(tmp_path / f"{name}.npy") for name in ("alone", "together"))
     assert np.linalg.norm(alone) > 0
     assert np.linalg.norm(together - alone) / np.linalg.norm(alone) < 1e-5
 
