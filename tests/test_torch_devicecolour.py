@@ -7,12 +7,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
+
+from torch import Tensor
 
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.shapes import draw_ilsvrc
@@ -41,20 +44,21 @@ TINTS = (
 Rectangle = tuple[int, int, int, int]
 
 
-def to_batch(images: Sequence[Pixels]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # channels last in memory
+def to_batch(images: Sequence[Pixels]) -> Tensor:
+    batch: Tensor = torch.from_numpy(np.stack(images))
+    return batch.permute(0, 3, 1, 2)  # channels last in memory
 
 
-def to_patches(rows: Sequence[Sequence[tuple[Rectangle, Tint]]]) -> torch.Tensor:
+def to_patches(rows: Sequence[Sequence[tuple[Rectangle, Tint]]]) -> Tensor:
     """Return patches [images, most, 7]; images with fewer get empty ones."""
-    patches = torch.zeros(len(rows), max(map(len, rows)), 7)
+    patches: Tensor = torch.zeros(len(rows), max(map(len, rows)), 7)
     for place, row in zip(patches, rows, strict=True):
         for patch, (rectangle, one) in zip(place, row, strict=False):
             patch[:] = torch.tensor((*rectangle, one.hue, one.saturation, one.exposure))
     return patches
 
 
-def assert_near(found: torch.Tensor, expected: Sequence[Pixels], levels: int = 1) -> None:
+def assert_near(found: Tensor, expected: Sequence[Pixels], levels: int = 1) -> None:
     assert found.dtype == torch.uint8
     difference = found.permute(0, 2, 3, 1).numpy().astype(int) - np.stack(expected)
     assert abs(difference).max() <= levels
@@ -70,7 +74,7 @@ def draw_images(count: int, channels: int = 3, side: int = 96) -> list[Pixels]:
 
 @pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
-def test_whole_images_in_colour_and_gray(channels: int, form: torch.memory_format) -> None:
+def test_whole_images_in_colour_and_gray(channels: int, form: Any) -> None:
     images = draw_images(len(TINTS), channels)
     patches = to_patches([[((0, 0, 96, 96), one)] for one in TINTS])
     found = tint(to_batch(images).contiguous(memory_format=form), patches)
@@ -124,7 +128,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def take(
-    paths: Sequence[str], options: LoaderOptions, *, leave_colour: bool, **ways: int
+    paths: Sequence[str], options: LoaderOptions, *, leave_colour: bool, **ways: Any
 ) -> list[Batch]:
     with TrainLoader(paths, options, seed=1, leave_colour=leave_colour, **ways) as loader:
         return list(itertools.islice(loader.batches(SIZE, 10), 3))
@@ -145,7 +149,7 @@ def test_what_is_left_to_the_device_gives_the_same_images(
         assert torch.equal(one.truths, other.truths)
         assert not torch.equal(one.images, other.images)
         found = tint(other.images, other.patches)
-        assert_near(found, one.images.permute(0, 2, 3, 1).numpy())
+        assert_near(found, list(one.images.permute(0, 2, 3, 1).numpy()))
 
 
 def test_workers_and_a_later_start_change_nothing(paths: list[str]) -> None:
@@ -205,7 +209,7 @@ def test_a_training_learns_the_same_wherever_colours_are_shifted(
 ) -> None:
     calls: list[int] = []
 
-    def count(images: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    def count(images: Tensor, patches: Tensor) -> Tensor:
         calls.append(len(images))
         return tint(images, patches)
 
