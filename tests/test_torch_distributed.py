@@ -85,7 +85,7 @@ def test_two_processes_have_the_gradient_of_one_with_twice_the_batch(tmp_path: P
     truths[:, :, 4] = rng.integers(0, 2, (16, 4))
     np.save(tmp_path / "truths.npy", truths)
     files = [str(tmp_path / name) for name in ("net.cfg", "images.npy", "truths.npy")]
-    torch_rank.main(*files, str(tmp_path / "alone.npy"))
+    torch_rank.main(*[*files, str(tmp_path / "alone.npy")])
     _learn_together([*files, str(tmp_path / "together.npy")])
     alone, together = (np.load(tmp_path / f"{name}.npy") for name in ("alone", "together"))
     assert np.linalg.norm(alone) > 0

@@ -8,7 +8,6 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -39,8 +38,8 @@ from darknet_kit.engine.torch.training.optimizer import build_optimizer
 from darknet_kit.engine.torch.training.plan import TrainPlan, read_plan
 from darknet_kit.engine.torch.training.resume import (
     TrainState,
+    find_state,
     read_generators,
-    read_state,
     set_generators,
     write_state,
 )
@@ -80,7 +79,8 @@ class Training:
         """Build the network, fill it and make everything ready. Raises DkitError."""
         self._plan, self._team, self._arithmetic = plan, team, arithmetic
         self._write = write_out if team.is_first else write_nothing
-        state = self._read_state()
+        path = None if plan.command.clear else plan.command.weights
+        state = find_state(path, self._write) if path else None
         self._seed = share_number(self._choose_seed(state), team)
         torch.manual_seed(self._seed)
         self.network = Network(plan.cfg)
@@ -141,17 +141,6 @@ class Training:
             return 0
         return loaded.seen // batch
 
-    def _read_state(self) -> TrainState | None:
-        """Return what lies beside the weights, for an exact continuation; None where it cannot."""
-        path = self._plan.command.weights
-        if path is None or self._plan.command.clear or not Path(path).exists():
-            return None
-        try:
-            return read_state(path)
-        except WeightsError as error:
-            self._write(f"note: {error}. {error.hint}\n")
-            return None
-
     def _choose_seed(self, state: TrainState | None) -> int:
         if self._plan.command.seed is not None:
             return self._plan.command.seed
@@ -209,8 +198,8 @@ class Training:
             make_folder(plan.saving.folder)
         self._write(format_program(__version__, torch.__version__, self._arithmetic.describe()))
         rate = net.number("learning_rate", 0.001) * self._team.world
-        momentum, decay = net.number("momentum", 0.9), net.number("decay", 0.0001)
-        self._write(format_start(plan.saving, rate, momentum, decay))
+        update = self._optimizer
+        self._write(format_start(plan.saving, rate, update.momentum, update.decay))
         for head in self.network.heads:
             self._write(f" Detection layer: {head.index} [{head.kind}]\n")
         self.network.train()

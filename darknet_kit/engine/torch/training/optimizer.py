@@ -45,7 +45,10 @@ def build_optimizer(network: Network, cfg: Cfg) -> "DarknetOptimizer":
 
 
 class DarknetOptimizer:
-    """Updates parameters from their gradients, and keeps momentum for each of them."""
+    """Updates parameters from their gradients, and keeps momentum for each of them.
+
+    `momentum` and `decay` are those of `[net]`.
+    """
 
     def __init__(
         self, learning: Sequence[Learning], names: Mapping[nn.Parameter, str], cfg: Cfg
@@ -53,9 +56,10 @@ class DarknetOptimizer:
         self._learning = learning
         self._names = names
         self._epsilon = read_number(cfg, "eps", 0.000001)
-        self._momentum = read_number(cfg, "momentum", 0.9, below=1.0)
+        self.momentum = read_number(cfg, "momentum", 0.9, below=1.0)
+        self.decay = read_number(cfg, "decay", 0.0001)
         self._grad_clip = read_number(cfg, "dkit_grad_clip", 0.0)
-        self._optimizers = _make_optimizers(learning, cfg)
+        self._optimizers = _make_optimizers(learning, cfg, self.momentum, self.decay)
 
     def step(self, learning_rate: float, *, images: int, batch_number: int) -> None:
         """Apply one update.
@@ -104,7 +108,7 @@ class DarknetOptimizer:
         for parameter in layer.parameters if layer.kind == "shortcut" else ():
             kept, gradient = self._momentum_of(parameter), parameter.grad
             if kept is not None and gradient is not None:
-                kept = kept * self._momentum
+                kept = kept * self.momentum
                 gradient.add_(kept).clamp_(-1.0 / images, 1.0 / images).sub_(kept)
 
     def _momentum_of(self, parameter: nn.Parameter) -> Tensor | None:
@@ -142,11 +146,11 @@ class DarknetOptimizer:
                     yield optimizer, parameter
 
 
-def _make_optimizers(learning: Sequence[Learning], cfg: Cfg) -> list[torch.optim.Optimizer]:
+def _make_optimizers(
+    learning: Sequence[Learning], cfg: Cfg, momentum: float, decay: float
+) -> list[torch.optim.Optimizer]:
     """Make one optimizer of each type that is needed. Fused ones write each parameter once."""
     kind = _read_kind(cfg)
-    decay = read_number(cfg, "decay", 0.0001)
-    momentum = read_number(cfg, "momentum", 0.9, below=1.0)
     betas = (read_number(cfg, "B1", 0.9, below=1.0), read_number(cfg, "B2", 0.999, below=1.0))
     if kind == "adamw":
         decay = read_number(cfg, "dkit_weight_decay", decay)

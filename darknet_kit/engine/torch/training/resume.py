@@ -7,6 +7,7 @@ are read out of them, never code.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -78,6 +79,15 @@ def read_state(weights: AnyPath) -> TrainState | None:
             path=path,
         )
     return state
+
+
+def find_state(weights: AnyPath, tell: Callable[[str], object]) -> TrainState | None:
+    """Return the state of a weights file; None where there is none, or, told, an unusable one."""
+    try:
+        return read_state(weights) if Path(weights).exists() else None
+    except WeightsError as error:
+        tell(f"note: {error}. {error.hint}\n")
+        return None
 
 
 def _parse(content: object) -> TrainState:
