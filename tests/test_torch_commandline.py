@@ -44,6 +44,7 @@ def test_images_follow_the_weights() -> None:
         ("detector train a.data b.cfg -thresh high", "usage"),
         ("detector train a.data b.cfg -gpus 0,x", "usage"),
         ("detector train a.data b.cfg -precision fp8", "usage"),
+        ("detector train a.data b.cfg -augment gpu", "usage"),
     ],
 )
 def test_a_wrong_command_line_is_refused(words: str, code: str) -> None:
