@@ -4,10 +4,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from darknet_kit.engine.torch.commandline import parse_command_line  # noqa: E402
 from darknet_kit.engine.torch.data.options import read_options  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
 from darknet_kit.engine.torch.training.multiscale import MultiScale  # noqa: E402
-from darknet_kit.errors import CfgError  # noqa: E402
+from darknet_kit.errors import CfgError, UsageError  # noqa: E402
 from darknet_kit.formats.cfg import parse_cfg  # noqa: E402
 
 NET = "[net]\nwidth=64\nheight=64\nchannels=3\n"
@@ -61,3 +62,20 @@ def test_a_whole_number_is_what_an_int_of_c_keeps_of_it() -> None:
     net = parse_cfg("[net]\na=4294967303\nb=2147483648\nc=-2147483649\nd=2147483647\n").net
     found = [net.integer(key) for key in "abcd"]
     assert found == [7, -(2**31), 2**31 - 1, 2**31 - 1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-thresh nan",
+        "-thresh -1",
+        "-iou_thresh 2",
+        "-mAP_epochs -4",
+        "-workers -3",
+        "-cache -1",
+        f"-seed {10**30}",
+    ],
+)
+def test_options_out_of_bounds_are_named(words: str) -> None:
+    with pytest.raises(UsageError, match=words.split()[0]):
+        parse_command_line(["detector", "train", "x.data", "x.cfg", *words.split()])

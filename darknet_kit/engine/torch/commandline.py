@@ -132,6 +132,25 @@ def _read_gpus(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(what) from None
 
 
+def _read_fraction(text: str) -> float:
+    return _within(float(text), 1.0)
+
+
+def _read_count(text: str) -> int:
+    return int(_within(int(text), 1 << 31))
+
+
+def _read_seed(text: str) -> int:
+    _within(abs(int(text)), 1 << 62)  # more PyTorch does not take
+    return int(text)
+
+
+def _within(value: float, limit: float) -> float:
+    if not 0 <= value <= limit:
+        raise argparse.ArgumentTypeError(f"{value} does not lie from 0 to {limit:g}")
+    return value
+
+
 _FLAGS = (
     ("-map", "compute mAP on valid= while training"),
     ("-clear", "start the iteration count of WEIGHTS anew"),
@@ -143,15 +162,15 @@ _FLAGS = (
     ("-dont_show", "open no window (none is ever opened)"),
 )
 _VALUES: Mapping[str, tuple[Callable[[str], object], str]] = {
-    "-thresh": (float, "least confidence (0.25)"),
-    "-iou_thresh": (float, "least IoU of a hit (0.5)"),
+    "-thresh": (_read_fraction, "least confidence (0.25)"),
+    "-iou_thresh": (_read_fraction, "least IoU of a hit (0.5)"),
     "-points": (int, "recall points of AP: 0 (area under the curve), 11 or 101"),
-    "-mAP_epochs": (int, "how often each image is seen between two mAPs (4)"),
+    "-mAP_epochs": (_read_count, "how often each image is seen between two mAPs (4)"),
     "-gpus": (_read_gpus, "CUDA's numbers, with commas"),
     "-out": (str, "file for the detections as JSON"),
-    "-seed": (int, "own: make a training repeatable"),
-    "-workers": (int, "own: processes that load images"),
-    "-cache": (int, "own: MiB of decoded images to keep (2048)"),
+    "-seed": (_read_seed, "own: make a training repeatable"),
+    "-workers": (_read_count, "own: processes that load images"),
+    "-cache": (_read_count, "own: MiB of decoded images to keep (2048)"),
     "-device": (str, "own: cpu, cuda, cuda:1"),
     "-compile": (str, "own: a mode of torch.compile"),
 }
