@@ -50,12 +50,6 @@ def choose_arithmetic(
     Raises UsageError (`no-such-device`) for a word that names none, ToolchainError (`no-gpu`)
     for a GPU that is not there.
     """
-    if precision not in ("fp32", "tf32", "bf16"):
-        raise UsageError(
-            f"there is no precision {precision!r}",
-            code="no-such-precision",
-            hint="Take fp32, tf32 (GPUs) or bf16.",
-        )
     name = wanted or (f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -108,8 +102,9 @@ def _is_memory(error: RuntimeError) -> bool:
 
 def _memory_error(batch: int, subdivisions: int, size: tuple[int, int]) -> DkitError:
     width, height = size
+    more = f"subdivisions={subdivisions * 2} or " if batch > 1 else ""
     return TrainError(
         f"out of memory with mini-batches of {batch} images of {width} x {height}",
         code="out-of-memory",
-        hint=f"Set subdivisions={subdivisions * 2} in the cfg (or a smaller width and height).",
+        hint=f"Set {more}a smaller width and height in the cfg.",
     )
