@@ -10,3 +10,8 @@ def format_c(value: float, digits: int = 6) -> str:
     if math.isinf(value):
         return "-inf" if value < 0 else "inf"
     return f"{value:.{digits}f}"
+
+
+def format_average(total: float, count: float) -> str:
+    """Return `total / count` as C's `%f` prints it; nothing over nothing is `-nan` on x86."""
+    return format_c(total / count if count else -math.nan)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from darknet_kit.engine.torch.cnumber import format_c
-from darknet_kit.engine.torch.heads.average import format_average
+from darknet_kit.engine.torch.cnumber import format_average, format_c
 from darknet_kit.engine.torch.heads.gaussianbox import Output, activate, read_boxes, step_boxes
 from darknet_kit.engine.torch.heads.gaussiankeys import GaussianKeys, read_gaussian_keys
 from darknet_kit.engine.torch.heads.grid import list_cells, put

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from darknet_kit.engine.torch.heads.average import format_average
+from darknet_kit.engine.torch.cnumber import format_average
 from darknet_kit.engine.torch.heads.boxes import intersection_over_union
 from darknet_kit.engine.torch.heads.classtree import ClassTree, read_tree
 from darknet_kit.engine.torch.heads.grid import list_cells, put
