@@ -1,5 +1,8 @@
 """Broken and hostile input to the embedded engine: an error with a place, never anything else."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -8,8 +11,14 @@ from darknet_kit.engine.torch.commandline import parse_command_line  # noqa: E40
 from darknet_kit.engine.torch.data.options import read_options  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
 from darknet_kit.engine.torch.training.multiscale import MultiScale  # noqa: E402
-from darknet_kit.errors import CfgError, UsageError  # noqa: E402
+from darknet_kit.engine.torch.training.resume import (  # noqa: E402
+    TrainState,
+    read_state,
+    write_state,
+)
+from darknet_kit.errors import CfgError, UsageError, WeightsError  # noqa: E402
 from darknet_kit.formats.cfg import parse_cfg  # noqa: E402
+from darknet_kit.formats.weights import read_weights_header  # noqa: E402
 
 NET = "[net]\nwidth=64\nheight=64\nchannels=3\n"
 HEAD = "[convolutional]\nfilters=7\n[yolo]\nclasses=2\n"
@@ -79,3 +88,31 @@ def test_a_whole_number_is_what_an_int_of_c_keeps_of_it() -> None:
 def test_options_out_of_bounds_are_named(words: str) -> None:
     with pytest.raises(UsageError, match=words.split()[0]):
         parse_command_line(["detector", "train", "x.data", "x.cfg", *words.split()])
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"seed": float("nan")}, {"seed": 10**40}, {"examined_at": float("inf")}, {"failures": 0.5}],
+)
+def test_a_state_of_impossible_numbers_is_damaged(
+    tmp_path: Path, numbers: dict[str, float]
+) -> None:
+    weights = tmp_path / "net.weights"
+    weights.write_bytes(b"")
+    write_state(weights, TrainState(0, {}, numbers=numbers))
+    with pytest.raises(WeightsError) as caught:
+        read_state(weights)
+    assert caught.value.code == "damaged-state"
+
+
+def test_pipes_are_no_weights_and_no_state(tmp_path: Path) -> None:
+    # A program that opened one would wait here for ever.
+    weights = tmp_path / "net.weights"
+    os.mkfifo(weights)
+    with pytest.raises(WeightsError, match="no regular file"):
+        read_weights_header(weights)
+    weights.unlink()
+    weights.write_bytes(b"")
+    os.mkfifo(tmp_path / "net.state")
+    with pytest.raises(WeightsError, match="no training state"):
+        read_state(weights)

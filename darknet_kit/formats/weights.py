@@ -59,6 +59,11 @@ class WeightsHeader:
 
 def read_weights_header(path: AnyPath) -> WeightsHeader:
     """Read the header of a weights file and count its floats. Raises WeightsError."""
+    # A pipe would be waited for; its size is unknown, as is a device's.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise WeightsError(
+            "cannot read these weights: no regular file", code="cannot-read", path=path
+        )
     try:
         with open(path, "rb") as stream:
             start = stream.read(_VERSION.size + _SEEN_64.size)

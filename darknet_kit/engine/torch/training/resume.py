@@ -19,6 +19,8 @@ from darknet_kit.engine.torch.training.optimizer import OptimizerState
 from darknet_kit.errors import AnyPath, WeightsError
 
 _FORMAT = 1
+_WHOLE = ("seed", "examined_at", "failures")
+_LARGEST = 1 << 62
 _CURE = (
     "Training goes on from the weights, with a new momentum. Delete the file if it is not yours."
 )
@@ -61,6 +63,8 @@ def read_state(weights: AnyPath) -> TrainState | None:
     if not path.exists():
         return None
     try:
+        if not path.is_file():
+            raise ValueError("a pipe would be waited for, a device read for ever")
         content = torch.load(path, map_location="cpu", weights_only=True)
         state = _parse(content)
         digest = content["weights"]
@@ -103,6 +107,10 @@ def _parse(content: object) -> TrainState:
     numbers = content["numbers"]
     if not isinstance(numbers, dict) or not all(
         isinstance(name, str) and type(value) in (int, float) for name, value in numbers.items()
+    ):
+        raise ValueError("numbers")
+    if any(type(value) is int and abs(value) > _LARGEST for value in numbers.values()) or not all(
+        type(numbers.get(name, 0)) is int for name in _WHOLE
     ):
         raise ValueError("numbers")
     return TrainState(
