@@ -389,3 +389,16 @@ def test_a_cpu_that_imitates_bf16_is_told_of(
     _, log, _ = train(job.cfg(max_batches=1), "-precision", "bf16")
     assert doubt in log.splitlines()[0]
     assert ("only imitates" in log) is not computes
+
+
+def test_what_starts_at_random_and_what_is_frozen_is_told(job: Job, train: Train) -> None:
+    """Without the last convolution (30 filters over 128 channels), the one before it frozen."""
+    cfg = Path(job.cfg(max_batches=1))
+    assert train(os.fspath(cfg))[0] == 0
+    cut = job.folder / "net.conv.8"
+    cut.write_bytes(job.weights("final").read_bytes()[: -4 * 30 * (128 + 1)])
+    cfg.write_text(cfg.read_text().replace("filters=128", "filters=128\nstopbackward=1"))
+    code, log, said = train(os.fspath(cfg), os.fspath(cut))
+    assert code == 0, said
+    assert "note: layers 8 to 9 start at random\n" in log
+    assert "note: layers 0 to 7 get no gradient\n" in log

@@ -164,6 +164,23 @@ def test_dontload_and_dontloadscales_do_not_advance_the_file(save: Callable[...,
     assert path.stat().st_size == 20 + 4 * (10 + 57 + 84)
 
 
+def test_a_file_that_holds_all_values_is_read_whole_but_where_a_training_starts_anew(
+    tmp_path: Path,
+) -> None:
+    """A training with `dontload=1` goes on from its own weights, and they can be tested."""
+    trained, text = tmp_path / "trained.weights", CONV + PLAIN + "dontload=1\n"
+    save_weights(make(text), trained, 5)
+    again, fresh = make(text), make(text)
+    head = values(fresh)["layers.1.weight"]
+    assert load_weights(again, trained).is_whole
+    save_weights(again, tmp_path / "again.weights", 5)
+    assert (tmp_path / "again.weights").read_bytes() == trained.read_bytes()
+    load_weights(fresh, trained, anew=True)
+    after = values(fresh)
+    assert after["layers.0.weight"] == values(again)["layers.0.weight"]
+    assert after["layers.1.weight"] == head != values(again)["layers.1.weight"]
+
+
 def test_shared_weights_lie_in_the_file_once(tmp_path: Path) -> None:
     conv = "[convolutional]\nfilters=1\nsize=3\npad=1\nactivation=leaky\n"
     save_weights(make(conv + conv + "share_index=0\n"), tmp_path / "shared.weights", 0)

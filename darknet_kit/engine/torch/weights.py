@@ -6,7 +6,7 @@ read.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,6 @@ from darknet_kit.formats.weights import (
     format_weights_header,
     read_weights_header,
 )
-from darknet_kit.network.layers import Layer
 from darknet_kit.network.pairing import pair_weights
 
 _FLOAT = np.dtype("<f4")
@@ -45,20 +44,29 @@ class LoadedWeights:
         return self.layers == self.of
 
 
-def load_weights(network: Network, path: AnyPath, *, cutoff: int | None = None) -> LoadedWeights:
+def load_weights(
+    network: Network, path: AnyPath, *, cutoff: int | None = None, anew: bool = False
+) -> LoadedWeights:
     """Fill a network from a file, or only its layers before number `cutoff`.
 
     Layers with `dontload=1` are not in the file, nor are the scales and statistics of those with
-    `dontloadscales=1` (AlexeyAB `src/parser.c`, `load_weights_upto`). Raises WeightsError where
-    the file does not fit; the network is then as it was.
+    `dontloadscales=1` (AlexeyAB `src/parser.c`, `load_weights_upto`). But a file that holds every
+    value of the network, as all do that it writes, is read whole; where a training starts `anew`,
+    layers with `dontload=1` pass over theirs. Raises WeightsError where the file does not fit; the
+    network is then as it was.
     """
     header = read_weights_header(path)
-    plan = _plan(network)[:cutoff]
+    is_own = header.floats == sum(_count(_stored(network, one.index)) for one in network.plan)
+    read_for = _stored if is_own else _read_for
+    plan = tuple(
+        dataclasses.replace(one, weight_floats=_count(read_for(network, one.index)))
+        for one in network.plan[:cutoff]
+    )
     wanted = sum(layer.weight_floats for layer in plan)
     unread = max(0, header.floats - wanted) if cutoff is not None else 0
     pairing = pair_weights(plan, dataclasses.replace(header, floats=header.floats - unread))
     try:
-        _fill(network, header, pairing.layers)
+        _fill(network, header, [list(read_for(network, at)) for at in range(pairing.layers)], anew)
     except OSError as error:
         raise WeightsError(
             f"cannot read these weights: {error.strerror}", code="cannot-read", path=path
@@ -79,14 +87,14 @@ def save_weights(network: Network, path: AnyPath, seen: int, *, cutoff: int | No
                 stream.write(values.numpy().astype(_FLOAT, copy=False).data)
 
 
-def _plan(network: Network) -> tuple[Layer, ...]:
-    """Return the network's layers, each with as many floats as are read for it."""
-    return tuple(
-        dataclasses.replace(
-            layer, weight_floats=sum(tensor.numel() for tensor in _read_for(network, layer.index))
-        )
-        for layer in network.plan
-    )
+def _count(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors)
+
+
+def _stored(network: Network, index: int) -> Iterator[Tensor]:
+    layer = network.built[index]
+    if isinstance(layer, TorchLayer):
+        yield from layer.stored()
 
 
 def _read_for(network: Network, index: int) -> Iterator[Tensor]:
@@ -96,11 +104,15 @@ def _read_for(network: Network, index: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def _fill(network: Network, header: WeightsHeader, layers: int) -> None:
+def _fill(
+    network: Network, header: WeightsHeader, tensors: Sequence[Sequence[Tensor]], anew: bool
+) -> None:
+    """Read what the file holds for each layer; where `anew`, `dontload=1` leaves it at that."""
     with open(header.path, "rb") as stream:
         stream.seek(header.header_bytes)
-        for index in range(layers):
-            for tensor in _read_for(network, index):
+        for index, wanted in enumerate(tensors):
+            is_kept = not (anew and network.cfg.layers[index].integer("dontload"))
+            for tensor in wanted:
                 values = np.fromfile(stream, _FLOAT, tensor.numel())
                 if len(values) < tensor.numel():
                     raise WeightsError(
@@ -108,7 +120,8 @@ def _fill(network: Network, header: WeightsHeader, layers: int) -> None:
                         code="truncated-weights",
                         path=header.path,
                     )
-                tensor.copy_(_shape(values, tensor, header, network.built[index].kind))
+                if is_kept:
+                    tensor.copy_(_shape(values, tensor, header, network.built[index].kind))
 
 
 def _shape(values: np.ndarray, tensor: Tensor, header: WeightsHeader, kind: str) -> Tensor:

@@ -135,8 +135,10 @@ class Training:
         path, batch = self._plan.command.weights, self._plan.batch
         if path is None:
             return 0
-        loaded = load_weights(self.network, path)
+        loaded = load_weights(self.network, path, anew=self._plan.command.clear)
         self._write(f"Loading weights from {path}...Done! Loaded {loaded.layers} layers\n")
+        if not loaded.is_whole:
+            self._write(f"note: layers {loaded.layers} to {loaded.of - 1} start at random\n")
         if self._plan.command.clear or not loaded.is_whole:
             return 0
         return loaded.seen // batch
@@ -202,6 +204,9 @@ class Training:
         self._write(format_start(plan.saving, rate, update.momentum, update.decay))
         for head in self.network.heads:
             self._write(f" Detection layer: {head.index} [{head.kind}]\n")
+        self.network.advance(self.iteration)
+        if self.network.frozen:
+            self._write(f"note: layers 0 to {self.network.frozen - 1} get no gradient\n")
         self.network.train()
 
     def _iterate(self) -> Lesson:
