@@ -49,7 +49,7 @@ def run_inference(command: CommandLine) -> int:
 def open_network(command: CommandLine) -> Network:
     """Return the network of a command line, filled, on its device, ready for inference.
 
-    Raises CfgError, and WeightsError for weights that do not fill all of it.
+    Batch normalizations lie in the weights, as in Darknet's own inference. Raises CfgError, and WeightsError for weights that do not fill all of it.
     """
     cfg = read_cfg(command.cfg)
     report_keys(cfg, sys.stderr.write)
@@ -63,4 +63,4 @@ def open_network(command: CommandLine) -> Network:
             hint="They are for training to start from; take weights that a training has left.",
             path=command.weights,
         )
-    return network.to(arithmetic.device).eval()
+    return network.fuse().to(arithmetic.device)
