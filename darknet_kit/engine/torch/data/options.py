@@ -95,7 +95,11 @@ def _refuse_impossible(cfg: Cfg, head: Section, options: LoaderOptions) -> None:
         ("channels", options.channels in (1, 3), "channels must be 3 (colour) or 1 (gray)"),
         ("saturation", options.saturation > 0, "saturation is a factor above 0; 1 changes nothing"),
         ("exposure", options.exposure > 0, "exposure is a factor above 0; 1 changes nothing"),
-        ("mosaic", not (options.mosaic and options.letter_box), "mosaic=1 excludes letter_box=1"),
+        (
+            "mosaic",
+            not (options.mosaic and options.letter_box),
+            "mosaic=1 excludes letter_box=1, in Darknet too: set one of them to 0",
+        ),
         ("dkit_shear", abs(options.shear) < 80, "dkit_shear must be below 80 degrees"),
         (
             "resize",
