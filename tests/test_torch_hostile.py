@@ -9,6 +9,8 @@ torch = pytest.importorskip("torch")
 
 from darknet_kit.engine.torch.commandline import parse_command_line  # noqa: E402
 from darknet_kit.engine.torch.data.options import read_options  # noqa: E402
+from darknet_kit.engine.torch.data.picture import UnreadableImageError, decode  # noqa: E402
+from darknet_kit.engine.torch.device import choose_arithmetic  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
 from darknet_kit.engine.torch.training.multiscale import MultiScale  # noqa: E402
 from darknet_kit.engine.torch.training.resume import (  # noqa: E402
@@ -116,3 +118,15 @@ def test_pipes_are_no_weights_and_no_state(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "net.state")
     with pytest.raises(WeightsError, match="no training state"):
         read_state(weights)
+
+
+def test_a_picture_that_unpacks_to_gigabytes_is_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.ppm"
+    path.write_bytes(b"P6 30000 30000 255\n" + bytes(100))
+    with pytest.raises(UnreadableImageError, match="PIXELS"):
+        decode(str(path), 3)
+
+
+def test_devices_that_were_never_tried_are_refused() -> None:
+    with pytest.raises(UsageError, match="meta"):
+        choose_arithmetic("meta")

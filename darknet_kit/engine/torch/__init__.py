@@ -4,3 +4,8 @@
 and prints Darknet's log. Its reference is AlexeyAB's darknet with cuDNN in single precision, the
 one of that program's four back-ends that agrees with itself.
 """
+
+import os
+
+# A small file can unpack to gigabytes. OpenCV reads its limit, in pixels, when it is loaded.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))

@@ -53,6 +53,8 @@ def choose_arithmetic(
     name = wanted or (f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("this engine was never tried there")
     except RuntimeError as error:
         raise UsageError(
             f"there is no device {name!r}", code="no-such-device", hint="Take cpu, cuda or cuda:1."
