@@ -128,6 +128,15 @@ def test_a_training_writes_darknets_log_and_darknets_files(job: Job, train: Trai
     ]  # fmt: skip
 
 
+def test_the_log_begins_with_the_layers(job: Job, train: Train) -> None:
+    """The first convolution: 8 filters of 3 x 3 x 3, 48 x 48 places, two operations each."""
+    _, log, _ = train(job.cfg(max_batches=1))
+    (line,) = (line for line in log.splitlines() if line.startswith("   0 convolutional"))
+    assert line.split(None, 2)[2] == "96 x 96 x 3 ->        48 x 48 x 8   0.001 BF"
+    assert pytest.approx(0.001, abs=5e-4) == 8 * 3 * 3 * 3 * 48 * 48 * 2 / 1e9
+    assert "   9 yolo " in log
+
+
 def test_the_averages_in_the_log_are_darknets(job: Job, train: Train) -> None:
     _, log, _ = train(job.cfg(max_batches=8))
     average = None

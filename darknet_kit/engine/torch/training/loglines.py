@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from darknet_kit.engine.torch.cnumber import format_c
 from darknet_kit.engine.torch.training.multiscale import InputSize
 from darknet_kit.engine.torch.training.saving import SavingPlan
+from darknet_kit.network.layers import Layer, total_bflops
 
 FAREWELL = (
     "If you want to train from the beginning, then use flag in the end of training command: "
@@ -18,6 +19,16 @@ FAREWELL = (
 def format_program(version: str, torch_version: str, where: str) -> str:
     """Return which program it is, and on what it computes."""
     return f"darknet-kit {version}: the embedded engine, PyTorch {torch_version}, {where}\n"
+
+
+def format_layers(layers: tuple[Layer, ...]) -> str:
+    """Return a line a layer, width x height x channels, and the work that an image is."""
+    rows = (
+        f"{layer.index:4} {layer.kind:16} {layer.input!s:>18} -> {layer.output!s:>18} "
+        f"{layer.bflops:7.3f} BF\n"
+        for layer in layers
+    )
+    return f"{''.join(rows)}Total BFLOPS {total_bflops(layers):.3f} \n"
 
 
 def format_start(saving: SavingPlan, learning_rate: float, momentum: float, decay: float) -> str:

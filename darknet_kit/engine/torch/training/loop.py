@@ -28,6 +28,7 @@ from darknet_kit.engine.torch.training.journal import Journal, write_nothing, wr
 from darknet_kit.engine.torch.training.learner import Learner, Lesson
 from darknet_kit.engine.torch.training.loglines import (
     FAREWELL,
+    format_layers,
     format_program,
     format_resized,
     format_saved,
@@ -202,8 +203,7 @@ class Training:
         rate = net.number("learning_rate", 0.001) * self._team.world
         update = self._optimizer
         self._write(format_start(plan.saving, rate, update.momentum, update.decay))
-        for head in self.network.heads:
-            self._write(f" Detection layer: {head.index} [{head.kind}]\n")
+        self._write(format_layers(self.network.plan))
         self.network.advance(self.iteration)
         if self.network.frozen:
             self._write(f"note: layers 0 to {self.network.frozen - 1} get no gradient\n")
