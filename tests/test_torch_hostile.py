@@ -123,7 +123,7 @@ def test_pipes_are_no_weights_and_no_state(tmp_path: Path) -> None:
 def test_a_picture_that_unpacks_to_gigabytes_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "bomb.ppm"
     path.write_bytes(b"P6 30000 30000 255\n" + bytes(100))
-    with pytest.raises(UnreadableImageError, match="PIXELS"):
+    with pytest.raises(UnreadableImageError, match="more pixels than"):
         decode(str(path), 3)
 
 

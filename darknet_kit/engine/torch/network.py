@@ -24,7 +24,7 @@ from darknet_kit.network.layers import Layer, infer_layers
 
 # Until this share of max_batches Darknet lets dropblock grow.
 _DROPBLOCK_GROWS = 0.85
-# A file of 2 GiB: twice the largest network that Darknet's authors published.
+# A file of 2 GiB, eight times that of YOLOv4.
 _MOST_WEIGHTS = 1 << 29
 
 

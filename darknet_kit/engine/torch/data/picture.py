@@ -33,8 +33,12 @@ def decode(path: str, channels: int) -> Pixels:
     try:
         encoded = np.fromfile(path, np.uint8)
         image = cv2.imdecode(encoded, _GRAY if channels == 1 else _COLOUR) if encoded.size else None
-    except (OSError, cv2.error) as error:
-        raise UnreadableImageError(str(error).strip()) from error
+    except OSError as error:
+        raise UnreadableImageError(error.strerror or str(error)) from error
+    except cv2.error as error:
+        too_large = "MAX_IMAGE" in str(error)
+        said = "it has more pixels than 16,384 x 16,384" if too_large else str(error).strip()
+        raise UnreadableImageError(said) from error
     if image is None:
         raise UnreadableImageError("this is no image that OpenCV can read")
     if channels == 1:
