@@ -21,8 +21,9 @@ from darknet_kit.engine import embedded, find
 from darknet_kit.engine.command import map_command, train_command
 from darknet_kit.engine.find import Engine, engines_folder, find_engine
 from darknet_kit.engine.flavor import Features, Identity
+from darknet_kit.engine.support import find_own_keys, find_unsupported
 from darknet_kit.errors import ToolchainError
-from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
+from darknet_kit.formats.cfg import format_cfg, parse_cfg, read_cfg, write_cfg
 from darknet_kit.formats.logevent import EngineError
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.network.layers import weight_floats
@@ -403,3 +404,14 @@ def test_training_goes_on_from_its_own_weights_not_from_their_average(nano: Path
     for name in ("project_last.weights", "project_ema.weights"):
         (folder / name).write_bytes(struct.pack("<iiiQ", 0, 2, 5, 800) + content)
     assert find_checkpoint(folder, cfg) == Checkpoint(folder / "project_last.weights", 100)
+
+
+def test_other_engines_and_the_keys_of_this_one() -> None:
+    """AlexeyAB's and the original pass over such keys, hank-ai's ends at one that it lacks."""
+    cfg = parse_cfg("[net]\nwidth=32\ndkit_ema=.9\n[convolutional]\n[yolo]\ndkit_obj_loss=mse\n")
+    assert [(own.line, own.what) for own in find_own_keys(cfg)] == [
+        (3, "dkit_ema"),
+        (6, "dkit_obj_loss"),
+    ]
+    assert find_unsupported(cfg, Flavor.HANK_AI) == find_own_keys(cfg)
+    assert find_unsupported(cfg, Flavor.ALEXEYAB) == []

@@ -25,6 +25,7 @@ _LACKING: dict[Flavor, frozenset[str]] = {
         }
     ),
 }
+_OWN_PREFIX = "dkit_"
 _ORIGINAL_ACTIVATIONS = frozenset(
     {
         *("logistic", "loggy", "relu", "elu", "selu", "relie", "ramp", "linear"),
@@ -50,7 +51,19 @@ def find_unsupported(cfg: Cfg, flavor: Flavor) -> list[Unsupported]:
     ]
     if flavor is Flavor.ORIGINAL:
         found += [lack for section in cfg.layers for lack in _original_lacks(section)]
+    if flavor is Flavor.HANK_AI:
+        found += find_own_keys(cfg)  # it ends at a key that it does not know
     return sorted(found, key=lambda lack: lack.line)
+
+
+def find_own_keys(cfg: Cfg) -> list[Unsupported]:
+    """Return the keys that only the embedded engine knows; other engines pass over them at best."""
+    return [
+        Unsupported(entry.line, entry.key)
+        for section in cfg.sections
+        for entry in section.entries
+        if entry.key.startswith(_OWN_PREFIX)
+    ]
 
 
 def _original_lacks(section: Section) -> list[Unsupported]:

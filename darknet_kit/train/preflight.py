@@ -10,7 +10,7 @@ from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
 from darknet_kit.dataset.reading import Dataset, iter_images
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.nvidia import find_driver
-from darknet_kit.engine.support import find_unsupported
+from darknet_kit.engine.support import find_own_keys, find_unsupported
 from darknet_kit.engine.torch.keys import check_keys
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
@@ -130,6 +130,10 @@ def _check_darknet(cfg: Cfg, engine: Engine, result: Preflight) -> None:
             hint="Take an engine that has it: --engine torch, or one made by `dkit build`.",
             path=cfg.path,
             line=lacks[0].line,
+        )
+    if own := sorted({found.what for found in find_own_keys(cfg)}):
+        result.warnings.append(
+            f"{engine.flavor} darknet ignores {', '.join(own)}: only --engine torch knows them"
         )
     mosaic = cfg.net.integer("mosaic")
     if mosaic and engine.flavor is Flavor.ALEXEYAB and engine.features.opencv is False:
