@@ -49,7 +49,8 @@ def run_inference(command: CommandLine) -> int:
 def open_network(command: CommandLine) -> Network:
     """Return the network of a command line, filled, on its device, ready for inference.
 
-    Batch normalizations lie in the weights, as in Darknet's own inference. Raises CfgError, and WeightsError for weights that do not fill all of it.
+    Batch normalizations lie in the weights, as in Darknet's own inference. Raises CfgError, and
+    WeightsError for weights that do not fill all of it.
     """
     cfg = read_cfg(command.cfg)
     report_keys(cfg, sys.stderr.write)
