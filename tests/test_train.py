@@ -137,9 +137,14 @@ def test_a_crashed_run_goes_on_from_its_last_weights(
 
 
 def test_divergence_stops_the_run_and_nan_weights_are_not_gone_on_with(
-    dkit: Dkit, fake: Callable[[str], tuple[Path, Path]], shapes: Path, tmp_path: Path
+    dkit: Dkit,
+    fake: Callable[[str], tuple[Path, Path]],
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine, cfg = fake("nan")
+    monkeypatch.setenv("FAKE_SECONDS", "0.03")  # time to stop it before it saves again, at 200
     ended = dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
     assert ended.exit_code == 5
     assert "[diverged]" in ended.stderr
