@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.pool import map_groups, map_shards, shards
+from darknet_kit.core.pool import map_groups
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import SPLITS, Item, Split
+from darknet_kit.dataset.counts import count_classes
 from darknet_kit.dataset.output import DatasetFiles, OutputPaths, Target, paths_for
 from darknet_kit.dataset.place import Placed, check_view, place_items
 from darknet_kit.dataset.reading import (
@@ -231,10 +232,7 @@ def _by_name(source: Dataset, classes: Sequence[str]) -> list[int]:
 
 def _most_boxes(source: Dataset, top: int, workers: int | None) -> list[int]:
     """Return the class_ids with most boxes in the training images. Raises DatasetError."""
-    boxes: Counter[int] = Counter()
-    count = functools.partial(_count_boxes, flavor=source.flavor)
-    for counted in map_shards(count, shards(list(iter_listed(source, "train"))), workers=workers):
-        boxes.update(counted)
+    boxes = count_classes(source, "train", workers=workers).boxes
     known = [class_id for class_id in boxes if 0 <= class_id < len(source.names)]
     chosen = sorted(known, key=lambda class_id: (-boxes[class_id], class_id))[:top]
     if not chosen:
@@ -245,12 +243,6 @@ def _most_boxes(source: Dataset, top: int, workers: int | None) -> list[int]:
             path=source.data.path,
         )
     return sorted(chosen)
-
-
-def _count_boxes(images: Sequence[str], *, flavor: Flavor) -> Counter[int]:
-    return Counter(
-        label.class_id for image in images for label in read_image(image, flavor).labels or ()
-    )
 
 
 def counts_of(result: Subset) -> dict[str, Any]:
