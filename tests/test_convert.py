@@ -123,6 +123,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], None], list[str], bool, int]] = {
     "zero size": (bad_xml(pascal_xml(CAT, size=(0, 0))), ["no-size"], KEPT, 0),
     "swapped size": (bad_xml(pascal_xml(CAT, size=(50, 100))), ["wrong-size"], KEPT, 0),
     "inverted": (bad_box(60, 30, 11, 11), ["inverted-box"], KEPT, 0),
+    "twice": (bad_xml(pascal_xml(CAT, CAT, CAT)), ["duplicate-box"] * 2, KEPT, 0),
     "half outside": (bad_box(61, 11, 160, 30), ["clipped-box"], KEPT, 0),
     "a pixel outside": (bad_box(0, 11, 60, 30), ["box-at-edge"], KEPT, 0),
     "outside": (bad_box(200, 11, 260, 30), ["empty-box", "no-box-left"], LEFT_OUT, 3),
@@ -193,6 +194,7 @@ def test_bad_input_is_listed_and_the_rest_is_converted(
         ("no size", CAT_LABEL),
         ("swapped size", CAT_LABEL),
         ("inverted", CAT_LABEL),
+        ("twice", CAT_LABEL),
         ("wrong filename", CAT_LABEL),
         ("half outside", "0 0.800000 0.400000 0.400000 0.400000"),  # 60 to 100
         ("a pixel outside", "0 0.300000 0.400000 0.600000 0.400000"),  # 0 to 60

@@ -70,6 +70,7 @@ KINDS: dict[str, Kind] = {
     "unknown-image": Kind(_SKIPPED, "an annotation of an image id that is not there", "left out"),
     "inverted-box": Kind(_REPAIRED, "a box whose corners are the wrong way round", "swapped"),
     "clipped-box": Kind(_REPAIRED, "a box that reaches out of the image", "clipped"),
+    "duplicate-box": Kind(_REPAIRED, "the same class and box twice in one image", "one label kept"),
     "no-size": Kind(_REPAIRED, "an annotation without a usable image size", "size from image"),
     "wrong-size": Kind(
         _REPAIRED, "an annotation whose size is not the image's", "boxes kept, size from image"

@@ -33,10 +33,14 @@ class ObjectRules:
 
 @dataclass(slots=True)
 class Labelled:
-    """The label lines of one image, their class_ids, and what was left out or repaired."""
+    """The label lines of one image, their class_ids, and what was left out or repaired.
+
+    `difficult` are the lines of difficult objects, where they were asked for.
+    """
 
     lines: list[str] = field(default_factory=list)
     class_ids: list[int] = field(default_factory=list)
+    difficult: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -48,23 +52,38 @@ def label_objects(
     height: int,
     class_ids: dict[str, int],
     rules: ObjectRules,
+    *,
+    with_difficult: bool = False,
 ) -> Labelled:
-    """Return the labels of an image of width x height pixels, boxes clipped to it."""
+    """Return the labels of an image of width x height pixels, boxes clipped to it.
+
+    A class and box that are there already count once, since an engine would train on each.
+    `with_difficult` makes lines of difficult objects too, apart from the others.
+    """
     result = Labelled(problems=list(annotation.problems))
+    seen: set[str] = set()
     for entry in annotation.objects:
         reason = rules.excludes(entry)
         if reason:
             result.excluded.append(reason)
-            continue
+            if not (with_difficult and reason == "difficult"):
+                continue
         class_id = class_ids.get(entry.name)
         if class_id is None:
             message = f"class {entry.name!r} is not in the class list"
             result.problems.append(Problem("unknown-class", path, message, entry.line))
             continue
         line = _label_line(entry, path, width, height, class_id, result.problems)
-        if line:
+        if line in seen:
+            message = f"{entry.name}: {_edges(entry.box)} is there already"
+            result.problems.append(Problem("duplicate-box", path, message, entry.line))
+        elif line and reason:
+            result.difficult.append(line)
+        elif line:
             result.lines.append(line)
             result.class_ids.append(class_id)
+        if line:
+            seen.add(line)
     return result
 
 
