@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "subset": ("subset", "Make a complete data set of some of the classes."),
     "show": ("show", "Draw a contact sheet of images with their boxes."),
     "make-cfg": ("make_cfg", "Write a network that trains: filters, schedule, size computed."),
+    "weights": ("weights", "Look into weights, fit them to a network, cut a backbone."),
     "build": ("build", "Build darknet for this machine's GPU, or CPU."),
     "train": ("train", "Train a network in a run folder; stop and resume at will."),
     "plot-log": ("plot_log", "Draw loss and mAP from any Darknet log."),

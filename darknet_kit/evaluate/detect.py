@@ -21,8 +21,7 @@ from darknet_kit.errors import AnyPath, DkitError, WeightsError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.datafile import format_data, format_lines
 from darknet_kit.formats.weights import read_weights_header
-from darknet_kit.network.layers import infer_layers
-from darknet_kit.network.pairing import pair_weights
+from darknet_kit.network.fit import require_fit
 
 _PORTION = 64  # images a process: lively progress, and a crash costs no more than these
 _EMBEDDED_PORTION = 512  # of the embedded engine, whose start takes seconds
@@ -66,11 +65,10 @@ def detect(
 
 
 def _require_whole(cfg: AnyPath, weights: AnyPath) -> None:
-    layers, header = infer_layers(read_cfg(cfg)), read_weights_header(weights)
-    pairing = pair_weights(layers, header)
-    if not pairing.is_whole:
+    fit = require_fit(read_cfg(cfg), read_weights_header(weights))
+    if fit.is_backbone:
         raise WeightsError(
-            f"these weights end after {pairing.layers} of {pairing.of} layers",
+            f"these weights end after {fit.layers} of {fit.of} layers",
             code="weights-do-not-fit",
             hint="They are for training to start from; take weights that a training has left.",
             path=weights,

@@ -17,14 +17,19 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from darknet_kit.errors import AnyPath, WeightsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _VERSION = struct.Struct("<iii")
 _SEEN_64 = struct.Struct("<Q")
 _SEEN_32 = struct.Struct("<I")
 _RATES = struct.Struct("<fff")
-_FLOAT_BYTES = 4
+FLOAT_BYTES = 4
 # What AlexeyAB's fork writes, and with it everybody reads.
 _WRITTEN_VERSION = (0, 2, 5)
 # Every writer known puts 0.1.0, 0.2.0 or 0.2.5; a network of 2018 trained on 2**53 images is a lie.
@@ -85,6 +90,15 @@ def read_weights_header(path: AnyPath) -> WeightsHeader:
     return _parse_header(start, size, Path(path))
 
 
+def map_floats(header: WeightsHeader) -> "NDArray[np.float32]":
+    """Return the values of a file, mapped and not loaded: [floats] of float32."""
+    import numpy as np
+
+    if not header.floats:
+        return np.empty(0, "<f4")
+    return np.memmap(header.path, "<f4", "r", header.header_bytes, (header.floats,))
+
+
 def format_weights_header(seen: int) -> bytes:
     """Return the header of a weights file as today's engines write it."""
     return _VERSION.pack(*_WRITTEN_VERSION) + _SEEN_64.pack(seen)
@@ -92,7 +106,7 @@ def format_weights_header(seen: int) -> bytes:
 
 def expected_bytes(floats: int) -> int:
     """Return the size of a weights file as today's engines write it: 20 bytes and the floats."""
-    return _VERSION.size + _SEEN_64.size + _FLOAT_BYTES * floats
+    return _VERSION.size + _SEEN_64.size + FLOAT_BYTES * floats
 
 
 def _parse_header(start: bytes, size: int, path: Path) -> WeightsHeader:
@@ -115,7 +129,7 @@ def _parse_header(start: bytes, size: int, path: Path) -> WeightsHeader:
             path,
         )
     header_bytes = _VERSION.size + seen_format.size
-    floats, rest = divmod(size - header_bytes, _FLOAT_BYTES)
+    floats, rest = divmod(size - header_bytes, FLOAT_BYTES)
     if rest:
         raise WeightsError(
             f"the file ends in the middle of a number ({size:,} bytes)",

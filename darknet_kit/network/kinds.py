@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from darknet_kit.formats.cfg import Section
 from darknet_kit.network.layer import LARGEST, Layer, Place, Shape
+from darknet_kit.network.parameters import is_normalized
 
 _ALIASES = {
     "conv": "convolutional",
@@ -54,8 +55,7 @@ def _convolutional(place: Place) -> Layer:
 
 def _with_norm(section: Section, outputs: int, kernel_floats: int) -> int:
     """Add a bias per output and, with batch normalization, its scale, mean and variance."""
-    normalized = section.integer("batch_normalize") or section.integer("cbn")
-    return kernel_floats + (4 if normalized else 1) * outputs
+    return kernel_floats + (4 if is_normalized(section) else 1) * outputs
 
 
 def _blur(place: Place, host: Shape, strides: tuple[int, int]) -> Shape:

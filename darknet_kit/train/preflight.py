@@ -17,8 +17,7 @@ from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
-from darknet_kit.network.layers import infer_layers
-from darknet_kit.network.pairing import pair_weights
+from darknet_kit.network.fit import require_fit
 from darknet_kit.train.checkpoint import effective_batch
 
 # AlexeyAB's and hank-ai's CPU backward passes never clear the deltas of these layers, so that
@@ -186,11 +185,10 @@ def _check_links(dataset: Dataset) -> None:
 
 def _check_weights(cfg: Cfg, weights: str, clear: bool, result: Preflight) -> None:
     header = read_weights_header(weights)
-    pairing = pair_weights(infer_layers(cfg), header)
-    if not pairing.is_whole:
+    fit = require_fit(cfg, header)
+    if fit.is_backbone:
         result.warnings.append(
-            f"{weights} fills the first {pairing.layers} of {pairing.of} layers; "
-            "the rest starts at random"
+            f"{weights} fills the first {fit.layers} of {fit.of} layers; the rest starts at random"
         )
     iteration, end = header.iteration(effective_batch(cfg)), cfg.net.integer("max_batches")
     if iteration >= end and not clear:
