@@ -1,11 +1,13 @@
 """`dkit convert`: other people's annotations to a Darknet data set."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.classchoice import classes_option, map_option
 from darknet_kit.cli.noticed import exit_code, noticed
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
@@ -44,6 +46,8 @@ _KEEP = click.Choice(["keep", "drop"])
     help="The Darknet that will look for the labels.",
 )
 @click.option("--names", "names_file", type=GivenPath(), help="Class names, one a line, in order.")
+@classes_option
+@map_option
 @click.option("--mapping", type=GivenPath(), help="ilsvrc: LOC_synset_mapping.txt.")
 @click.option("--images", type=GivenPath(), help="coco: the folder of the images.")
 @click.option(
@@ -64,7 +68,9 @@ _KEEP = click.Choice(["keep", "drop"])
 )
 @click.option("--seed", default=0, show_default=True, help="Draws that share.")
 @click.option(
-    "--keep-unlabelled", is_flag=True, help="List images without annotation as negatives."
+    "--keep-unlabelled",
+    is_flag=True,
+    help="List images without annotation, or without a chosen class, as negatives.",
 )
 @click.option("--verify-images", is_flag=True, help="Check each size against the image's header.")
 @click.option("--strict", is_flag=True, help="Exit 1 where anything was skipped or repaired.")
@@ -154,9 +160,7 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
         if split not in result.splits or not result.splits[split].images:
             lines.append(f"  {split:<8}is EMPTY: there is nothing to {use}")
     lines.append(f"  {'classes':<8}{_classes(result)}")
-    if result.excluded:
-        excluded = ", ".join(f"{count:,} {why}" for why, count in sorted(result.excluded.items()))
-        lines.append(f"  left out on purpose: {excluded} (change with --difficult, --crowd …)")
+    lines.extend(_left_out(result))
     lines.extend(noticed(result.problems))
     lines.extend(f"  note: {note}" for note in result.notes)
     if options.dry_run:
@@ -167,6 +171,19 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
     if result.problems:
         lines.append(f"          {shown(result.paths.problems)} lists every problem")
     return lines
+
+
+def _left_out(result: Conversion) -> Iterator[str]:
+    """Yield what was left out because somebody wanted it so."""
+    flagged = dict(result.excluded)
+    others = flagged.pop("other-class", 0)
+    if others:
+        yield f"  left out: {others:,} objects of other classes"
+    if result.left_out:
+        yield f"  left out: {result.left_out:,} images that show none of the classes chosen"
+    if flagged:
+        excluded = ", ".join(f"{count:,} {why}" for why, count in sorted(flagged.items()))
+        yield f"  left out on purpose: {excluded} (change with --difficult, --crowd …)"
 
 
 def _classes(result: Conversion) -> str:

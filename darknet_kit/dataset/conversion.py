@@ -21,7 +21,8 @@ class SplitCounts:
 
 @dataclass(slots=True)
 class Conversion:
-    """What a conversion did, or with dry_run would do. `source` is the folder of the data."""
+    """What a conversion did, or with dry_run would do. `source` is the folder of the data;
+    `left_out` images show none of the classes that were chosen."""
 
     paths: OutputPaths
     format: str
@@ -29,6 +30,7 @@ class Conversion:
     names: Sequence[str]
     splits: dict[Split, SplitCounts] = field(default_factory=dict)
     unlabelled: int = 0
+    left_out: int = 0
     written: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
@@ -44,6 +46,7 @@ class Conversion:
         counts.images += len(result.kept)
         counts.negatives += result.negatives
         counts.boxes.update(result.boxes)
+        self.left_out += result.left_out
         self.written += result.written
         self.excluded.update(result.excluded)
 
@@ -65,6 +68,7 @@ def counts_of(conversion: Conversion) -> dict[str, Any]:
             for split, counts in conversion.splits.items()
         },
         "unlabelled": conversion.unlabelled,
+        "images_left_out": conversion.left_out,
         "excluded": dict(sorted(conversion.excluded.items())),
         "problems": dict(sorted(conversion.problems.items())),
     }

@@ -5,7 +5,7 @@ Three functions find what there is, each in its own layout; one does the work on
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,9 +15,10 @@ from darknet_kit.core.pool import map_groups
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item, Split
+from darknet_kit.dataset.classes import Classes, all_classes, choose_classes, merge_classes
 from darknet_kit.dataset.conversion import Conversion, SplitCounts, counts_of
 from darknet_kit.dataset.found import Found, look_for_coco, look_for_ilsvrc, look_for_voc
-from darknet_kit.dataset.labels import ObjectRules
+from darknet_kit.dataset.labels import LEFT_OUT, ObjectRules
 from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
 from darknet_kit.dataset.place import Placement, check_view, place_items
 from darknet_kit.dataset.shard import Job, ShardRules, convert_shard
@@ -29,7 +30,8 @@ from darknet_kit.formats.yolo import is_safe
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
     """What a person may choose. `out` makes a view of links there; without it labels lie beside
-    the images and the lists in the source folder. `convention` None is the format's own."""
+    the images and the lists in the source folder. `convention` None is the format's own.
+    `classes` and `maps` are as `choose_classes` and `merge_classes` take them, `maps` first."""
 
     out: str | None = None
     name: str | None = None
@@ -37,6 +39,8 @@ class ConvertOptions:
     convention: BoxConvention | None = None
     objects: ObjectRules = field(default_factory=ObjectRules)
     names_file: str | None = None
+    classes: Sequence[str] = ()
+    maps: Sequence[str] = ()
     valid_fraction: float = 0.1
     seed: int = 0
     verify_images: bool = False
@@ -91,19 +95,20 @@ def convert_coco(
 
 
 def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conversion:
-    target = _target(found, options)
-    notes = [*found.notes, *_check_folder(found, options, target.paths.folder)]
+    classes = _choose(found, options)
+    target = _target(found, classes, options)
+    notes = [*found.notes, *classes.notes, *_check_folder(found, options, target.paths.folder)]
     target.claim()
     placement = _place(found, options)
     notes.extend(_place_notes(placement, options.flavor))
     target.begin(placement.placed)
-    conversion = Conversion(target.paths, found.format, found.root, found.names, notes=notes)
-    files = DatasetFiles(found.names, found.keys if found.format == "ilsvrc" else ())
+    conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
+    files = DatasetFiles(classes.names, classes.wnids)
     problems = [*found.problems, *placement.problems]
     jobs = _jobs(found, placement)
     for split in jobs:
         conversion.splits[split], files.lists[split] = SplitCounts(), []
-    work = functools.partial(convert_shard, rules=_rules(found, options))
+    work = functools.partial(convert_shard, rules=_rules(found, classes, options))
     for split, result in map_groups(work, jobs, workers=options.workers, progress=progress):
         conversion.add(split, result)
         files.lists[split].extend(result.kept)
@@ -116,7 +121,16 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     return conversion
 
 
-def _target(found: Found, options: ConvertOptions) -> Target:
+def _choose(found: Found, options: ConvertOptions) -> Classes:
+    """Return the classes of the result. Raises UsageError, DatasetError."""
+    classes = all_classes(found.names, found.keys if found.format == "ilsvrc" else ())
+    where = "The .names file of a conversion without --classes"
+    if options.maps:
+        classes = merge_classes(classes, options.maps, where)
+    return choose_classes(classes, options.classes, where) if options.classes else classes
+
+
+def _target(found: Found, classes: Classes, options: ConvertOptions) -> Target:
     if not found.items:
         without = sum(problem.code == "missing-image" for problem in found.problems)
         raise DatasetError(
@@ -129,7 +143,7 @@ def _target(found: Found, options: ConvertOptions) -> Target:
     name = options.name or ("ilsvrc" if found.format == "ilsvrc" else os.path.basename(found.root))
     return Target(
         paths_for(folder, name),
-        _settings(found, options),
+        _settings(found, classes, options),
         own=options.out is not None,
         overwrite=options.overwrite,
         dry_run=options.dry_run,
@@ -163,7 +177,7 @@ def _check_folder(found: Found, options: ConvertOptions, folder: str) -> Iterato
         yield "hank-ai darknet follows links when it computes mAP; convert without --out for that"
 
 
-def _settings(found: Found, options: ConvertOptions) -> dict[str, Any]:
+def _settings(found: Found, classes: Classes, options: ConvertOptions) -> dict[str, Any]:
     return {
         "format": found.format,
         "source": found.source.encode("utf-8", "backslashreplace").decode(),
@@ -176,7 +190,9 @@ def _settings(found: Found, options: ConvertOptions) -> dict[str, Any]:
         "verify_images": options.verify_images,
         "valid_fraction": options.valid_fraction,
         "seed": options.seed,
-        "classes": list(found.names),
+        "classes": list(classes.names),
+        "chosen": bool(options.classes),
+        "map": classes.renamed(found.names),
     }
 
 
@@ -212,9 +228,10 @@ def _jobs(found: Found, placement: Placement) -> dict[Split, list[Job]]:
     }
 
 
-def _rules(found: Found, options: ConvertOptions) -> ShardRules:
+def _rules(found: Found, classes: Classes, options: ConvertOptions) -> ShardRules:
     return ShardRules(
-        class_ids={key: class_id for class_id, key in enumerate(found.keys)},
+        class_ids={key: classes.new_ids.get(old, LEFT_OUT) for old, key in enumerate(found.keys)},
+        drop_negatives=bool(options.classes) and not options.keep_unlabelled,
         convention=options.convention or found.convention,
         objects=options.objects,
         verify_images=options.verify_images,

@@ -9,6 +9,8 @@ from darknet_kit.formats.yolo import SMALLEST, format_label
 
 EDGE_PX = 1.0
 """A box may reach so far beyond the image and only be of another pixel convention."""
+LEFT_OUT = -1
+"""In the place of a class_id: a class that is known, and left out on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +59,19 @@ def label_objects(
 ) -> Labelled:
     """Return the labels of an image of width x height pixels, boxes clipped to it.
 
+    `class_ids` are by class name, LEFT_OUT where objects of the class are not wanted.
     A class and box that are there already count once, since an engine would train on each.
     `with_difficult` makes lines of difficult objects too, apart from the others.
     """
     result = Labelled(problems=list(annotation.problems))
     seen: set[str] = set()
     for entry in annotation.objects:
-        reason = rules.excludes(entry)
+        class_id = class_ids.get(entry.name)
+        reason = "other-class" if class_id == LEFT_OUT else rules.excludes(entry)
         if reason:
             result.excluded.append(reason)
             if not (with_difficult and reason == "difficult"):
                 continue
-        class_id = class_ids.get(entry.name)
         if class_id is None:
             message = f"class {entry.name!r} is not in the class list"
             result.problems.append(Problem("unknown-class", path, message, entry.line))
@@ -116,3 +119,10 @@ def _label_line(
 
 def _edges(box: Box) -> str:
     return f"edges {box.left:g},{box.top:g} to {box.right:g},{box.bottom:g}"
+
+
+def shows_none(annotation: Annotation, class_ids: dict[str, int]) -> bool:
+    """Tell whether an image shows, for sure, no object of a class that is wanted."""
+    return not annotation.problems and all(
+        class_ids.get(entry.name) == LEFT_OUT for entry in annotation.objects
+    )

@@ -126,7 +126,7 @@ class Target:
         if not self.dry_run:
             write_problems(self.paths.problems, problems)
         if not any(files.lists.values()):
-            raise _nothing_left(self.paths, problems)
+            raise _nothing_left(self.paths, problems, counts["images_left_out"])
         if not self.dry_run:
             _write_files(self.paths, files)
             record = {"settings": self.settings, "counts": counts, "finished": True}
@@ -155,9 +155,10 @@ def _changed(before: Record, now: Record) -> str:
     return ", ".join(key for key in now if before.get(key) != now[key]) or "a setting that is gone"
 
 
-def _nothing_left(paths: OutputPaths, problems: Iterable[Problem]) -> DatasetError:
+def _nothing_left(paths: OutputPaths, problems: Iterable[Problem], others: int) -> DatasetError:
     counts = Counter(problem.code for problem in problems).most_common(4)
-    why = ", ".join(f"{count:,} {code}" for code, count in counts)
+    reasons = [f"{count:,} {code}" for code, count in counts]
+    why = ", ".join([f"{others:,} show none of the classes chosen"] * bool(others) + reasons)
     return DatasetError(
         "no image is left for any list" + (f" ({why})" if why else ""),
         code="nothing-left",

@@ -12,7 +12,7 @@ from darknet_kit.core.boxes import BoxConvention, ordered, overhang
 from darknet_kit.core.files import holds, link, write_bytes
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item
-from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects
+from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
 from darknet_kit.dataset.place import Placed
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.image import read_image_header
@@ -22,11 +22,15 @@ from darknet_kit.formats.tree import stem_of
 
 @dataclass(frozen=True, slots=True)
 class ShardRules:
-    """What is the same for every image of a conversion."""
+    """What is the same for every image of a conversion.
+
+    `class_ids` as in `label_objects`; `drop_negatives` leaves out images that show none of them.
+    """
 
     class_ids: dict[str, int]
     convention: BoxConvention
     objects: ObjectRules
+    drop_negatives: bool = False
     verify_images: bool = False
     replace_labels: bool = False
     write: bool = True
@@ -42,10 +46,12 @@ class Job:
 
 @dataclass(slots=True)
 class ShardResult:
-    """What came of a shard. `kept` are the listed paths, in order."""
+    """What came of a shard. `kept` are the listed paths, in order; `left_out` counts images that
+    show none of the classes that were chosen."""
 
     kept: list[str] = field(default_factory=list)
     negatives: int = 0
+    left_out: int = 0
     written: int = 0
     boxes: Counter[int] = field(default_factory=Counter)
     excluded: Counter[str] = field(default_factory=Counter)
@@ -56,7 +62,7 @@ def convert_shard(jobs: Sequence[Job], rules: ShardRules) -> ShardResult:
     """Write the labels of some images and tell what came of each. Raises WriteError."""
     result = ShardResult()
     for job in jobs:
-        labelled = _label(job, rules, result.problems)
+        labelled = _label(job, rules, result)
         if labelled is None:
             continue
         content = "".join(labelled.lines).encode()
@@ -73,13 +79,17 @@ def convert_shard(jobs: Sequence[Job], rules: ShardRules) -> ShardResult:
     return result
 
 
-def _label(job: Job, rules: ShardRules, problems: list[Problem]) -> Labelled | None:
+def _label(job: Job, rules: ShardRules, result: ShardResult) -> Labelled | None:
     """Return the labels of one image, or None where it must be left out."""
-    item = job.placed.item
+    item, problems = job.placed.item, result.problems
     if not item.annotation:
         return Labelled()
     try:
         annotation = job.annotation or read_pascal(item.annotation, rules.convention)
+        if rules.drop_negatives and shows_none(annotation, rules.class_ids):
+            result.left_out += 1
+            result.excluded["other-class"] += len(annotation.objects)
+            return None
         width, height = _image_size(annotation, item.image, rules.verify_images, problems)
     except DatasetError as error:
         problems.append(Problem(error.code, error.path or "", error.message, error.line or 0))
@@ -91,7 +101,7 @@ def _label(job: Job, rules: ShardRules, problems: list[Problem]) -> Labelled | N
         annotation, item.annotation, width, height, rules.class_ids, rules.objects
     )
     problems.extend(labelled.problems)
-    if labelled.lines or not (annotation.objects or annotation.problems):
+    if labelled.lines or shows_none(annotation, rules.class_ids):
         return labelled  # no object at all is a statement: a negative image
     if labelled.excluded and len(labelled.excluded) == len(annotation.objects):
         message = f"all {len(labelled.excluded)} objects are left out on purpose"
