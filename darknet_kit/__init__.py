@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         convert_voc,
     )
     from darknet_kit.dataset.reading import iter_images, read_dataset
+    from darknet_kit.dataset.stats import stats
     from darknet_kit.dataset.subset import subset
     from darknet_kit.engine.find import find_engine
     from darknet_kit.evaluate.detect import detect
@@ -40,6 +41,7 @@ _HOMES = {
     "read_cfg": "formats.cfg",
     "read_dataset": "dataset.reading",
     "read_log": "formats.trainlog",
+    "stats": "dataset.stats",
     "subset": "dataset.subset",
     "write_cfg": "formats.cfg",
 }
@@ -60,6 +62,7 @@ __all__ = [
     "read_cfg",
     "read_dataset",
     "read_log",
+    "stats",
     "subset",
     "write_cfg",
 ]

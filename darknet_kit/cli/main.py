@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Run the whole job on made-up images, in about two minutes."),
     "convert": ("convert", "Turn ILSVRC, VOC or COCO annotations into a Darknet data set."),
     "subset": ("subset", "Make a complete data set of some of the classes."),
+    "stats": ("stats", "Count classes, images and boxes; say what is rare, small or alike."),
     "show": ("show", "Draw a contact sheet of images with their boxes."),
     "make-cfg": ("make_cfg", "Write a network that trains: filters, schedule, size computed."),
     "weights": ("weights", "Look into weights, fit them to a network, cut a backbone."),

@@ -7,14 +7,13 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import shown
-from darknet_kit.core.files import holds, make_folder, write_bytes
-from darknet_kit.errors import ToolchainError, UsageError
+from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
+from darknet_kit.errors import UsageError
 from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.report.summary import list_facts, summarize_log
 from darknet_kit.train.runfolder import RunFolder, is_run
 
-_PICTURES = ("png", "svg", "pdf")
 _SKIPPED_INPUT = 3
 
 
@@ -57,7 +56,7 @@ def plot_log(
     iteration, the later truth is drawn. Gzip files are read as they are.
     """
     _check_picture(out, output)
-    _check_extra()
+    require_charts()
     with progress_bar("Reading", "bytes") as progress:
         log = read_log(*_expand(logs), progress=progress)
     name = _name(logs[-1])
@@ -65,7 +64,7 @@ def plot_log(
     if dry_run:
         done = dict.fromkeys(contents, "would write")
     else:
-        done = _write(contents, overwrite)
+        done = write_files(contents, overwrite)
     return Outcome(
         summary=[
             ", ".join(shown(path) for path in logs),
@@ -104,25 +103,13 @@ def _check_picture(out: str | None, output: str | None) -> None:
             code="usage",
             hint="--out writes all files into a folder, -o a single picture.",
         )
-    if output and Path(output).suffix[1:].lower() not in _PICTURES:
+    if output and kind_of(output) not in PICTURES:
         raise UsageError(
             "this is no kind of picture that can be drawn",
             code="unknown-picture",
             hint="End the name in .png, .svg or .pdf.",
             path=output,
         )
-
-
-def _check_extra() -> None:
-    try:
-        import matplotlib  # noqa: F401
-        import pandas  # noqa: F401
-    except ImportError as error:
-        raise ToolchainError(
-            f"charts need {error.name}, which is not installed",
-            code="missing-extra",
-            hint="pip install 'darknet-kit[charts]'",
-        ) from error
 
 
 def _render(
@@ -134,30 +121,13 @@ def _render(
     scales: dict[bool | None, Scale] = {None: "auto", True: "log", False: "linear"}
     figure = plot_training(log, title=title, scale=scales[log_scale])
     if picture:
-        return {Path(picture): render_figure(figure, Path(picture).suffix[1:].lower())}
+        return {Path(picture): render_figure(figure, kind_of(picture))}
     place = Path(folder)
     contents = {place / f"chart.{kind}": render_figure(figure, kind) for kind in ("png", "svg")}
     contents[place / "metrics.csv"] = format_metrics_csv(log.metrics).encode()
     if log.maps:
         contents[place / "map.csv"] = format_map_csv(log.maps).encode()
     return contents
-
-
-def _write(contents: dict[Path, bytes], overwrite: bool) -> dict[Path, str]:
-    """Write the files and return what was done about each. Raises UsageError, WriteError."""
-    for path, content in contents.items():
-        if path.exists() and not overwrite and not holds(path, content):
-            raise UsageError(
-                "this file is there already, with other content",
-                code="file-exists",
-                hint="Name another place with --out or -o, or add --overwrite.",
-                path=path,
-            )
-    done = {}
-    for path, content in contents.items():
-        make_folder(path.parent)
-        done[path] = "wrote" if write_bytes(path, content) else "up to date"
-    return done
 
 
 command = plot_log

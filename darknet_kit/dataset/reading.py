@@ -64,6 +64,16 @@ def _recorded_flavor(folder: Path) -> Flavor:
         return Flavor.ALEXEYAB
 
 
+def read_wnids(dataset: Dataset) -> list[str]:
+    """Return the wnid of each class, from the `.wnids` file beside the names; [] without one.
+
+    The line of a merged class holds several, joined by `+`. Raises DatasetError.
+    """
+    beside = dataset.data.names.with_suffix(".wnids")
+    wnids = read_names(beside) if beside.exists() else []
+    return wnids if len(wnids) == len(dataset.names) else []
+
+
 def iter_listed(dataset: Dataset, split: Split) -> Iterator[str]:
     """Yield the path of each image of a split. Raises DatasetError where a list is missing."""
     listing = dataset.image_list(split)

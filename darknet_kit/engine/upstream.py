@@ -53,3 +53,11 @@ def find_pin(flavor: Flavor) -> Pin:
         code="no-such-build",
         hint="Debian and Ubuntu package it: `apt-get install darknet`.",
     )
+
+
+def find_word_tree() -> Path | None:
+    """Find upstream's tree of synsets: in a checkout in third_party/darknet, else where Debian's
+    package has it."""
+    roots = (*(THIRD_PARTY / flavor.value for flavor in Flavor), Path("/usr/share/darknet"))
+    trees = (root / "data" / "9k.tree" for root in roots)
+    return next((tree for tree in trees if tree.is_file()), None)
