@@ -161,6 +161,11 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
             lines.append(f"  {split:<8}is EMPTY: there is nothing to {use}")
     lines.append(f"  {'classes':<8}{_classes(result)}")
     lines.extend(_left_out(result))
+    if result.difficult:
+        lines.append(
+            f"  {result.difficult:,} of the difficult objects have labels apart: "
+            "to find them is no error in mAP"
+        )
     lines.extend(noticed(result.problems))
     lines.extend(f"  note: {note}" for note in result.notes)
     if options.dry_run:

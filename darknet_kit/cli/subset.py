@@ -96,6 +96,8 @@ def _summary(result: Subset, dry_run: bool) -> list[str]:
         boxes = sum(counts[class_id] for counts in result.boxes.values())
         lines.append(f"  {class_id:>5}  {name}: {boxes:,} boxes")
     lines.append(f"  {result.dropped:,} images show none of them and are left out")
+    if result.difficult:
+        lines.append(f"  {result.difficult:,} difficult objects have labels apart, for mAP")
     lines.extend(noticed(result.problems))
     if dry_run:
         return [*lines, "  Nothing was written."]

@@ -22,7 +22,8 @@ class SplitCounts:
 @dataclass(slots=True)
 class Conversion:
     """What a conversion did, or with dry_run would do. `source` is the folder of the data;
-    `left_out` images show none of the classes that were chosen."""
+    `left_out` images show none of the classes that were chosen; `difficult` of the objects that
+    are left out have label files of their own, for mAP."""
 
     paths: OutputPaths
     format: str
@@ -33,6 +34,7 @@ class Conversion:
     left_out: int = 0
     written: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
+    difficult: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -49,6 +51,7 @@ class Conversion:
         self.left_out += result.left_out
         self.written += result.written
         self.excluded.update(result.excluded)
+        self.difficult += result.difficult_boxes
 
 
 def counts_of(conversion: Conversion) -> dict[str, Any]:
@@ -70,5 +73,6 @@ def counts_of(conversion: Conversion) -> dict[str, Any]:
         "unlabelled": conversion.unlabelled,
         "images_left_out": conversion.left_out,
         "excluded": dict(sorted(conversion.excluded.items())),
+        "difficult_for_map": conversion.difficult,
         "problems": dict(sorted(conversion.problems.items())),
     }

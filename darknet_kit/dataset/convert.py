@@ -17,6 +17,7 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item, Split
 from darknet_kit.dataset.classes import Classes, all_classes, choose_classes, merge_classes
 from darknet_kit.dataset.conversion import Conversion, SplitCounts, counts_of
+from darknet_kit.dataset.difficult import fill_gaps
 from darknet_kit.dataset.found import Found, look_for_coco, look_for_ilsvrc, look_for_voc
 from darknet_kit.dataset.labels import LEFT_OUT, ObjectRules
 from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
@@ -104,18 +105,22 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     target.begin(placement.placed)
     conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
     files = DatasetFiles(classes.names, classes.wnids)
+    rules = _rules(found, classes, options, target.paths.folder)
     problems = [*found.problems, *placement.problems]
     jobs = _jobs(found, placement)
     for split in jobs:
         conversion.splits[split], files.lists[split] = SplitCounts(), []
-    work = functools.partial(convert_shard, rules=_rules(found, classes, options))
+    work = functools.partial(convert_shard, rules=rules)
     for split, result in map_groups(work, jobs, workers=options.workers, progress=progress):
         conversion.add(split, result)
         files.lists[split].extend(result.kept)
+        if split == "valid":
+            files.difficult.extend(result.difficult)
         problems.extend(result.problems)
     if not options.keep_unlabelled:
         conversion.unlabelled = len(found.unlabelled)
         problems.extend(map(_no_annotation, found.unlabelled))
+    files.difficult = fill_gaps(rules.folder, files.difficult, rules.flavor, write=rules.write)
     conversion.problems.update(problem.code for problem in problems)
     target.finish(files, problems, counts_of(conversion))
     return conversion
@@ -228,8 +233,10 @@ def _jobs(found: Found, placement: Placement) -> dict[Split, list[Job]]:
     }
 
 
-def _rules(found: Found, classes: Classes, options: ConvertOptions) -> ShardRules:
+def _rules(found: Found, classes: Classes, options: ConvertOptions, folder: str) -> ShardRules:
     return ShardRules(
+        folder=folder,
+        flavor=options.flavor,
         class_ids={key: classes.new_ids.get(old, LEFT_OUT) for old, key in enumerate(found.keys)},
         drop_negatives=bool(options.classes) and not options.keep_unlabelled,
         convention=options.convention or found.convention,

@@ -49,17 +49,25 @@ class OutputPaths:
     def record(self) -> str:
         return os.path.join(self.folder, RECORD)
 
+    @property
+    def difficult(self) -> str:
+        return os.path.join(self.folder, "difficult.txt")
+
     def image_list(self, split: Split) -> str:
         return os.path.join(self.folder, f"{split}.txt")
 
 
 @dataclass(slots=True)
 class DatasetFiles:
-    """What a data set consists of beside its images and labels."""
+    """What a data set consists of beside its images and labels.
+
+    `difficult` runs parallel to the images to validate on, or is empty; see dataset/difficult.
+    """
 
     names: Sequence[str]
     wnids: Sequence[str] = ()
     lists: dict[Split, list[str]] = field(default_factory=dict)
+    difficult: list[str] = field(default_factory=list)
 
 
 def paths_for(folder: str, name: str) -> OutputPaths:
@@ -146,7 +154,7 @@ def _in_the_way(paths: OutputPaths, own: bool) -> str:
             hint="Name a folder with --out that is yours, or that is not there yet.",
             path=paths.folder,
         ) from error
-    files = (paths.data, paths.names, paths.wnids, paths.problems, paths.record)
+    files = (paths.data, paths.names, paths.wnids, paths.problems, paths.record, paths.difficult)
     ours = set(map(os.path.basename, (*files, *map(paths.image_list, SPLITS))))
     return next((name for name in names if (own or name in ours) and not is_part(name)), "")
 
@@ -186,6 +194,9 @@ def _write_files(paths: OutputPaths, files: DatasetFiles) -> None:
         "names": shown(paths.names),
         "backup": shown(str(backup)),
     }
+    if files.difficult:
+        _write_list(paths.difficult, files.difficult)
+        options["difficult"] = shown(paths.difficult)
     write_text(paths.data, format_data(options))
 
 

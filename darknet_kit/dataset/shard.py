@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 
 from darknet_kit.core.boxes import BoxConvention, ordered, overhang
 from darknet_kit.core.files import holds, link, write_bytes
+from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item
+from darknet_kit.dataset.difficult import write_difficult
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
 from darknet_kit.dataset.place import Placed
 from darknet_kit.errors import DatasetError
@@ -22,11 +24,13 @@ from darknet_kit.formats.tree import stem_of
 
 @dataclass(frozen=True, slots=True)
 class ShardRules:
-    """What is the same for every image of a conversion.
+    """What is the same for every image of a conversion. `folder` is that of the data set.
 
     `class_ids` as in `label_objects`; `drop_negatives` leaves out images that show none of them.
     """
 
+    folder: str
+    flavor: Flavor
     class_ids: dict[str, int]
     convention: BoxConvention
     objects: ObjectRules
@@ -46,10 +50,12 @@ class Job:
 
 @dataclass(slots=True)
 class ShardResult:
-    """What came of a shard. `kept` are the listed paths, in order; `left_out` counts images that
-    show none of the classes that were chosen."""
+    """What came of a shard. `kept` are the listed paths, in order, and `difficult` runs parallel;
+    `left_out` counts images that show none of the classes that were chosen."""
 
     kept: list[str] = field(default_factory=list)
+    difficult: list[str] = field(default_factory=list)
+    difficult_boxes: int = 0
     negatives: int = 0
     left_out: int = 0
     written: int = 0
@@ -73,6 +79,12 @@ def convert_shard(jobs: Sequence[Job], rules: ShardRules) -> ShardResult:
         if rules.write:
             result.written += write_placed(job.placed, content)
         result.kept.append(job.placed.listed)
+        result.difficult.append(
+            write_difficult(
+                rules.folder, job.placed.item, labelled.difficult, rules.flavor, write=rules.write
+            )
+        )
+        result.difficult_boxes += len(labelled.difficult)
         result.negatives += not labelled.lines
         result.boxes.update(labelled.class_ids)
         result.excluded.update(labelled.excluded)
@@ -98,7 +110,13 @@ def _label(job: Job, rules: ShardRules, result: ShardResult) -> Labelled | None:
         message = f"<filename> is {annotation.filename!r:.200}"
         problems.append(Problem("other-filename", item.annotation, message))
     labelled = label_objects(
-        annotation, item.annotation, width, height, rules.class_ids, rules.objects
+        annotation,
+        item.annotation,
+        width,
+        height,
+        rules.class_ids,
+        rules.objects,
+        with_difficult=item.split == "valid",
     )
     problems.extend(labelled.problems)
     if labelled.lines or shows_none(annotation, rules.class_ids):

@@ -14,8 +14,9 @@ from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import SPLITS, Item, Split
 from darknet_kit.dataset.counts import count_classes
+from darknet_kit.dataset.difficult import fill_gaps, write_difficult
 from darknet_kit.dataset.output import DatasetFiles, OutputPaths, Target, paths_for
-from darknet_kit.dataset.place import Placed, check_view, place_items
+from darknet_kit.dataset.place import Placed, Placement, check_view, place_items
 from darknet_kit.dataset.reading import (
     Dataset,
     LabelledImage,
@@ -25,19 +26,23 @@ from darknet_kit.dataset.reading import (
 )
 from darknet_kit.dataset.shard import find_in_the_way, write_placed
 from darknet_kit.errors import AnyPath, DatasetError, UsageError
-from darknet_kit.formats.datafile import read_names
+from darknet_kit.formats.datafile import read_difficult, read_names
 from darknet_kit.formats.yolo import Label, format_label
 
 
 @dataclass(slots=True)
 class Subset:
-    """What a subset holds; class ids are the new ones. `dropped` images show none of them."""
+    """What a subset holds; class ids are the new ones. `dropped` images show none of them.
+
+    `difficult` objects have label files of their own, for mAP.
+    """
 
     paths: OutputPaths
     names: list[str]
     images: dict[Split, int] = field(default_factory=dict)
     boxes: dict[Split, Counter[int]] = field(default_factory=dict)
     dropped: int = 0
+    difficult: int = 0
     written: int = 0
     problems: Counter[str] = field(default_factory=Counter)
 
@@ -81,6 +86,7 @@ def subset(
     )
     target.claim()
     rules = _Rules(
+        folder,
         {old: new for new, old in enumerate(chosen)},
         len(source.names),
         source.flavor,
@@ -102,8 +108,12 @@ def _settings(source: Dataset, names: list[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What is the same for every image: new class ids by old ones, and how many there were."""
+    """What is the same for every image: new class ids by old ones, and how many there were.
 
+    `folder` is that of the new set.
+    """
+
+    folder: str
     new_ids: dict[int, int]
     classes: int
     flavor: Flavor
@@ -111,11 +121,21 @@ class _Rules:
     write: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One image. From the path `difficult` the labels of its difficult objects are found."""
+
+    placed: Placed
+    difficult: str
+
+
 @dataclass(slots=True)
 class _Done:
-    """What came of a shard."""
+    """What came of a shard. `difficult` runs parallel to the paths that are `kept`."""
 
     kept: list[str] = field(default_factory=list)
+    difficult: list[str] = field(default_factory=list)
+    difficult_boxes: int = 0
     boxes: Counter[int] = field(default_factory=Counter)
     dropped: int = 0
     written: int = 0
@@ -136,13 +156,17 @@ def _link_images(
     files = DatasetFiles(names, _wnids(source, rules.new_ids))
     problems = [*placement.problems]
     work = functools.partial(_link_shard, rules=rules)
-    placed = placement.by_split()
-    for split, done in map_groups(work, placed, workers=workers, progress=progress):
+    jobs = _jobs(source, placement)
+    for split, done in map_groups(work, jobs, workers=workers, progress=progress):
         files.lists.setdefault(split, []).extend(done.kept)
+        if split == "valid":
+            files.difficult.extend(done.difficult)
+        result.difficult += done.difficult_boxes
         result.boxes.setdefault(split, Counter()).update(done.boxes)
         result.dropped += done.dropped
         result.written += done.written
         problems.extend(done.problems)
+    files.difficult = fill_gaps(rules.folder, files.difficult, rules.flavor, write=rules.write)
     result.images = {split: len(listed) for split, listed in files.lists.items()}
     result.problems.update(problem.code for problem in problems)
     target.finish(files, problems, counts_of(result))
@@ -160,30 +184,55 @@ def _items(source: Dataset) -> Iterator[Item]:
                 yield Item(image=image, annotation="", name=name, split=split)
 
 
-def _link_shard(placed: Sequence[Placed], *, rules: _Rules) -> _Done:
+def _jobs(source: Dataset, placement: Placement) -> dict[Split, list[_Job]]:
+    """Raises DatasetError as `read_difficult` does."""
+    listed = list(iter_listed(source, "valid"))
+    paths = map(os.path.abspath, listed)
+    difficult = dict(zip(paths, read_difficult(source.data, listed), strict=False))
+    return {
+        split: [
+            _Job(one, difficult.get(one.item.image, "") if split == "valid" else "")
+            for one in placed
+        ]
+        for split, placed in placement.by_split().items()
+    }
+
+
+def _link_shard(jobs: Sequence[_Job], *, rules: _Rules) -> _Done:
     """Write links and labels of the images that show a chosen class. Raises WriteError."""
     done = _Done()
-    for one in placed:
-        image = read_image(one.item.image, rules.flavor)
+    for job in jobs:
+        image = read_image(job.placed.item.image, rules.flavor)
         done.problems.extend(_check(image, rules.classes))
         if image.labels is None or not os.path.isfile(image.image):
             continue
-        labels = [label for label in image.labels if label.class_id in rules.new_ids]
+        labels = _choose(image.labels, rules.new_ids)
         if not labels:
             done.dropped += 1
             continue
-        content = "".join(_renumbered(label, rules.new_ids) for label in labels).encode()
+        content = "".join(map(_line, labels)).encode()
         # Links lead to the originals, not to the links of the set that this one is made of.
-        original = replace(one, item=replace(one.item, image=os.path.realpath(image.image)))
+        item = replace(job.placed.item, image=os.path.realpath(image.image))
+        original = replace(job.placed, item=item)
         in_the_way = find_in_the_way(original, content, rules.replace_labels)
         if in_the_way:
             done.problems.append(in_the_way)
             continue
         if rules.write:
             done.written += write_placed(original, content)
-        done.kept.append(one.listed)
-        done.boxes.update(rules.new_ids[label.class_id] for label in labels)
+        done.kept.append(original.listed)
+        done.boxes.update(label.class_id for label in labels)
+        _keep_difficult(job, rules, done)
     return done
+
+
+def _keep_difficult(job: _Job, rules: _Rules, done: _Done) -> None:
+    """Write the labels of the image's difficult objects. Raises WriteError."""
+    hard = read_image(job.difficult, rules.flavor).labels if job.difficult else None
+    lines = [_line(label) for label in _choose(hard or (), rules.new_ids)]
+    path = write_difficult(rules.folder, job.placed.item, lines, rules.flavor, write=rules.write)
+    done.difficult.append(path)
+    done.difficult_boxes += len(lines)
 
 
 def _check(image: LabelledImage, classes: int) -> Iterator[Problem]:
@@ -197,8 +246,17 @@ def _check(image: LabelledImage, classes: int) -> Iterator[Problem]:
             yield Problem("class-out-of-range", image.label, message)
 
 
-def _renumbered(label: Label, new_ids: dict[int, int]) -> str:
-    return format_label(new_ids[label.class_id], label.cx, label.cy, label.width, label.height)
+def _choose(labels: Iterable[Label], new_ids: dict[int, int]) -> list[Label]:
+    """Return the labels of chosen classes, with their new class ids."""
+    return [
+        replace(label, class_id=new_ids[label.class_id])
+        for label in labels
+        if label.class_id in new_ids
+    ]
+
+
+def _line(label: Label) -> str:
+    return format_label(label.class_id, label.cx, label.cy, label.width, label.height)
 
 
 def _wnids(source: Dataset, chosen: Iterable[int]) -> list[str]:
@@ -261,5 +319,6 @@ def counts_of(result: Subset) -> dict[str, Any]:
             if images
         },
         "images_left_out": result.dropped,
+        "difficult_for_map": result.difficult,
         "problems": dict(sorted(result.problems.items())),
     }

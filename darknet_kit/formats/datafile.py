@@ -5,7 +5,7 @@ duplicate keys, and knows comments only at the start of a line (AlexeyAB `src/op
 `read_data_cfg`). A path with a blank in it therefore cannot be written there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,6 +104,24 @@ def locate(value: str, source: Path) -> Path:
         return path.absolute()
     beside = source.absolute().parent / path
     return beside if beside.exists() else path.absolute()
+
+
+def read_difficult(data: DataFile, images: Sequence[str]) -> list[str]:
+    """Return the paths that `difficult` lists, one for each of the images to validate on.
+
+    Labels of difficult objects are found from them as an image's labels are. Empty where the
+    file has no such key. Raises DatasetError for a list that is not as long as the images.
+    """
+    named = data.options.get("difficult")
+    listed = list(iter_image_list(locate(named, data.path))) if named else []
+    if named and len(listed) != len(images):
+        raise DatasetError(
+            f"{len(listed)} paths of difficult objects for {len(images)} images",
+            code="difficult-list",
+            hint="`difficult =` names one path for each line of `valid =`, in the same order.",
+            path=data.path,
+        )
+    return listed
 
 
 def parse_names(text: str) -> list[str]:

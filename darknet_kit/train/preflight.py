@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
-from darknet_kit.dataset.reading import Dataset, iter_images
+from darknet_kit.dataset.reading import Dataset, iter_images, iter_listed
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.nvidia import find_driver
 from darknet_kit.engine.support import find_own_keys, find_unsupported
 from darknet_kit.engine.torch.keys import check_keys
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
+from darknet_kit.formats.datafile import read_difficult
 from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
@@ -71,6 +72,8 @@ def check_run(
     else:
         _check_darknet(cfg, engine, result)
     _check_labels(result, engine)
+    if with_map and result.valid and engine.flavor is Flavor.ALEXEYAB:
+        _check_difficult(dataset, result)
     if with_map and engine.flavor is Flavor.HANK_AI:
         _check_links(dataset)
     if weights:
@@ -164,6 +167,18 @@ def _check_labels(result: Preflight, engine: Engine) -> None:
                 path=check.first_missing_label,
             )
         result.warnings.append(f"{what}: they train as images that show nothing")
+
+
+def _check_difficult(dataset: Dataset, result: Preflight) -> None:
+    """Refuse a list of difficult objects beyond whose end AlexeyAB's darknet would read."""
+    paths = set(read_difficult(dataset.data, list(iter_listed(dataset, "valid"))))
+    labels = [label_path(path, dataset.flavor) or path for path in sorted(paths)]
+    missing = [label for label in labels if not os.path.exists(label)]
+    if missing:
+        result.warnings.append(
+            f"{len(missing):,} label files of difficult objects are missing, as {missing[0]}: "
+            "mAP takes their images for free of such objects"
+        )
 
 
 def _check_links(dataset: Dataset) -> None:

@@ -1,7 +1,7 @@
 """The run folder: one folder, one goal, readable with nothing but a text editor.
 
 runs/NAME/run.toml            what was asked for, with which engine, on which data
-          project.cfg .data .names, train.txt, valid.txt
+          project.cfg .data .names, train.txt, valid.txt, difficult.txt
           weights/            under Darknet's own names
           attempts/0001/      one engine process: its command, its log, how it ended
           metrics.csv map.csv events.jsonl status.json chart.png
@@ -23,11 +23,12 @@ import tomli_w
 
 from darknet_kit import __version__
 from darknet_kit.core.files import digest, link, make_folder, replacing, write_bytes, write_text
+from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.engine.find import Engine
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.formats.cfg import Cfg, format_cfg
-from darknet_kit.formats.datafile import format_data, format_lines, iter_image_list
+from darknet_kit.formats.datafile import format_data, format_lines, iter_image_list, locate
 
 BASE = "project"
 _ABOVE = "../.."  # from an attempt's folder, where the engine runs, to the run's
@@ -130,17 +131,28 @@ def create_run(
     make_folder(run.weights)
     write_bytes(run.cfg, format_cfg(cfg).encode("utf-8", "surrogateescape"))
     write_text(run.names, format_lines(dataset.names))
-    _write_lists(run, dataset)
-    write_text(run.data, format_data(_data_options(dataset, settings.map)))
+    lists = _lists(dataset, settings.map, engine)
+    _write_lists(run, lists)
+    write_text(run.data, format_data(_data_options(dataset, settings.map, lists)))
     write_text(run.record, tomli_w.dumps(_record(dataset, cfg, settings, engine)))
     return run
 
 
-def _write_lists(run: RunFolder, dataset: Dataset) -> None:
+def _lists(dataset: Dataset, with_map: bool, engine: Engine) -> dict[str, Path]:
+    """Return the lists that this engine will read, by their names in the run.
+
+    AlexeyAB's and the embedded engine know of difficult objects; hank-ai's would warn of the key.
+    """
+    data = dataset.data
+    lists = {"train.txt": data.train, "valid.txt": data.valid}
+    if with_map and engine.flavor is Flavor.ALEXEYAB and "difficult" in data.options:
+        lists["difficult.txt"] = locate(data.options["difficult"], data.path)
+    return {name: path for name, path in lists.items() if path is not None and path.exists()}
+
+
+def _write_lists(run: RunFolder, lists: Mapping[str, Path]) -> None:
     """Put the image lists into the run: as links, or rewritten where their paths are relative."""
-    for name, source in (("train.txt", dataset.data.train), ("valid.txt", dataset.data.valid)):
-        if source is None or not source.exists():
-            continue
+    for name, source in lists.items():
         if all(map(os.path.isabs, iter_image_list(source))):
             link(source, run.path / name)
         else:
@@ -148,16 +160,19 @@ def _write_lists(run: RunFolder, dataset: Dataset) -> None:
                 stream.writelines(f"{os.path.abspath(p)}\n" for p in iter_image_list(source))
 
 
-def _data_options(dataset: Dataset, with_map: bool) -> dict[str, object]:
+def _data_options(dataset: Dataset, with_map: bool, lists: Mapping[str, Path]) -> dict[str, object]:
     # Relative, because Darknet mangles blanks in values and overflows on very long paths.
     valid = "valid.txt" if with_map else "train.txt"
-    return {
+    options: dict[str, object] = {
         "classes": len(dataset.names),
         "train": f"{_ABOVE}/train.txt",
         "valid": f"{_ABOVE}/{valid}",
         "names": f"{_ABOVE}/{BASE}.names",
         "backup": f"{_ABOVE}/weights",
     }
+    if "difficult.txt" in lists:
+        options["difficult"] = f"{_ABOVE}/difficult.txt"
+    return options
 
 
 def _record(

@@ -29,7 +29,7 @@ from darknet_kit.engine.torch.detection.observation import (
 from darknet_kit.engine.torch.heads.head import Head
 from darknet_kit.engine.torch.network import Network
 from darknet_kit.errors import DatasetError, UsageError
-from darknet_kit.formats.datafile import DataFile, iter_image_list, locate, read_names
+from darknet_kit.formats.datafile import DataFile, iter_image_list, read_difficult, read_names
 from darknet_kit.formats.yolo import label_path, read_labels
 
 _THRESH = 0.005
@@ -86,8 +86,7 @@ class MapResult:
 def read_map_set(data: DataFile) -> MapSet:
     """Read the lists that a data file names: `valid=`, or `train=` where it has no such line.
 
-    Raises DatasetError for lists that are missing or empty, and for a `difficult=` list that is
-    not as long as the images.
+    Raises DatasetError for lists that are missing or empty, and as `read_difficult` does.
     """
     source = data.valid or data.require_train()
     images = tuple(iter_image_list(source))
@@ -98,16 +97,7 @@ def read_map_set(data: DataFile) -> MapSet:
             hint="Write one path a line, or name another list under `valid =`.",
             path=source,
         )
-    named = data.options.get("difficult")
-    difficult = tuple(iter_image_list(locate(named, data.path))) if named else ()
-    if difficult and len(difficult) != len(images):
-        raise DatasetError(
-            f"{len(difficult)} paths of difficult objects for {len(images)} images",
-            code="difficult-list",
-            hint="`difficult =` names one path for each line of `valid =`, in the same order.",
-            path=data.path,
-        )
-    return MapSet(tuple(read_names(data.names)), images, difficult)
+    return MapSet(tuple(read_names(data.names)), images, tuple(read_difficult(data, images)))
 
 
 def compute_map(
