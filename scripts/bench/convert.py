@@ -1,105 +1,160 @@
-"""Time `dkit convert ilsvrc` on a made-up tree, against the floor: the same bytes, no parsing.
+"""Time `dkit convert` on made-up ILSVRC and VOC trees: against the floor, and against peers.
 
-    python scripts/bench/convert.py --images 50000
+    python scripts/bench/convert.py --images 50000 --kind ilsvrc
 
-The floor reads every XML file and writes a label of the usual size for it, in one process. Both
-run in turn on the same tree; the figure to quote is the ratio.
+The floor reads the same XML and writes as many labels, in the same pool, without parsing. All run
+in turn on one tree; the figures to quote are the ratios. Labels are moved away between runs, not
+deleted: ext4 searches long for an inode that was not in use lately.
 """
 
 import argparse
+import importlib.util
 import os
-import random
-import resource
-import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
-from PIL import Image
+from trees import make_ilsvrc, make_voc
 
-OBJECT = (
-    "\t<object>\n\t\t<name>{name}</name>\n\t\t<pose>Unspecified</pose>\n"
-    "\t\t<truncated>0</truncated>\n\t\t<difficult>0</difficult>\n\t\t<bndbox>\n"
-    "\t\t\t<xmin>{x}</xmin>\n\t\t\t<ymin>{y}</ymin>\n\t\t\t<xmax>{x2}</xmax>\n"
-    "\t\t\t<ymax>{y2}</ymax>\n\t\t</bndbox>\n\t</object>\n"
-)
-HEAD = (
-    "<annotation>\n\t<folder>{wnid}</folder>\n\t<filename>{stem}</filename>\n\t<source>\n"
-    "\t\t<database>ILSVRC_2012</database>\n\t</source>\n\t<size>\n\t\t<width>500</width>\n"
-    "\t\t<height>375</height>\n\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n"
-)
+_HERE = Path(__file__).parent
+_FLOOR = [sys.executable, "-c", "import floor; floor.main()"]
+_DKIT = [sys.executable, "-m", "darknet_kit", "convert"]
+_PEERS = [sys.executable, str(_HERE / "peers.py")]
 
 
-def make_tree(root: Path, images: int, classes: int = 100) -> None:
-    """Write a nested train tree of `images` annotated images, all links to one small JPEG."""
-    chance = random.Random(0)
-    picture = root / "picture.JPEG"
-    Image.new("RGB", (500, 375)).save(picture)
-    for number in range(images):
-        wnid = f"n{10_000_000 + number % classes:08d}"
-        stem = f"{wnid}_{number}"
-        data = root / "ILSVRC/Data/CLS-LOC/train" / wnid
-        notes = root / "ILSVRC/Annotations/CLS-LOC/train" / wnid
-        if number < classes:
-            data.mkdir(parents=True)
-            notes.mkdir(parents=True)
-        os.symlink(picture, data / f"{stem}.JPEG")
-        objects = ""
-        for _ in range(chance.choice((1, 1, 1, 2, 3))):
-            x, y = chance.randrange(200), chance.randrange(150)
-            x2, y2 = x + chance.randrange(20, 290), y + chance.randrange(20, 220)
-            objects += OBJECT.format(name=wnid, x=x, y=y, x2=x2, y2=y2)
-        text = HEAD.format(wnid=wnid, stem=stem) + objects + "</annotation>\n"
-        (notes / f"{stem}.xml").write_text(text)
+class Bench:
+    """One tree, and the seconds and megabytes that each way to convert it took."""
+
+    def __init__(self, kind: str, source: Path, workers: int) -> None:
+        self.kind, self.source, self.workers = kind, source, ["--workers", str(workers)]
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.megabytes: dict[str, float] = {}
+        self._trash = source.parent / "trash"
+        self._trashed = 0
+
+    def run(self, name: str, *words: str, cold: bool = False) -> None:
+        """Run a command to its end and note what it took."""
+        if cold:
+            _drop_caches()
+        paths = os.pathsep.join((str(_HERE), str(_HERE.parents[1])))
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            words,
+            env={**os.environ, "PYTHONPATH": paths},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        self.seconds[name].append(time.perf_counter() - started)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode not in (0, 3):
+            sys.exit(f"{name} ended with {process.returncode}")
+        self.megabytes[name] = usage.ru_maxrss / 1024
+
+    def in_place(self) -> None:
+        """Run the floor and dkit with labels beside the images; dkit once more."""
+        self.run("floor", *_FLOOR, str(self.source), *self.workers)
+        self.clear()
+        self.run("dkit", *_DKIT, self.kind, str(self.source), *self.workers)
+        self.run("dkit again", *_DKIT, self.kind, str(self.source), *self.workers)
+        self.clear()
+
+    def view(self) -> None:
+        """Run the floor and dkit with labels and links in a folder of their own; dkit again."""
+        out = ["--out", str(self.source.parent / "view")]
+        self.run("floor, view", *_FLOOR, str(self.source), *self.workers, *out)
+        self._away(Path(out[1]))
+        for name in ("dkit, view", "dkit, view again"):
+            self.run(name, *_DKIT, self.kind, str(self.source), *self.workers, *out)
+        self._away(Path(out[1]))
+
+    def cold(self) -> None:
+        """Run the floor, with and without reading ahead, and dkit, nothing in the page cache."""
+        for name, command in (
+            ("floor, cold", [*_FLOOR, str(self.source), "--cold"]),
+            ("floor, cold, no read-ahead", [*_FLOOR, str(self.source)]),
+            ("dkit, cold", [*_DKIT, self.kind, str(self.source)]),
+        ):
+            self.run(name, *command, *self.workers, cold=True)
+            self.clear()
+
+    def peers(self) -> None:
+        """Run other people's ways, once."""
+        for name in ("voc_label", "globox"):
+            if name == "voc_label" or importlib.util.find_spec(name):
+                self.run(name, *_PEERS, name, str(self.source))
+                self.clear()
+
+    def clear(self) -> None:
+        """Move the labels and lists of a run in place away."""
+        self._trashed += 1
+        trash = self._trash / str(self._trashed)
+        trash.mkdir(parents=True)
+        for number, path in enumerate(self._written()):
+            path.rename(trash / str(number))
+
+    def _written(self) -> list[Path]:
+        labels = [path for path in self.source.rglob("*/*.txt") if "ImageSets" not in path.parts]
+        return [*labels, *(path for path in self.source.iterdir() if path.is_file())]
+
+    def _away(self, folder: Path) -> None:
+        self._trashed += 1
+        self._trash.mkdir(exist_ok=True)
+        folder.rename(self._trash / str(self._trashed))
+
+    def report(self) -> None:
+        """Print medians, and what they are as multiples of those they compare with."""
+        median = {name: statistics.median(taken) for name, taken in self.seconds.items()}
+        for name, seconds in median.items():
+            floor = next((one for one in _floors(name) if one in median and one != name), "")
+            ratio = f"{seconds / median[floor]:6.2f} x {floor}" if floor else ""
+            print(f"{name:<28}{seconds:7.2f} s {self.megabytes[name]:6.0f} MB {ratio}")
 
 
-def run_floor(tree: Path, out: Path) -> float:
-    """Return the seconds that reading every annotation and writing its label takes."""
-    started = time.perf_counter()
-    os.makedirs(out)
-    number = 0
-    for folder, _, names in os.walk(tree / "ILSVRC/Annotations"):
-        for name in names:
-            with open(f"{folder}/{name}", "rb", buffering=0) as source:
-                size = len(source.read())
-            with open(f"{out}/{number}.txt", "wb", buffering=0) as target:
-                target.write(b"0 0.500000 0.500000 0.500000 0.500000\n"[: size or 1])
-            number += 1
-    return time.perf_counter() - started
+def _floors(name: str) -> list[str]:
+    where = name.removesuffix(" again").partition(", ")[2]
+    return (
+        ["dkit"] if name in ("voc_label", "globox") else [f"floor, {where}" if where else "floor"]
+    )
 
 
-def run_dkit(tree: Path, *options: str) -> float:
-    """Return the seconds of a whole `dkit convert` process."""
-    command = [sys.executable, "-m", "darknet_kit", "convert", "ilsvrc", str(tree), *options]
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
+def _drop_caches() -> None:
+    """Empty the page cache, which takes root."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3")
 
 
 def main() -> None:
-    """Make the tree, run both in turn, print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--images", type=int, default=20_000)
+    """Make the tree, run everything in turn, print the ratios."""
+    parser = argparse.ArgumentParser(description="Time `dkit convert` against its floor.")
+    parser.add_argument("--kind", choices=["ilsvrc", "voc"], default="ilsvrc")
+    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--unlabelled", type=int, default=0, help="ilsvrc: images without XML")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--cold", action="store_true", help="empty the page cache as well")
+    parser.add_argument("--peers", action="store_true", help="run voc_label, and globox if here")
     parser.add_argument("--folder", help="where to make the tree  [default: a temporary one]")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
         tree = Path(name)
-        make_tree(tree, chosen.images)
-        run_floor(tree, tree / "warm")
-        for number in range(chosen.runs):
-            floor = run_floor(tree, tree / f"floor{number}")
-            view = run_dkit(tree, "--out", str(tree / f"view{number}"))
-            again = run_dkit(tree, "--out", str(tree / f"view{number}"))
-            print(
-                f"{chosen.images:,} images: floor {floor:.2f} s, a view {view:.2f} s "
-                f"({view / floor:.1f} times), the same again {again:.2f} s"
-            )
-            shutil.rmtree(tree / f"view{number}")
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"peak memory of one process: {peak:,.0f} MB")
+        if chosen.kind == "ilsvrc":
+            source = make_ilsvrc(tree, chosen.images, chosen.unlabelled)
+        else:
+            source = make_voc(tree, chosen.images)
+        bench = Bench(chosen.kind, source, chosen.workers)
+        for _ in range(chosen.runs):
+            bench.in_place()
+            bench.view()
+            if chosen.cold:
+                bench.cold()
+        if chosen.peers:
+            bench.peers()
+        bench.report()
 
 
 main()
