@@ -1,5 +1,6 @@
 """Writes: whole or absent, never twice for nothing, and a sentence where they cannot be done."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -216,6 +217,52 @@ def test_killed_while_writing_leaves_no_half_file(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["a.bin"]
 
 
+def test_killed_among_many_small_writes_leaves_whole_files_alone(tmp_path: Path) -> None:
+    program = (
+        "import sys; from darknet_kit.core.files import *\n"
+        "for number in range(10**6): write_bytes(f'{sys.argv[1]}/{number}', b'0 .5 .5 .5 .5\\n')"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+    while not (tmp_path / "100").exists():
+        time.sleep(0.001)
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    assert {path.read_bytes() for path in tmp_path.iterdir() if not is_part(path.name)} == {
+        b"0 .5 .5 .5 .5\n"
+    }
+
+
+@pytest.mark.parametrize("missing", [errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT])
+def test_a_file_system_without_nameless_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """open(2) names EOPNOTSUPP, EISDIR and ENOENT for kernels and file systems without them."""
+    usual = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(missing, os.strerror(missing))
+        return usual(path, flags, mode)
+
+    with_names, without = tmp_path / "named", tmp_path / "nameless"
+    assert write_bytes(without, b"a")
+    monkeypatch.setattr(os, "open", refuse)
+    assert write_bytes(with_names, b"a")
+    assert not write_bytes(with_names, b"a")
+    assert with_names.read_bytes() == without.read_bytes() == b"a"
+    assert with_names.stat().st_mode == without.stat().st_mode
+    assert names_in(tmp_path) == ["named", "nameless"]
+
+
+def test_a_write_replaces_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    place = tmp_path / "a.txt"
+    place.symlink_to("/no/such/file")
+    assert holds(place, b"") is False
+    assert write_bytes(place, b"a")
+    assert not place.is_symlink()
+    assert names_in(tmp_path) == ["a.txt"]
+
+
 def test_a_link_is_made_once_and_follows_a_new_target(tmp_path: Path) -> None:
     place = tmp_path / "link"
     assert link("/old", place)
@@ -251,12 +298,14 @@ def test_make_folder(tmp_path: Path) -> None:
 
 def test_holds(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    assert not holds(path, b"")
+    assert holds(path, b"") is None
     path.write_bytes(b"abc")
     assert holds(path, b"abc")
     assert not holds(path, b"ab")
     assert not holds(path, b"abcd")
-    assert not holds(tmp_path, b"")
+    assert holds(tmp_path, b"") is False
+    (tmp_path / "link").symlink_to(path)
+    assert holds(tmp_path / "link", b"abc")
 
 
 def test_appending_and_digest(tmp_path: Path) -> None:

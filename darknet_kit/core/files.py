@@ -2,7 +2,8 @@
 
 A file is written under a temporary name in its own folder and renamed, so a kill at any moment
 leaves the old file or the new one. The temporary name is fixed (`.NAME.part`), so that running
-again after a kill overwrites the leftover instead of adding to it.
+again after a kill overwrites the leftover instead of adding to it. A small file where none is yet
+has no name at all until it is whole, where the file system can do that.
 """
 
 import contextlib
@@ -34,6 +35,8 @@ _CURES = {
     ),
 }
 _CHUNK = 1 << 20
+_READ = os.O_RDONLY | os.O_CLOEXEC
+_NAMELESS = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
 _LONGEST_NAME = 255  # bytes, in every file system of Linux
 
 
@@ -112,10 +115,34 @@ def write_bytes(path: AnyPath, content: bytes) -> bool:
     Raises WriteError.
     """
     target = os.fspath(path)
-    if holds(target, content):
+    there = holds(target, content)
+    if there:
         return False
-    with replacing(target, binary=True) as stream:
-        stream.write(content)
+    if there is not None or not _write_nameless(target, content):
+        with replacing(target, binary=True) as stream:
+            stream.write(content)
+    return True
+
+
+def _write_nameless(target: str, content: bytes) -> bool:
+    """Write a file that gets its name when it is whole (open(2), O_TMPFILE).
+
+    Return False where it did not come about: something of this name is there already, or the file
+    system cannot do that, or anything else that an ordinary write will tell of.
+    """
+    try:
+        stream = os.open(os.path.dirname(target) or ".", _NAMELESS, 0o666)
+    except OSError:
+        return False
+    try:
+        if os.write(stream, content) != len(content):
+            return False
+        # With a folder given, though not needed, Python asks linkat(2) to follow the link in /proc.
+        os.link(f"/proc/self/fd/{stream}", target, src_dir_fd=stream)
+    except OSError:
+        return False
+    finally:
+        os.close(stream)
     return True
 
 
@@ -125,13 +152,23 @@ def write_text(path: AnyPath, content: str) -> bool:
     return write_bytes(path, content.encode("utf-8", "surrogateescape"))
 
 
-def holds(path: AnyPath, content: bytes) -> bool:
-    """Tell whether a file exists with exactly this content."""
+def holds(path: AnyPath, content: bytes) -> bool | None:
+    """Tell whether a file has exactly this content; None where nothing is of this name."""
     try:
-        with open(path, "rb", buffering=0) as stream:
-            return stream.read(len(content) + 1) == content
+        stream = os.open(path, _READ | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        try:
+            stream = os.open(path, _READ)  # a link is there: what it leads to counts
+        except OSError:
+            return False
+    try:
+        return os.read(stream, len(content) + 1) == content
     except OSError:
         return False
+    finally:
+        os.close(stream)
 
 
 def make_folder(path: AnyPath) -> Path:
@@ -157,34 +194,46 @@ def link(target: AnyPath, path: AnyPath) -> bool:
     could be somebody's only copy. Raises WriteError.
     """
     wanted, place = os.fspath(target), os.fspath(path)
-    part = _part_path(place)
     try:
-        if os.path.islink(place):
-            if os.readlink(place) == wanted:
-                return False
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(part)
-            os.symlink(wanted, part)
-            os.replace(part, place)
-        else:
-            os.symlink(wanted, place)
+        os.symlink(wanted, place)
     except FileExistsError as error:
-        raise WriteError(
-            "cannot link here: a file of that name is there",
-            code="file-in-the-way",
-            hint="Move it away, or name another folder with --out.",
-            path=place,
-        ) from error
-    except OSError as error:
-        if error.errno in (errno.EPERM, errno.EOPNOTSUPP):
+        if not os.path.islink(place):
             raise WriteError(
-                "cannot link here: this file system has no symbolic links",
-                code="no-links",
-                hint="Name a folder on one that has, such as ext4 or xfs.",
+                "cannot link here: a file of that name is there",
+                code="file-in-the-way",
+                hint="Move it away, or name another folder with --out.",
                 path=place,
             ) from error
-        raise _write_error(error, place) from error
+        return _turn_link(wanted, place)
+    except OSError as error:
+        raise _link_error(error, place) from error
     return True
+
+
+def _turn_link(wanted: str, place: str) -> bool:
+    """Let a link that is there lead to `wanted`; return False when it does. Raises WriteError."""
+    part = _part_path(place)
+    try:
+        if os.readlink(place) == wanted:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        os.symlink(wanted, part)
+        os.replace(part, place)
+    except OSError as error:
+        raise _link_error(error, place) from error
+    return True
+
+
+def _link_error(error: OSError, place: str) -> WriteError:
+    if error.errno in (errno.EPERM, errno.EOPNOTSUPP):
+        return WriteError(
+            "cannot link here: this file system has no symbolic links",
+            code="no-links",
+            hint="Name a folder on one that has, such as ext4 or xfs.",
+            path=place,
+        )
+    return _write_error(error, place)
 
 
 def open_append(path: AnyPath, *, binary: bool = False) -> IO[Any]:
