@@ -4,6 +4,7 @@ Elements are taken where they belong and in any order: a `<name>` inside `<owner
 no object. Untrusted: entities are not expanded, no file or network is touched.
 """
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import one_line
+from darknet_kit.formats.pascalfast import find_plain_names, parse_plain
 
 _PARSER = etree.XMLParser(
     resolve_entities=False,
@@ -23,6 +25,7 @@ _PARSER = etree.XMLParser(
     remove_comments=True,
     remove_pis=True,
 )
+_PIECE = 1 << 16  # bytes
 _TRUE = frozenset(("1", "true", "yes"))
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -33,6 +36,11 @@ def parse_pascal(content: bytes, path: str, convention: BoxConvention) -> Annota
     An object that cannot be used becomes a problem of the result; the others stay. Raises
     DatasetError (`bad-xml`, `not-pascal`) where the whole file is of no use.
     """
+    return parse_plain(content, convention) or parse_any(content, path, convention)
+
+
+def parse_any(content: bytes, path: str, convention: BoxConvention) -> Annotation:
+    """Do what `parse_pascal` does, by a parser of XML."""
     root = _parse_xml(content, path)
     if root.tag != "annotation":
         raise DatasetError(
@@ -62,9 +70,20 @@ def parse_pascal(content: bytes, path: str, convention: BoxConvention) -> Annota
 
 def read_pascal(path: AnyPath, convention: BoxConvention = BoxConvention.INCLUSIVE) -> Annotation:
     """Read one annotation file. Raises DatasetError as `parse_pascal`, or `cannot-read`."""
+    return parse_pascal(read_annotation(path), os.fspath(path), convention)
+
+
+def read_annotation(path: AnyPath) -> bytes:
+    """Return the bytes of a file, which is most often small. Raises DatasetError
+    (`cannot-read`)."""
     try:
-        with open(path, "rb", buffering=0) as stream:
-            content = stream.read()
+        stream = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = os.read(stream, _PIECE)
+            while len(content) % _PIECE == 0 and (more := os.read(stream, _PIECE)):
+                content += more
+        finally:
+            os.close(stream)
     except OSError as error:
         raise DatasetError(
             f"cannot read: {error.strerror}",
@@ -72,7 +91,7 @@ def read_pascal(path: AnyPath, convention: BoxConvention = BoxConvention.INCLUSI
             hint="Check that the file may be read.",
             path=path,
         ) from error
-    return parse_pascal(content, str(path), convention)
+    return content
 
 
 def find_names(content: bytes, path: str) -> Iterator[str]:
@@ -80,6 +99,10 @@ def find_names(content: bytes, path: str) -> Iterator[str]:
 
     Raises DatasetError as `parse_pascal`.
     """
+    plain = find_plain_names(content)
+    if plain is not None:
+        yield from plain
+        return
     for child in _parse_xml(content, path):
         if child.tag == "object":
             name = one_line(child.findtext("name") or "")
