@@ -1,5 +1,5 @@
 """Lets `python -m darknet_kit` do what `dkit` does."""
 
-from darknet_kit.cli.main import run
+from darknet_kit.cli.start import run
 
 run()

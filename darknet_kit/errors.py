@@ -50,7 +50,7 @@ class DkitError(Exception):
         return _restore, (type(self), self.message, *details)
 
     def __str__(self) -> str:
-        where = self.path or ""
+        where = (self.path or "").replace("\n", "\\n")
         if where and self.line is not None:
             where = f"{where}:{self.line}"
         return f"{where}: {self.message}" if where else self.message

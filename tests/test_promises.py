@@ -118,18 +118,6 @@ def test_no_arguments_show_the_help_and_exit_two(dkit: Dkit) -> None:
     assert "convert" in ended.stderr
 
 
-def test_a_closed_pipe_ends_quietly() -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m darknet_kit make-cfg --list --json | head -1",
-        shell=True,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "{"
-    assert done.stderr == ""
-
-
 def test_exported_names_exist_and_are_all_listed() -> None:
     assert sorted(darknet_kit.__all__) == sorted([*darknet_kit._HOMES, "__version__"])
     for name in darknet_kit.__all__:

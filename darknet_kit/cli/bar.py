@@ -5,9 +5,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-import click
 from tqdm import tqdm
 
+from darknet_kit.cli.streams import echo
 from darknet_kit.core.progress import Progress
 
 _PATIENCE_SECONDS = 2.0
@@ -32,6 +32,6 @@ def progress_bar(label: str, unit: str) -> Iterator[Progress]:
         tenth = 10 * done // total if total else 0
         if tenth > told and time.monotonic() - started > _PATIENCE_SECONDS:
             told = tenth
-            click.echo(f"{label}: {10 * tenth}% ({done:,} of {total:,} {unit})", err=True)
+            echo(f"{label}: {10 * tenth}% ({done:,} of {total:,} {unit})", err=True)
 
     yield tell

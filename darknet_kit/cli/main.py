@@ -4,8 +4,7 @@ Nothing heavy is imported here, so that `dkit --help` answers at once.
 """
 
 import importlib
-import io
-import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from click.exceptions import NoSuchCommand
 
 from darknet_kit import __version__
 from darknet_kit.cli.outcome import INTERRUPTED, print_failure
+from darknet_kit.cli.streams import PipeableCommand, accept_any_text, echo
 from darknet_kit.errors import DkitError
 
 # In the order in which people need them: name, module, and the line that `dkit --help` shows.
@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(PipeableCommand, click.Group):
     """A group that knows its commands by name and imports one only to run or explain it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(dkit.main(words, prog_name="dkit", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
+        echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
         return 2
     except click.ClickException as error:
         hint = ""
@@ -100,16 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         print_failure(stopped, INTERRUPTED, as_json)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has seen enough. Python would complain again while closing stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def run() -> None:
-    """Entry point of the console script."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # Paths may hold bytes that are no UTF-8, or that this terminal cannot show.
-            stream.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    """Run `dkit` and end this process with its exit code."""
+    accept_any_text()
+    exit_code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; only Python's own end is left
+    sys.exit(exit_code)

@@ -3,6 +3,7 @@
 Results go to stdout, talk goes to stderr.
 """
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from darknet_kit.cli.streams import CANNOT_PRINT, PipeableCommand, echo
 from darknet_kit.errors import DkitError
 
 INTERRUPTED = 130  # as shells count a process that Ctrl-C ended
@@ -29,7 +31,7 @@ class Outcome:
     exit_code: int = 0
 
 
-class ExampleCommand(click.Command):
+class ExampleCommand(PipeableCommand):
     """A command whose help ends with examples, pasted as they stand."""
 
     examples: Sequence[str] = ()
@@ -73,17 +75,17 @@ def print_outcome(outcome: Outcome, as_json: bool) -> None:
         document = {"ok": outcome.exit_code == 0, "exit_code": outcome.exit_code, **outcome.data}
         if outcome.next_command:
             document["next_command"] = outcome.next_command
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+        echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
         return
     for line in outcome.summary:
-        click.echo(line)
+        echo(line)
     if outcome.next_command:
-        click.echo(f"\nNext:  {outcome.next_command}")
+        echo(f"\nNext:  {outcome.next_command}")
 
 
 def print_failure(error: DkitError, exit_code: int, as_json: bool) -> None:
     """Print an expected failure: at most three lines, or one JSON document on stdout."""
-    if as_json:
+    if as_json and error.code != CANNOT_PRINT:
         details = {
             "code": error.code,
             "message": error.message,
@@ -92,13 +94,14 @@ def print_failure(error: DkitError, exit_code: int, as_json: bool) -> None:
             "hint": error.hint,
         }
         document = {"ok": False, "exit_code": exit_code, "error": details}
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-        return
-    click.echo(f"error: {error}  [{error.code}]", err=True)
+        with contextlib.suppress(DkitError):  # it cannot be printed either
+            echo(json.dumps(document, ensure_ascii=False, indent=2))
+            return
+    echo(f"error: {error}  [{error.code}]", err=True)
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        echo(f"  {error.hint}", err=True)
 
 
 def say(text: str) -> None:
     """Tell the person at the terminal something that is not part of the result."""
-    click.echo(text, err=True)
+    echo(text, err=True)

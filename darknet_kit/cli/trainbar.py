@@ -5,9 +5,9 @@ import time
 from types import TracebackType
 from typing import Never, Self
 
-import click
 from tqdm import tqdm
 
+from darknet_kit.cli.streams import echo
 from darknet_kit.formats.logevent import Event, Iteration, MapResult
 
 _QUIET_SECONDS = 30.0
@@ -66,6 +66,4 @@ class TrainBar:
         done = event.iteration - self._first.iteration
         left = (now - self._started) / done * (self._max_batches - event.iteration) if done else 0
         until = f", {left / 60:,.0f} min left" if left > 90 else f", {left:.0f} s left"
-        click.echo(
-            f"iteration {event.iteration:,} of {self._max_batches:,}: {facts}{until}", err=True
-        )
+        echo(f"iteration {event.iteration:,} of {self._max_batches:,}: {facts}{until}", err=True)
