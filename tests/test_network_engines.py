@@ -17,10 +17,12 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.flavor import identify
 from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.formats.weights import read_weights_header
+from darknet_kit.network.catalog import MODELS
 from darknet_kit.network.layers import infer_layers, total_bflops, weight_floats
-from darknet_kit.network.model import MODELS, CfgRequest, make_cfg
+from darknet_kit.network.model import CfgRequest, make_cfg
 
 _ALL_LAYERS = "99999"
+_ROW_NAMES = "conv|max|route|Shortcut|upsample|yolo|reorg_old|[Dd]etection|Local|dropout|connected"
 
 
 def alexeyab() -> Path:
@@ -58,11 +60,11 @@ def load(engine: Path, cfg: Path, folder: Path) -> tuple[str, Path]:
 def test_alexeyab_builds_the_layers_that_we_infer(tmp_path: Path, model: str, classes: int) -> None:
     engine = alexeyab()
     path = tmp_path / "net.cfg"
-    write_cfg(path, make_cfg(CfgRequest(classes, model, size=(320, 224))))
+    write_cfg(path, make_cfg(CfgRequest(classes, model, size=(320, 192))))
     cfg = read_cfg(path)
     printed, whole = load(engine, path, tmp_path)
     layers = infer_layers(cfg)
-    rows = re.findall(r"^ *(\d+) (?:conv|max|route|Shortcut|upsample|yolo)(.*)$", printed, re.M)
+    rows = re.findall(rf"^ *(\d+) (?:{_ROW_NAMES})(.*)$", printed, re.M)
     assert [int(index) for index, _ in rows] == list(range(len(layers)))
     for layer, (_, row) in zip(layers, rows, strict=True):
         shape = re.search(r"(?:->|outputs:) *(\d+) x *(\d+) x *(\d+)", row)
@@ -82,7 +84,9 @@ def test_alexeyab_builds_the_layers_that_we_infer(tmp_path: Path, model: str, cl
     assert read_weights_header(whole).floats == weight_floats(cfg)
 
 
-@pytest.mark.parametrize("model", ["yolov3", "yolov3-tiny", "dkit-nano"])
+@pytest.mark.parametrize(
+    "model", ["yolov3", "yolov3-spp", "yolov3-tiny", "yolov2", "yolov2-tiny", "dkit-nano"]
+)
 def test_the_2018_original_builds_them_too(tmp_path: Path, model: str) -> None:
     engine = original()
     path = tmp_path / "net.cfg"

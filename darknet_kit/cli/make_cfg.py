@@ -11,17 +11,9 @@ from darknet_kit.dataset.reading import read_dataset
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import format_cfg, write_cfg
 from darknet_kit.formats.datafile import iter_image_list
+from darknet_kit.network.catalog import DEFAULT_MODEL, MODELS, Model
 from darknet_kit.network.layers import infer_layers, total_bflops
-from darknet_kit.network.model import (
-    DEFAULT_MODEL,
-    MODELS,
-    CfgPlan,
-    CfgRequest,
-    Model,
-    build_cfg,
-    make_cfg,
-    plan_cfg,
-)
+from darknet_kit.network.model import CfgPlan, CfgRequest, build_cfg, make_cfg, plan_cfg
 from darknet_kit.network.size import parse_size
 
 # The classes of the set on which networks are usually compared; only --list needs a number.

@@ -88,11 +88,23 @@ def route(draft: Draft, *layers: int) -> int:
     return draft.add("route", layers=",".join(str(draft.offset(layer)) for layer in layers))
 
 
-def predict(draft: Draft, filters: int) -> int:
-    """Add the convolution that a head reads: no normalization, no activation."""
-    return draft.add("convolutional", filters=filters, size=1, stride=1, pad=1, activation="linear")
+def pool_pyramid(draft: Draft) -> tuple[int, int, int]:
+    """Add the maxima over windows of 5, 9 and 13 cells of the last layer; return their numbers."""
+    entry = draft.last
+    small = maxpool(draft, 5, 1)
+    route(draft, entry)
+    medium = maxpool(draft, 9, 1)
+    route(draft, entry)
+    return small, medium, maxpool(draft, 13, 1)
 
 
-def format_anchors(anchors: Sequence[tuple[int, int]]) -> str:
+def predict(draft: Draft, filters: int, activation: str = "linear") -> int:
+    """Add the convolution that a head reads: no normalization, and `linear` is no activation."""
+    return draft.add(
+        "convolutional", filters=filters, size=1, stride=1, pad=1, activation=activation
+    )
+
+
+def format_anchors(anchors: Sequence[tuple[float, float]]) -> str:
     """Return anchors as `w,h,  w,h`."""
     return ",  ".join(f"{width},{height}" for width, height in anchors)

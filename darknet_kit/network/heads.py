@@ -44,6 +44,11 @@ def head_filters(kind: str, classes: int, anchors: int, coords: int = 4) -> int:
     return (classes + _BOX_VALUES.get(kind, coords + 1)) * anchors
 
 
+def detection_outputs(cells: int, classes: int, boxes: int, coords: int = 4) -> int:
+    """Return `output` of the connected layer before a `[detection]` head with so many cells."""
+    return cells * (classes + boxes * (coords + 1))
+
+
 def find_heads(cfg: Cfg) -> tuple[Head, ...]:
     """Return the heads in order, each with the values that the engine would use."""
     return tuple(
@@ -63,7 +68,7 @@ def _read_head(index: int, section: Section) -> Head:
     if detection:
         side = section.integer("side", 7)
         columns, rows = (section.integer(key, side) for key in ("dkit_side_w", "dkit_side_h"))
-        filters = columns * rows * (classes + num * (coords + 1))
+        filters = detection_outputs(columns * rows, classes, num, coords)
     else:
         filters = head_filters(kind, classes, len(mask) if mask else num, coords)
     return Head(

@@ -1,113 +1,20 @@
-"""The networks that dkit can write, and a cfg of any of them that trains as it stands.
+"""A cfg of any of the networks in the catalog that trains as it stands.
 
 `plan_cfg` computes what is to be said, each value with its reason; `make_cfg` writes it out.
 """
 
-import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, parse_cfg
+from darknet_kit.network.catalog import DEFAULT_MODEL, Model, find_model
 from darknet_kit.network.draft import Draft
-from darknet_kit.network.heads import find_heads
+from darknet_kit.network.heads import Head, find_heads
 from darknet_kit.network.layers import infer_layers, largest_stride
-from darknet_kit.network.nano import build_nano
 from darknet_kit.network.schedule import Schedule, Setting, format_number, plan_schedule
 from darknet_kit.network.size import require_size
-from darknet_kit.network.yolov3 import build_yolov3, build_yolov3_tiny
-from darknet_kit.network.yolov4 import build_yolov4, build_yolov4_tiny
 
-DEFAULT_MODEL = "yolov4"
 _MOST_CLASSES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A network and the settings it is usually trained with.
-
-    `size` is the default width and height in pixels. `pretrained` names the published weights of
-    its first `pretrained_layers` layers, from which training starts; empty where there are none.
-    """
-
-    name: str
-    build: Callable[[Draft, int], None]
-    about: str
-    good_for: str
-    size: int
-    batch: int
-    subdivisions: int
-    learning_rate: float
-    momentum: float = 0.9
-    mosaic: bool = False
-    pretrained: str = ""
-    pretrained_layers: int = 0
-
-
-_MODELS = (
-    Model(
-        name="yolov4",
-        build=build_yolov4,
-        about="CSPDarknet-53, spatial pyramid pooling, path aggregation, three heads",
-        good_for="best detections; a GPU with 8 GB or more",
-        size=416,
-        batch=64,
-        subdivisions=16,
-        learning_rate=0.001,
-        momentum=0.949,
-        mosaic=True,
-        pretrained="yolov4.conv.137",
-        pretrained_layers=137,
-    ),
-    Model(
-        name="yolov4-tiny",
-        build=build_yolov4_tiny,
-        about="a small CSP backbone and two heads",
-        good_for="fast detection on small machines; trains in hours",
-        size=416,
-        batch=64,
-        subdivisions=1,
-        learning_rate=0.00261,
-        pretrained="yolov4-tiny.conv.29",
-        pretrained_layers=29,
-    ),
-    Model(
-        name="yolov3",
-        build=build_yolov3,
-        about="Darknet-53 and three heads",
-        good_for="comparison with older work; any Darknet runs it",
-        size=416,
-        batch=64,
-        subdivisions=16,
-        learning_rate=0.001,
-        pretrained="darknet53.conv.74",
-        pretrained_layers=74,
-    ),
-    Model(
-        name="yolov3-tiny",
-        build=build_yolov3_tiny,
-        about="seven convolutions between poolings and two heads",
-        good_for="comparison with older work on small machines",
-        size=416,
-        batch=64,
-        subdivisions=2,
-        learning_rate=0.001,
-        pretrained="yolov3-tiny.conv.11",
-        pretrained_layers=11,
-    ),
-    Model(
-        name="dkit-nano",
-        build=build_nano,
-        about="five convolutions, three poolings and one head",
-        good_for="trying things out: trains on a CPU in a minute (--max-batches 800)",
-        size=96,
-        batch=8,
-        subdivisions=1,
-        # 0.003 learns faster in the original; from 0.002 on AlexeyAB's CPU code diverges.
-        learning_rate=0.0015,
-    ),
-)
-MODELS: dict[str, Model] = {model.name: model for model in _MODELS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +48,6 @@ class CfgPlan:
     settings: tuple[Setting, ...]
 
 
-def find_model(name: str) -> Model:
-    """Return the model of this name. Raises UsageError with the nearest names."""
-    model = MODELS.get(name)
-    if model is not None:
-        return model
-    near = difflib.get_close_matches(name, MODELS, n=2, cutoff=0.5)
-    meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(
-        f"there is no model {name!r}",
-        code="unknown-model",
-        hint=f"{meant}`dkit make-cfg --list` shows them all.",
-    )
-
-
 def plan_cfg(request: CfgRequest) -> CfgPlan:
     """Compute everything that a cfg will say. Raises UsageError where a wish makes no sense."""
     model = find_model(request.model)
@@ -177,7 +70,7 @@ def plan_cfg(request: CfgRequest) -> CfgPlan:
         gpus=request.gpus,
     )
     settings = (
-        *_head_settings(model, body, request.classes),
+        *_head_settings(body, request.classes),
         *schedule.settings,
         Setting("subdivisions", str(subdivisions), f"{batch // subdivisions} images at a time"),
     )
@@ -230,18 +123,23 @@ def _require_batch(request: CfgRequest, model: Model) -> tuple[int, int]:
     return batch, subdivisions
 
 
-def _head_settings(model: Model, body: str, classes: int) -> tuple[Setting, Setting]:
+def _head_settings(body: str, classes: int) -> tuple[Setting, Setting]:
     heads = find_heads(parse_cfg(f"[net]\n{body}"))
     places = "before its head" if len(heads) == 1 else f"before each of {len(heads)} heads"
-    anchors, noun = len(heads[0].mask), "class" if classes == 1 else "classes"
+    key = "output" if heads[0].section.kind == "detection" else "filters"
     return (
         Setting("classes", str(classes), "the classes of the data set, in every head"),
-        Setting(
-            "filters",
-            str(heads[0].filters),
-            f"({classes} {noun} + 5) x {anchors} anchors, {places}",
-        ),
+        Setting(key, str(heads[0].filters), f"{_rule(heads[0])}, {places}"),
     )
+
+
+def _rule(head: Head) -> str:
+    """Return the arithmetic behind `filters`, with this network's numbers."""
+    noun = "class" if head.classes == 1 else "classes"
+    if head.section.kind == "detection":
+        side = head.section.integer("side")
+        return f"{side} x {side} cells x ({head.classes} {noun} + {head.num} boxes x 5)"
+    return f"({head.classes} {noun} + 5) x {len(head.mask)} anchors"
 
 
 def _heading(plan: CfgPlan) -> str:

@@ -1,4 +1,4 @@
-"""YOLOv3 and its tiny version (Redmon and Farhadi, 2018)."""
+"""YOLOv3, with spatial pyramid pooling too, and its tiny version (Redmon and Farhadi, 2018)."""
 
 from darknet_kit.network.draft import (
     Draft,
@@ -6,6 +6,7 @@ from darknet_kit.network.draft import (
     conv,
     format_anchors,
     maxpool,
+    pool_pyramid,
     predict,
     residual,
     route,
@@ -13,7 +14,7 @@ from darknet_kit.network.draft import (
 )
 from darknet_kit.network.heads import head_filters
 
-_ANCHORS = (
+ANCHORS = (
     (10, 13), (16, 30), (33, 23),
     (30, 61), (62, 45), (59, 119),
     (116, 90), (156, 198), (373, 326),
@@ -23,6 +24,15 @@ TINY_ANCHORS = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))
 
 def build_yolov3(draft: Draft, classes: int) -> None:
     """Add Darknet-53 and three heads, from coarse to fine."""
+    _build(draft, classes, pooled=False)
+
+
+def build_yolov3_spp(draft: Draft, classes: int) -> None:
+    """Add Darknet-53, spatial pyramid pooling, and three heads, from coarse to fine."""
+    _build(draft, classes, pooled=True)
+
+
+def _build(draft: Draft, classes: int, *, pooled: bool) -> None:
     draft.title("backbone: Darknet-53")
     conv(draft, 32, 3)
     _stage(draft, 64, blocks=1)
@@ -32,7 +42,7 @@ def build_yolov3(draft: Draft, classes: int) -> None:
     _stage(draft, 1024, blocks=4)
 
     draft.title("head for large objects: one cell is 32 pixels")
-    coarse_neck = alternate(draft, 512, 5)
+    coarse_neck = _pooled_neck(draft) if pooled else alternate(draft, 512, 5)
     _head(draft, classes, 1024, mask="6,7,8")
 
     draft.title("head for medium objects: 16 pixels")
@@ -42,6 +52,14 @@ def build_yolov3(draft: Draft, classes: int) -> None:
     draft.title("head for small objects: 8 pixels")
     _finer(draft, middle_neck, 128, fine)
     _head(draft, classes, 256, mask="0,1,2")
+
+
+def _pooled_neck(draft: Draft) -> int:
+    """Narrow, stack what came with its maxima over windows of 5, 9 and 13 cells, narrow again."""
+    entry = alternate(draft, 512, 3)
+    small, medium, large = pool_pyramid(draft)
+    route(draft, large, medium, small, entry)
+    return alternate(draft, 512, 3)
 
 
 def _stage(draft: Draft, filters: int, blocks: int) -> int:
@@ -64,7 +82,7 @@ def _finer(draft: Draft, neck: int, narrow: int, lateral: int) -> int:
 
 def _head(draft: Draft, classes: int, filters: int, mask: str) -> None:
     conv(draft, filters, 3)
-    _yolo(draft, classes, mask, _ANCHORS)
+    _yolo(draft, classes, mask, ANCHORS)
 
 
 def _yolo(draft: Draft, classes: int, mask: str, anchors: tuple[tuple[int, int], ...]) -> None:
