@@ -5,8 +5,9 @@ number 0 reaches from 0.0 to 1.0, and a box around the whole image is (0, 0, wid
 """
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class BoxConvention(StrEnum):
@@ -25,8 +26,7 @@ class BoxConvention(StrEnum):
     VOC_LABEL = "voc-label"
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(msgspec.Struct, frozen=True, gc=False):
     """Edges in pixels from the image's top-left corner, xyxy_px."""
 
     left: float

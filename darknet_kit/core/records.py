@@ -1,7 +1,12 @@
-"""The records that pass between the floors of a conversion."""
+"""The records that pass between the floors of a conversion.
 
-from dataclasses import dataclass
+Structs rather than dataclasses: made, pickled and unpickled a million times, they take a tenth of
+the time. They hold no cycles, so the garbage collector need not look at them.
+"""
+
 from typing import Literal
+
+import msgspec
 
 from darknet_kit.core.boxes import Box
 from darknet_kit.core.problems import Problem
@@ -10,8 +15,7 @@ Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledObject:
+class LabelledObject(msgspec.Struct, frozen=True, gc=False):
     """One object of an annotation. `box` is in pixels, as yet unchecked; `line` is 1-based."""
 
     name: str
@@ -22,8 +26,7 @@ class LabelledObject:
     iscrowd: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(msgspec.Struct, frozen=True, gc=False):
     """What an annotation says of one image. Width and height are 0 where they are not usable.
 
     `filename` is what the annotation calls its image; real sets often name another one.
@@ -36,8 +39,7 @@ class Annotation:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One image to convert and the file that annotates it, both absolute paths.
 
     `name` is the image's path below the data set's images, with `/` and without its suffix.

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from darknet_kit.core.records import Item, Split
 from darknet_kit.errors import UsageError

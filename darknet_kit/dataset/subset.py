@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import structs
+
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.pool import map_groups
 from darknet_kit.core.problems import Problem
@@ -212,7 +214,7 @@ def _link_shard(jobs: Sequence[_Job], *, rules: _Rules) -> _Done:
             continue
         content = "".join(map(_line, labels)).encode()
         # Links lead to the originals, not to the links of the set that this one is made of.
-        item = replace(job.placed.item, image=os.path.realpath(image.image))
+        item = structs.replace(job.placed.item, image=os.path.realpath(image.image))
         original = replace(job.placed, item=item)
         in_the_way = find_in_the_way(original, content, rules.replace_labels)
         if in_the_way:

@@ -8,9 +8,11 @@ annotations.json                         anywhere below, found by name (labelme)
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress

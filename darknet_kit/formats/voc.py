@@ -6,7 +6,8 @@ The development kit's lists name an image a line; lists by class add 1, 0 or -1 
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
