@@ -4,7 +4,7 @@ import contextlib
 import io
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,10 @@ from PIL import Image, ImageChops
 from darknet_kit.core.boxes import Box
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.image import read_image_header
-from darknet_kit.report.drawing import (
-    DrawnBox,
-    class_color,
-    contact_sheet,
-    draw_boxes,
-    open_picture,
-)
+from darknet_kit.report import lettering
+from darknet_kit.report.drawing import DrawnBox, draw_boxes, open_picture, place_tags
+from darknet_kit.report.palette import class_color
+from darknet_kit.report.sheet import contact_sheet
 from tests.conftest import Ended
 
 from .sets import digests, lines, write_pair, write_picture
@@ -58,18 +55,20 @@ def test_the_smallest_boxes_can_be_seen(box: Box) -> None:
     assert colored(picture, class_color(3))
 
 
-def test_a_box_is_a_frame_of_two_pixels() -> None:
+def test_a_box_is_a_frame_of_two_pixels_in_a_dark_line() -> None:
     picture = draw_boxes(Image.new("RGB", (100, 50), GRAY), [DrawnBox(Box(20, 10, 60, 40), 1, "")])
     color = class_color(1)
     for x, y in ((20, 10), (59, 39), (21, 25), (58, 25), (40, 11), (40, 38)):
         assert picture.getpixel((x, y)) == color
-    for x, y in ((19, 25), (60, 25), (22, 25), (57, 25), (40, 12), (40, 37), (40, 9), (40, 40)):
+    for x, y in ((19, 25), (60, 25), (40, 9), (40, 40)):
+        assert picture.getpixel((x, y)) == (20, 20, 20)
+    for x, y in ((18, 25), (61, 25), (22, 25), (57, 25), (40, 12), (40, 37), (40, 8), (40, 41)):
         assert picture.getpixel((x, y)) == GRAY
 
 
 def letters(picture: Image.Image) -> int:
     """Return how many pixels are neither background nor of the class."""
-    known = (GRAY, class_color(0))
+    known = (GRAY, class_color(0), (20, 20, 20))
     return sum(count for count, color in picture.getcolors(9999) or () if color not in known)
 
 
@@ -81,11 +80,76 @@ def test_a_caption_stays_inside_the_picture(box: Box) -> None:
     assert letters(draw(box)) == letters(draw(Box(10, 20, 60, 40))) > 50
 
 
-def test_neighbouring_classes_differ_and_keep_their_colors() -> None:
+captions = st.text(st.sampled_from("aWm 臉Ж"), max_size=60)
+edges = st.floats(-50, 350, allow_nan=False)
+drawn_boxes = st.lists(
+    st.builds(DrawnBox, st.builds(Box, edges, edges, edges, edges), st.integers(-1, 99), captions),
+    max_size=30,
+)
+
+
+@settings(max_examples=60)
+@given(drawn_boxes, st.tuples(st.integers(40, 300), st.integers(40, 300)))
+def test_names_lie_inside_and_hardly_over_each_other(
+    boxes: list[DrawnBox], size: tuple[int, int]
+) -> None:
+    tags = place_tags(boxes, size)
+    for tag in tags:
+        assert tag.left >= 0 <= tag.top
+        assert tag.left + tag.width <= size[0]
+        assert tag.top + tag.height <= size[1]
+    for one, other in itertools.combinations(tags, 2):
+        width = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+        height = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+        assert max(0, width) * max(0, height) < 0.2 * max(
+            one.width * one.height, other.width * other.height
+        )
+
+
+def test_two_boxes_in_one_place_have_both_names() -> None:
+    boxes = [DrawnBox(Box(50, 50, 150, 150), number, name) for number, name in enumerate("ab")]
+    one, other = place_tags(boxes, (200, 200))
+    assert {one.text, other.text} == {"a", "b"}
+    assert (one.left, one.top) != (other.left, other.top)
+
+
+def test_a_long_name_is_cut() -> None:
+    (tag,) = place_tags([DrawnBox(Box(0, 0, 200, 200), 0, "hippopotamus " * 9)], (200, 200))
+    assert tag.text.startswith("hippo")
+    assert tag.text.endswith("...")
+    assert tag.width <= 0.6 * 200 + 2
+
+
+@pytest.fixture
+def fontless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take the machine's fonts away; Pillow's own knows little more than ASCII."""
+    monkeypatch.setattr(lettering, "_fonts", lambda: ())
+    lettering._find_font.cache_clear()
+    yield
+    lettering._find_font.cache_clear()
+
+
+@pytest.mark.usefixtures("fontless")
+def test_a_name_that_no_font_has_is_a_number(dkit: Dkit, data: Path) -> None:
+    Path("out/set.names").write_text("臉\ndog\n", encoding="utf-8")
+    (tag,) = place_tags([DrawnBox(Box(0, 0, 200, 200), 7, "臉")], (200, 200))
+    assert tag.text == "#7"
+    assert "1 class names are drawn as numbers" in dkit("show", data).stdout
+
+
+def test_a_font_is_found_for_other_scripts() -> None:
+    font = lettering.font_for("Ж", 20)
+    if font is None:
+        pytest.skip("no font on this machine has Cyrillic letters")
+    assert bytes(font.getmask("Ж")) != bytes(font.getmask("Я")) != bytes(font.getmask("\uffff"))
+
+
+def test_classes_have_colors_of_their_own() -> None:
     colors = [class_color(class_id) for class_id in range(80)]
-    assert len(set(colors)) > 75
-    for one, other in itertools.pairwise(colors):
-        assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 80
+    assert len(set(colors)) == 80
+    assert class_color(-1) in colors
+    for one, other in itertools.combinations(colors[:12], 2):
+        assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 60
 
 
 def test_tiles_are_laid_out_in_rows() -> None:
@@ -200,7 +264,7 @@ def test_a_missing_label_is_told(dkit: Dkit, data: Path) -> None:
     (data.parent / "train/1.txt").unlink()
     ended = dkit("show", data)
     assert ended.exit_code == 1
-    assert "1 of 3 images have NO label file" in ended.stdout
+    assert "1 of them have NO label file" in ended.stdout
     assert json.loads(dkit("show", data, "--json").stdout)["without_label"] == 1
 
 
@@ -235,10 +299,19 @@ def test_negatives_are_shown_without_boxes(dkit: Dkit, data: Path) -> None:
         (["out/set.data", "--class", "owl"], 2, "unknown-class"),
         (["out/set.data", "--split", "valid"], 1, "no-images"),
         (["out/set.data", "--split", "test"], 1, "no-images"),
-        (["out/set.data", "--split", "all"], 2, "usage"),
+        (["out/set.data", "--split", "none"], 2, "usage"),
         (["out/set.data", "--count", "0"], 2, "usage"),
-        (["out/set.data", "-o", "set"], 2, "file-exists"),
-        (["out/set.data", "-o", "set", "--overwrite"], 1, "is-a-folder"),
+        (["out/set.data", "--count", "401"], 2, "too-many"),
+        (["out/set.data", "--negatives"], 1, "no-images"),
+        (["out/set.data", "--negatives", "--class", "dog"], 2, "contradiction"),
+        (["out/set.data", "--problem", "empty-box", "--split", "train"], 2, "contradiction"),
+        (["out/set.data", "--problem", "empty-box"], 2, "no-such-problem"),
+        (["out/set.data", "--problems", "none.csv"], 1, "no-problem-list"),
+        (["out/set.data", "--problems", "out/set.data"], 1, "no-problem-list"),
+        (["yolov4.cfg"], 2, "not-a-data-file"),
+        (["out/set.data", "-o", "set.jpg"], 2, "unknown-suffix"),
+        (["out/set.data", "-o", "a.png"], 2, "file-exists"),
+        (["out/set.data", "-o", "a.png", "--overwrite"], 1, "is-a-folder"),
         (["out/set.data", "-o", "none/a.png"], 1, "missing-folder"),
         (["out/set.data", "-o", ""], 2, "usage"),
     ],
@@ -246,6 +319,7 @@ def test_negatives_are_shown_without_boxes(dkit: Dkit, data: Path) -> None:
 def test_what_cannot_be_shown(
     dkit: Dkit, data: Path, words: list[str], exit_code: int, code: str
 ) -> None:
+    Path("a.png").mkdir()
     ended = dkit("show", *words)
     assert ended.exit_code == exit_code
     assert f"[{code}]" in ended.stderr

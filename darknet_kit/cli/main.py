@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("convert", "Turn ILSVRC, VOC or COCO annotations into a Darknet data set."),
     "subset": ("subset", "Make a complete data set of some of the classes."),
     "stats": ("stats", "Count classes, images and boxes; say what is rare, small or alike."),
-    "show": ("show", "Draw a contact sheet of images with their boxes."),
+    "show": ("show", "Draw images with their boxes: a contact sheet, or a page."),
     "make-cfg": ("make_cfg", "Write a network that trains: filters, schedule, size computed."),
     "weights": ("weights", "Look into weights, fit them to a network, cut a backbone."),
     "build": ("build", "Build darknet for this machine's GPU, or CPU."),

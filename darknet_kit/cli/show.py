@@ -1,7 +1,8 @@
-"""`dkit show`: a contact sheet of a data set."""
+"""`dkit show`: images of a data set with their boxes, as a contact sheet or a page."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -9,126 +10,312 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
-from darknet_kit.core.files import holds, write_bytes
+from darknet_kit.core.files import holds, make_folder, write_bytes
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.progress import Progress
+from darknet_kit.core.problems import iter_problems
 from darknet_kit.core.records import SPLITS, Split
-from darknet_kit.dataset.reading import Dataset, LabelledImage, iter_images, read_dataset
+from darknet_kit.dataset.output import paths_for
+from darknet_kit.dataset.reading import Dataset, read_dataset
+from darknet_kit.dataset.sample import (
+    ORDERS,
+    Candidate,
+    Order,
+    Sample,
+    Wanted,
+    draw_sample,
+    iter_candidates,
+)
+from darknet_kit.dataset.trace import attach_problems, find_problem_images
 from darknet_kit.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
-    from darknet_kit.report.sheet import Sample, Sheet
+    from darknet_kit.report.tiles import Rendered
+
+_ON_SHEET, _ON_PAGE = 12, 300
+_MOST_ON_SHEET, _MOST_ON_PAGE = 400, 5000
+_SHEET_PX, _PAGE_PX = 280, 480
+_INSIDE = 60  # so many pictures can be part of a page itself
 
 
 @dkit_command(
     examples=[
         "dkit show voc/voc.data",
         "dkit show voc/voc.data --split valid --class dog --count 40 -o dogs.png",
+        "dkit show voc/voc.data --split all --count 1000 -o voc.html",
+        "dkit show voc/voc.data --problem clipped-box",
     ]
 )
 @click.argument("data", type=GivenPath())
-@click.option("-o", "--output", type=GivenPath(), help="PNG to write.  [default: NAME_SPLIT.png]")
-@click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
-@click.option("--class", "class_name", help="Only images that show this class.")
-@click.option("--count", type=click.IntRange(1, 400), default=12, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=GivenPath(),
+    help="NAME.png, a contact sheet, or NAME.html, a page.  [default: a sheet, named as DATA]",
+)
+@click.option("--split", type=click.Choice([*SPLITS, "all"]), help="[default: train]")
+@click.option("--class", "classes", multiple=True, help="Only images that show this class.")
+@click.option("--negatives", is_flag=True, help="Only images without any box.")
+@click.option(
+    "--problem",
+    "codes",
+    metavar="CODE",
+    multiple=True,
+    help="Images of which problems.csv says this, listed or left out.",
+)
+@click.option("--problems", type=GivenPath(), help="Such a file.  [default: the one beside DATA]")
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(ORDERS),
+    help="Those with most boxes, or the smallest ones, instead of a random sample.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    help=f"Images.  [default: {_ON_SHEET} on a sheet, {_ON_PAGE} on a page]",
+)
 @click.option("--columns", type=click.IntRange(1, 20), default=4, show_default=True)
-@click.option("--tile", type=click.IntRange(64, 1024), default=280, show_default=True, help="px")
+@click.option(
+    "--tile",
+    type=click.IntRange(64, 1024),
+    help=f"px.  [default: {_SHEET_PX} on a sheet, {_PAGE_PX} on a page]",
+)
 @click.option("--seed", default=0, show_default=True, help="Draws the sample.")
 @click.option(
     "--flavor",
     type=click.Choice([flavor.value for flavor in Flavor]),
     help="Look for labels as this Darknet does.  [default: as converted, else alexeyab]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the picture.")
+@click.option("--overwrite", is_flag=True, help="Replace the picture or page.")
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
 def show(
     data: str,
     output: str | None,
-    split: Split,
-    class_name: str | None,
-    count: int,
+    split: Split | str | None,
+    classes: Sequence[str],
+    negatives: bool,
+    codes: Sequence[str],
+    problems: str | None,
+    order: Order | None,
+    count: int | None,
     columns: int,
-    tile: int,
+    tile: int | None,
     seed: int,
     flavor: str | None,
     overwrite: bool,
+    workers: int | None,
 ) -> Outcome:
-    """Draw a contact sheet of images with their boxes.
+    """Draw images with their boxes: a contact sheet, or a page.
 
-    Labels are read where, and as, the engine would read them.
+    Labels are read where, and as, the engine would read them. A page opens in any browser,
+    without a network; of many images, their small copies lie in a folder beside it.
     """
-    from darknet_kit.report.sheet import draw_sample, draw_sheet
-
+    if classes and negatives:
+        raise _contradiction("--class", "--negatives")
+    of_problems = bool(codes or problems)
+    if split and of_problems:
+        raise _contradiction("--split", "--problem")
+    is_page = _is_page(data, output)
     dataset = read_dataset(data, Flavor(flavor) if flavor else None)
-    with progress_bar("look", "images") as progress:
-        sample = draw_sample(_chosen(dataset, split, class_name, progress), count, seed)
-    if not sample.images:
-        raise DatasetError(
-            f"there is no such image in the {split} list",
-            code="no-images",
-            hint="Choose another --split or --class.",
-            path=dataset.image_list(split) or data,
+    name = "problems" if of_problems else split or "train"
+    request = _Request(
+        dataset,
+        path=output or f"{dataset.data.path.stem}_{name}.png",
+        what=name,
+        is_page=is_page,
+        problems=problems or paths_for(str(dataset.data.path.parent), "").problems,
+        workers=workers,
+    )
+    wanted = Wanted(_class_ids(dataset, classes), negatives, order)
+    sample = _draw(request, codes, wanted, request.limit(count), seed)
+    rendered = _render(request, sample, columns, tile)
+    _write(rendered.files, overwrite)
+    return _tell(request, sample, rendered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What to draw of which data set, and where to. `what` is a split, `all` or `problems`."""
+
+    dataset: Dataset
+    path: str
+    what: str
+    is_page: bool
+    problems: str
+    workers: int | None
+
+    @property
+    def of_problems(self) -> bool:
+        return self.what == "problems"
+
+    @property
+    def splits(self) -> list[Split]:
+        return [split for split in SPLITS if self.what in (split, "all")]
+
+    def limit(self, count: int | None) -> int:
+        """Return how many images to draw. Raises UsageError where a picture cannot hold them."""
+        usual, most = (_ON_PAGE, _MOST_ON_PAGE) if self.is_page else (_ON_SHEET, _MOST_ON_SHEET)
+        if count and count > most:
+            raise UsageError(
+                f"{count:,} images are too many; at most {most:,} fit",
+                code="too-many",
+                hint="Choose fewer, by --class or --problem."
+                if self.is_page
+                else f"A page, -o NAME.html, holds {_MOST_ON_PAGE:,}.",
+            )
+        return count or usual
+
+
+def _is_page(data: str, output: str | None) -> bool:
+    """Tell a page from a sheet by the name of the file. Raises UsageError."""
+    if data.endswith(".cfg"):
+        raise UsageError(
+            "this is a network; dkit show draws the images of a data set",
+            code="not-a-data-file",
+            hint="Give a .data file.",
+            path=data,
         )
-    columns = min(columns, len(sample.images))
-    sheet = draw_sheet(sample.images, dataset.names, columns=columns, tile_px=tile)
-    path = output or f"{dataset.data.path.stem}_{split}.png"
-    _write(path, sheet.png, overwrite)
+    suffix = os.path.splitext(output or ".png")[1].lower()
+    if output and suffix not in (".png", ".html"):
+        raise UsageError(
+            "dkit show writes .png and .html",
+            code="unknown-suffix",
+            hint="Name a sheet NAME.png, or a page NAME.html.",
+            path=output,
+        )
+    return suffix == ".html"
+
+
+def _draw(request: _Request, codes: Sequence[str], wanted: Wanted, count: int, seed: int) -> Sample:
+    """Choose the images. Raises DatasetError (`no-images`), UsageError."""
+    dataset = request.dataset
+    candidates: Iterable[Candidate] = iter_candidates(dataset, request.splits)
+    if request.of_problems:
+        candidates = find_problem_images(dataset, request.problems, codes)
+    with progress_bar("look", "images") as progress:
+        sample = draw_sample(
+            candidates,
+            dataset.flavor,
+            count,
+            wanted,
+            seed=seed,
+            workers=request.workers,
+            progress=progress,
+        )
+    if not sample.images:
+        where = "of these problems" if request.of_problems else f"in the {request.what} list"
+        raise DatasetError(
+            f"there is no such image {where}",
+            code="no-images",
+            hint="Choose another --split, --class or --problem.",
+            path=dataset.data.path,
+        )
+    if request.is_page and not request.of_problems and os.path.exists(request.problems):
+        sample.images = attach_problems(sample.images, iter_problems(request.problems))
+    return sample
+
+
+def _render(request: _Request, sample: Sample, columns: int, tile: int | None) -> "Rendered":
+    from darknet_kit.report.gallery import draw_gallery
+    from darknet_kit.report.sheet import draw_sheet
+    from darknet_kit.report.tiles import make_tiles
+
+    size = tile or (_PAGE_PX if request.is_page else _SHEET_PX)
+    names, count = request.dataset.names, len(sample.images)
+    with progress_bar("draw", "images") as progress:
+        tiles = make_tiles(sample.images, names, size, workers=request.workers, progress=progress)
+        if request.is_page:
+            title = f"{request.dataset.data.path.name}, {request.what}: {count:,} of {sample.of:,}"
+            return draw_gallery(tiles, request.path, title=title, inside=count <= _INSIDE)
+        return draw_sheet(tiles, request.path, columns=min(columns, count), tile_px=size)
+
+
+def _write(files: Mapping[str, bytes], overwrite: bool) -> None:
+    """Write all files, unless others are in the way. Raises UsageError, WriteError."""
+    for path, content in files.items():
+        if not overwrite and os.path.exists(path) and not holds(path, content):
+            raise UsageError(
+                "this is a folder" if os.path.isdir(path) else "another file is there already",
+                code="file-exists",
+                hint="Name another one with -o, or add --overwrite.",
+                path=path,
+            )
+    *pictures, _ = files
+    if pictures:
+        make_folder(os.path.dirname(pictures[0]))
+    for path, content in files.items():
+        write_bytes(path, content)
+
+
+def _tell(request: _Request, sample: Sample, rendered: "Rendered") -> Outcome:
+    without_label = sum(drawn.lacks_label for drawn in sample.images)
+    boxes = sum(len(drawn.labels or ()) for drawn in sample.images)
     return Outcome(
-        summary=_summary(sample, sheet, dataset, split, path),
+        summary=[
+            _describe(request, sample, boxes),
+            f"  {'page   ' if request.is_page else 'picture'} {shown(request.path)}",
+            *_oddities(request, rendered, without_label),
+        ],
         data={
-            "picture": os.path.abspath(path),
+            "page" if request.is_page else "picture": os.path.abspath(request.path),
             "images": len(sample.images),
-            "unreadable": sheet.unreadable,
-            "without_label": sample.without_label,
+            "of": sample.of,
+            "boxes": boxes,
+            "unreadable": rendered.unreadable,
+            "without_label": without_label,
         },
-        next_command=f"dkit make-cfg --data {shown(data)}",
-        exit_code=1 if sample.without_label or sheet.unreadable else 0,
+        next_command=f"dkit make-cfg --data {shown(request.dataset.data.path)}",
+        # Whoever asks for problems is not surprised by them.
+        exit_code=1 if (without_label or rendered.unreadable) and not request.of_problems else 0,
     )
 
 
-def _summary(
-    sample: "Sample", sheet: "Sheet", dataset: Dataset, split: Split, path: str
-) -> list[str]:
-    boxes = sum(len(image.labels or ()) for image in sample.images)
-    lines = [
-        f"Drew {len(sample.images)} of {sample.of:,} {split} images with {boxes:,} boxes",
-        f"  picture {shown(path)}",
-    ]
-    if sheet.unreadable:
-        lines.append(f"  {sheet.unreadable:,} of them CANNOT BE READ")
-    if sample.without_label:
-        lines.append(f"  {sample.without_label:,} of {sample.of:,} images have NO label file")
-        lines.append(f"  where {dataset.flavor.value} darknet looks")
+def _describe(request: _Request, sample: Sample, boxes: int) -> str:
+    kind = "images" if request.what == "all" else f"{request.what} images"
+    if request.of_problems:
+        kind = f"images in {shown(request.problems)}"
+    text = f"Drew {len(sample.images):,} of {sample.of:,} {kind} with {boxes:,} boxes"
+    if len(sample.images) < sample.looked_at < sample.of:
+        text += f"; looked at {sample.looked_at:,} of them"
+    return text
+
+
+def _oddities(request: _Request, rendered: "Rendered", without_label: int) -> list[str]:
+    lines = []
+    if len(rendered.files) > 1:
+        folder = os.path.dirname(next(iter(rendered.files)))
+        lines.append(f"          {shown(folder)} holds its pictures: keep the two together")
+    if rendered.unreadable:
+        fault = "are not there, or no images" if request.of_problems else "CANNOT BE READ"
+        lines.append(f"  {rendered.unreadable:,} of them {fault}")
+    if without_label:
+        lines.append(f"  {without_label:,} of them have NO label file")
+        lines.append(f"  where {request.dataset.flavor.value} darknet looks")
+    if rendered.undrawn:
+        lines.append(f"  {len(rendered.undrawn):,} class names are drawn as numbers, since no font")
+        lines.append("  here has their letters; the packages fonts-noto and fonts-noto-cjk do")
     return lines
 
 
-def _chosen(
-    dataset: Dataset, split: Split, class_name: str | None, progress: Progress
-) -> Iterator[LabelledImage]:
-    """Yield the images of a split, or those that show a class. Raises UsageError."""
-    if class_name is not None and class_name not in dataset.names:
-        raise UsageError(
-            f"there is no class {class_name!r} in this data set",
-            code="unknown-class",
-            hint=f"{dataset.data.names} lists the classes.",
-            path=dataset.data.path,
-        )
-    class_id = None if class_name is None else dataset.names.index(class_name)
-    for number, image in enumerate(iter_images(dataset, split), 1):
-        progress(number, 0)
-        if class_id is None or any(label.class_id == class_id for label in image.labels or ()):
-            yield image
+def _class_ids(dataset: Dataset, classes: Sequence[str]) -> frozenset[int]:
+    """Return the class_ids of some names. Raises UsageError."""
+    for name in classes:
+        if name not in dataset.names:
+            raise UsageError(
+                f"there is no class {name!r} in this data set",
+                code="unknown-class",
+                hint=f"{dataset.data.names} lists the classes.",
+                path=dataset.data.path,
+            )
+    return frozenset(map(dataset.names.index, classes))
 
 
-def _write(path: str, png: bytes, overwrite: bool) -> None:
-    """Write the picture, unless another is in the way. Raises UsageError, WriteError."""
-    if not overwrite and os.path.exists(path) and not holds(path, png):
-        raise UsageError(
-            "this is a folder" if os.path.isdir(path) else "another file is there already",
-            code="file-exists",
-            hint="Name another one with -o, or add --overwrite.",
-            path=path,
-        )
-    write_bytes(path, png)
+def _contradiction(one: str, other: str) -> UsageError:
+    return UsageError(
+        f"{one} and {other} exclude each other",
+        code="contradiction",
+        hint=f"Leave {other} or {one} out.",
+    )
 
 
 command = show

@@ -5,12 +5,12 @@ listed in `problems.csv`; the rest goes on.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 from darknet_kit.core.files import replacing
-from darknet_kit.errors import AnyPath
+from darknet_kit.errors import AnyPath, DatasetError
 
 
 class Severity(IntEnum):
@@ -115,6 +115,29 @@ def write_problems(path: AnyPath, problems: Iterable[Problem]) -> None:
             writer.writerow(
                 [_printable(str(cell)) for cell in (*row, problem.message, kind.action)]
             )
+
+
+def iter_problems(path: AnyPath) -> Iterator[Problem]:
+    """Yield the problems of a file that `write_problems` wrote. Raises DatasetError.
+
+    Codes of other versions of dkit come through as well.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+            rows = csv.DictReader(stream)
+            if not {"code", "path", "line", "message"} <= set(rows.fieldnames or ()):
+                raise ValueError("its first line does not name code, path, line and message")
+            for row in rows:
+                line = row["line"] or "0"
+                yield Problem(row["code"], row["path"] or "", row["message"] or "", int(line))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise DatasetError(
+            f"cannot read a list of problems here: {reason}",
+            code="no-problem-list",
+            hint="Give the problems.csv that `dkit convert` wrote.",
+            path=path,
+        ) from error
 
 
 def _printable(text: str) -> str:

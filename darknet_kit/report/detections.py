@@ -3,12 +3,13 @@
 import os
 from collections.abc import Sequence
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from darknet_kit.core.files import replacing
 from darknet_kit.errors import AnyPath
 from darknet_kit.evaluate.detect import Detection
-from darknet_kit.report.drawing import DrawnBox, contact_sheet, draw_boxes, open_picture
+from darknet_kit.report.drawing import DrawnBox, draw_boxes, open_picture
+from darknet_kit.report.sheet import contact_sheet
 
 _LEAST_PX = 320  # small pictures are enlarged, so that captions can be read
 
@@ -47,4 +48,5 @@ def detection_sheet(
     pictures: Sequence[tuple[Image.Image, str]], *, columns: int = 4, size: int = 280
 ) -> Image.Image:
     """Return a contact sheet of drawn pictures and their captions."""
-    return contact_sheet(pictures, columns=min(columns, len(pictures)), size=size)
+    fitted = [(ImageOps.contain(picture, (size, size)), text) for picture, text in pictures]
+    return contact_sheet(fitted, columns=min(columns, len(pictures)), size=size)

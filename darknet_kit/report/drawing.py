@@ -1,18 +1,25 @@
-"""Boxes and class names drawn on pictures, and pictures laid out on a contact sheet."""
+"""Boxes and class names drawn on pictures."""
 
-import colorsys
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw
 
 from darknet_kit.core.boxes import Box
+from darknet_kit.report.lettering import Font, drawable, escape_controls, font_for, shorten
+from darknet_kit.report.palette import class_color, text_color
 
-_GOLDEN = 0.618034  # successive multiples spread hues evenly, however many classes there are
-_MARGIN = 8
-_CAPTION = 18
+Pixels = tuple[int, int, int, int]
+"""First column and row, last column and row."""
+
+_SHADE = (20, 20, 20)  # around each frame, so that it shows on a ground of its own colour
+_LEAST = 5  # px a side, so that a box of one pixel can be seen
+_PAD = 2  # px left and right of a name
+_WIDEST = 0.6  # of the picture
+_NAMED = 0.2  # of a picture: more names would hide it
+_COVERED = 0.2  # of a name: from there on it is left out rather than laid over others
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +31,16 @@ class DrawnBox:
     caption: str
 
 
-def class_color(class_id: int) -> tuple[int, int, int]:
-    """Return the colour of a class: bright, and unlike its neighbours'."""
-    hue = (0.02 + class_id * _GOLDEN) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 1.0)
-    return int(red * 255), int(green * 255), int(blue * 255)
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Where the words of a box stand in the picture, in px; `text` is what there is room for."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    text: str
+    class_id: int
 
 
 def open_picture(path: str, most: int | None = None) -> Image.Image:
@@ -53,78 +65,135 @@ def open_picture(path: str, most: int | None = None) -> Image.Image:
 
 
 def draw_boxes(picture: Image.Image, boxes: Sequence[DrawnBox]) -> Image.Image:
-    """Draw boxes onto a picture, in place, and return it."""
+    """Draw boxes onto a picture, in place, and return it; later ones lie over earlier ones."""
     draw = ImageDraw.Draw(picture)
-    line = max(2, round(min(picture.size) / 160))
-    font = ImageFont.load_default(max(10, round(min(picture.size) / 24)))
+    line = line_width(picture.size)
     for drawn in boxes:
-        draw.rectangle(
-            _pixels(drawn.box, picture.size), outline=class_color(drawn.class_id), width=line
-        )
-    for drawn in boxes:  # on top of all lines
-        _draw_caption(draw, drawn, picture.size, font)
+        left, top, right, bottom = frame(drawn.box, picture.size)
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_SHADE)
+        draw.rectangle((left, top, right, bottom), outline=class_color(drawn.class_id), width=line)
+    for tag in place_tags(boxes, picture.size):  # on top of all lines
+        _draw_tag(draw, tag, picture.size)
     return picture
 
 
-def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return the first and last column and row of pixels of a box, inside the picture."""
-    left, top = _inside(box.left, size[0]), _inside(box.top, size[1])
-    right, bottom = _inside(box.right - 1, size[0]), _inside(box.bottom - 1, size[1])
-    return left, top, max(left, right), max(top, bottom)
+def word_class(caption: str, class_id: int, size: int) -> tuple[str, Font]:
+    """Return the words for a class, and a font of `size` px: its number if no font has them."""
+    caption = escape_controls(" ".join(caption.split()))
+    return drawable(caption if font_for(caption, size) else f"#{class_id}", size)
+
+
+def line_width(size: tuple[int, int]) -> int:
+    """Return how thick lines are in a picture of this size, in px."""
+    return max(2, round(min(size) / 160))
+
+
+def letter_size(size: tuple[int, int]) -> int:
+    """Return how high letters are in a picture of this size, in px."""
+    return max(10, round(max(size) / 27))
+
+
+def frame(box: Box, size: tuple[int, int]) -> Pixels:
+    """Return the pixels of a box inside the picture; a tiny one grows until it can be seen."""
+    left, right = _grown(_inside(box.left, size[0]), _inside(box.right - 1, size[0]), size[0])
+    top, bottom = _grown(_inside(box.top, size[1]), _inside(box.bottom - 1, size[1]), size[1])
+    return left, top, right, bottom
 
 
 def _inside(position: float, length: int) -> int:
     return round(min(max(0.0, position), length - 1.0))
 
 
-def _draw_caption(
-    draw: ImageDraw.ImageDraw,
-    drawn: DrawnBox,
-    size: tuple[int, int],
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-) -> None:
+def _grown(first: int, last: int, length: int) -> tuple[int, int]:
+    lacking = _LEAST - 1 - (last - first)
+    if lacking <= 0:
+        return first, last
+    first = max(0, min(first - lacking // 2, length - _LEAST))
+    return first, min(first + _LEAST - 1, length - 1)
+
+
+def place_tags(boxes: Sequence[DrawnBox], size: tuple[int, int]) -> list[Tag]:
+    """Return where names stand so that they cover neither each other nor small boxes.
+
+    The last boxes choose first; a name for which there is no room is left out.
+    """
+    frames = [frame(drawn.box, size) for drawn in boxes]
+    tags: list[Tag] = []
+    room = _NAMED * size[0] * size[1]
+    for number in range(len(boxes) - 1, -1, -1):
+        tag = _tag(boxes[number], size)
+        if tag is None or (tags and tag.width * tag.height > room):
+            continue
+        small = [
+            one
+            for other, one in enumerate(frames)
+            if other != number and _area(one) < tag.width * tag.height
+        ]
+        best = _best_place(tag, frames[number], size, [*map(_pixels, tags), *small])
+        if best is not None:
+            tags.append(Tag(*best, tag.width, tag.height, tag.text, tag.class_id))
+            room -= tag.width * tag.height
+    return tags
+
+
+def _tag(drawn: DrawnBox, size: tuple[int, int]) -> Tag | None:
+    """Return the tag of a box, as yet without a place."""
     if not drawn.caption:
-        return
-    left, top, _, _ = _pixels(drawn.box, size)
-    color = class_color(drawn.class_id)
-    width, height = map(math.ceil, draw.textbbox((0, 0), drawn.caption, font=font)[2:])
-    x = max(0, min(left, size[0] - width - 5))
-    y = top - height - 3 if top >= height + 3 else top
-    draw.rectangle((x, y, x + width + 4, y + height + 3), fill=color)
-    dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 128
-    draw.text((x + 2, y), drawn.caption, fill="black" if dark else "white", font=font)
+        return None
+    text, font = word_class(drawn.caption, drawn.class_id, letter_size(size))
+    text = shorten(text, font, _WIDEST * size[0] - 2 * _PAD)
+    width = math.ceil(font.getlength(text)) + 2 * _PAD
+    return Tag(0, 0, width, round(1.3 * letter_size(size)), text, drawn.class_id)
 
 
-def contact_sheet(
-    tiles: Sequence[tuple[Image.Image, str]], *, columns: int, size: int
-) -> Image.Image:
-    """Lay out pictures with their captions in a grid; a picture gets at most `size` px a side."""
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    fitted = [
-        [(ImageOps.contain(picture, (size, size)), text) for picture, text in row] for row in rows
+def _best_place(
+    tag: Tag, around: Pixels, size: tuple[int, int], taken: Sequence[Pixels]
+) -> tuple[int, int] | None:
+    """Return the first place at a frame that covers nothing, else the one that covers least."""
+    left, top, right, bottom = around
+    above, below = top - tag.height, bottom + 1
+    from_right = right + 1 - tag.width
+    places = [
+        *((left, above), (left, top), (from_right, above), (left, below), (from_right, below)),
+        *((from_right, top), (left, below - tag.height), (right + 1, top), (left - tag.width, top)),
     ]
-    heights = [max(picture.height for picture, _ in row) + _CAPTION for row in fitted]
-    sheet = Image.new(
-        "RGB",
-        (columns * (size + _MARGIN) + _MARGIN, sum(heights) + (len(rows) + 1) * _MARGIN),
-        "white",
+    best, least = None, _COVERED * tag.width * tag.height
+    for x, y in places:
+        x = max(0, min(x, size[0] - tag.width))
+        if not 0 <= y <= size[1] - tag.height:
+            continue
+        spot = (x, y, x + tag.width - 1, y + tag.height - 1)
+        covered = sum(_shared(spot, other) for other in taken)
+        if covered < least:
+            best, least = (x, y), covered
+        if not covered:
+            break
+    return best
+
+
+def _pixels(tag: Tag) -> Pixels:
+    return tag.left, tag.top, tag.left + tag.width - 1, tag.top + tag.height - 1
+
+
+def _area(pixels: Pixels) -> int:
+    return (pixels[2] - pixels[0] + 1) * (pixels[3] - pixels[1] + 1)
+
+
+def _shared(one: Pixels, other: Pixels) -> int:
+    """Return how many pixels two rectangles share."""
+    width = min(one[2], other[2]) - max(one[0], other[0]) + 1
+    height = min(one[3], other[3]) - max(one[1], other[1]) + 1
+    return width * height if width > 0 and height > 0 else 0
+
+
+def _draw_tag(draw: ImageDraw.ImageDraw, tag: Tag, size: tuple[int, int]) -> None:
+    color = class_color(tag.class_id)
+    draw.rectangle(_pixels(tag), fill=color)
+    font: Font = drawable(tag.text, letter_size(size))[1]
+    draw.text(
+        (tag.left + _PAD, tag.top + tag.height // 2),
+        tag.text,
+        fill=text_color(color),
+        font=font,
+        anchor="lm",
     )
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(12)
-    y = _MARGIN
-    for row, height in zip(fitted, heights, strict=True):
-        for column, (picture, caption) in enumerate(row):
-            x = _MARGIN + column * (size + _MARGIN)
-            sheet.paste(picture, (x + (size - picture.width) // 2, y))
-            below = y + picture.height + 2
-            draw.text((x, below), _shortened(caption, font, size), "black", font)
-        y += height + _MARGIN
-    return sheet
-
-
-def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
-    if font.getbbox(text)[2] <= width:
-        return text
-    while text and font.getbbox(text + "…")[2] > width:
-        text = text[:-1]
-    return text + "…"
