@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "subset": ("subset", "Make a complete data set of some of the classes."),
     "stats": ("stats", "Count classes, images and boxes; say what is rare, small or alike."),
     "show": ("show", "Draw images with their boxes: a contact sheet, or a page."),
+    "check": ("check", "Find what would waste a run: data, network, weights."),
     "make-cfg": ("make_cfg", "Write a network that trains: filters, schedule, size computed."),
     "weights": ("weights", "Look into weights, fit them to a network, cut a backbone."),
     "build": ("build", "Build darknet for this machine's GPU, or CPU."),

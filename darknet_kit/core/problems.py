@@ -112,9 +112,7 @@ def write_problems(path: AnyPath, problems: Iterable[Problem]) -> None:
         for problem in ordered:
             kind = KINDS[problem.code]
             row = [problem.code, kind.severity.name.lower(), problem.path, problem.line or ""]
-            writer.writerow(
-                [_printable(str(cell)) for cell in (*row, problem.message, kind.action)]
-            )
+            writer.writerow([printable(str(cell)) for cell in (*row, problem.message, kind.action)])
 
 
 def iter_problems(path: AnyPath) -> Iterator[Problem]:
@@ -140,5 +138,6 @@ def iter_problems(path: AnyPath) -> Iterator[Problem]:
         ) from error
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return text that UTF-8 can hold: other bytes of a path become backslash escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,46 +1,57 @@
-"""What the lists of a data set hold, seen as one engine would see it before it trains."""
+"""Whether a list of a data set can be trained on: what a run is refused for."""
 
-import os
-from dataclasses import dataclass
+import functools
+from collections import Counter
+from dataclasses import dataclass, field
 
+from darknet_kit.core.findings import Finding
+from darknet_kit.core.pool import map_shards, shards
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Split
-from darknet_kit.dataset.reading import Dataset, iter_images
+from darknet_kit.dataset.checks.images import ImageRules, check_entries
+from darknet_kit.dataset.checks.labels import LabelRules
+from darknet_kit.dataset.reading import Dataset, iter_listed
 from darknet_kit.errors import DatasetError
 
 
 @dataclass(slots=True)
 class ListCheck:
-    """Counts of one list; `first_…` are the first entries of each kind, as examples."""
+    """Counts of one list: images and boxes, findings by code, and the first of each code."""
 
     split: Split
     images: int = 0
     boxes: int = 0
-    missing_images: int = 0
-    missing_labels: int = 0
-    wrong_classes: int = 0
-    first_missing_image: str = ""
-    first_missing_label: str = ""
-    first_wrong_class: str = ""
+    codes: Counter[str] = field(default_factory=Counter)
+    first: dict[str, Finding] = field(default_factory=dict)
+
+    @property
+    def missing_labels(self) -> int:
+        """How many images the engine would take for empty, or end at."""
+        return self.codes["missing-label"] + self.codes["unsupported-image"]
+
+    @property
+    def first_missing_label(self) -> str:
+        finding = self.first.get("missing-label") or self.first.get("unsupported-image")
+        return finding.path if finding else ""
 
 
 def check_list(dataset: Dataset, split: Split, progress: Progress = no_progress) -> ListCheck:
-    """Look at every image and label of a list. Raises DatasetError where there is no list."""
+    """Look at every label of a list, and whether its image is there.
+
+    Raises DatasetError where there is no list.
+    """
     result = ListCheck(split)
-    for image in iter_images(dataset, split):
-        result.images += 1
-        progress(result.images, 0)
-        if not os.path.isfile(image.image):
-            result.missing_images += 1
-            result.first_missing_image = result.first_missing_image or image.image
-        if image.labels is None:
-            result.missing_labels += 1
-            result.first_missing_label = result.first_missing_label or image.label or image.image
-            continue
-        result.boxes += len(image.labels)
-        if any(not 0 <= label.class_id < len(dataset.names) for label in image.labels):
-            result.wrong_classes += 1
-            result.first_wrong_class = result.first_wrong_class or image.label
+    entries = list(enumerate(iter_listed(dataset, split), start=1))
+    labels = LabelRules(dataset.flavor, len(dataset.names))
+    rules = ImageRules(labels, str(dataset.image_list(split)), pictures=False)
+    look = functools.partial(check_entries, rules=rules)
+    for found in map_shards(look, shards(entries)):
+        result.images += found.images
+        result.boxes += found.boxes
+        for finding in found.findings:
+            result.codes[finding.code] += 1
+            result.first.setdefault(finding.code, finding)
+        progress(result.images, len(entries))
     return result
 
 
@@ -59,13 +70,15 @@ def require_trainable(dataset: Dataset, check: ListCheck) -> None:
             hint="Convert again, or choose other classes or splits.",
             path=path,
         )
-    if check.missing_images:
-        raise DatasetError(
-            f"{check.missing_images:,} of {listed} are not there, as {check.first_missing_image}",
-            code="missing-image",
-            hint="Lists hold full paths; convert again where the images have moved.",
-            path=path,
-        )
+    for code in ("missing-image", "unreadable-image"):
+        if count := check.codes[code]:
+            what = "not there" if code == "missing-image" else "no files"
+            raise DatasetError(
+                f"{count:,} of {listed} are {what}, as {check.first[code].path}",
+                code=code,
+                hint="Lists hold full paths; convert again where the images have moved.",
+                path=path,
+            )
     if not check.boxes:
         where = check.first_missing_label
         raise DatasetError(
@@ -76,10 +89,10 @@ def require_trainable(dataset: Dataset, check: ListCheck) -> None:
             f"--flavor {dataset.flavor.value}, or with --out for all of them.",
             path=path,
         )
-    if check.wrong_classes:
+    if wrong := check.codes["class-out-of-range"]:
         raise DatasetError(
-            f"{check.wrong_classes:,} label files name a class beyond the {len(dataset.names)} "
-            f"in use, as {check.first_wrong_class}",
+            f"{wrong:,} label files name a class beyond the {len(dataset.names)} "
+            f"in use, as {check.first['class-out-of-range'].path}",
             code="class-out-of-range",
             hint="class_id counts from 0; labels and .names belong to different conversions.",
             path=path,

@@ -53,10 +53,11 @@ def read_dataset(path: AnyPath, flavor: Flavor | None = None) -> Dataset:
             hint="Make the two agree; blank lines in the .names file count as classes.",
             path=data.path,
         )
-    return Dataset(data, names, flavor or _recorded_flavor(data.path.parent))
+    return Dataset(data, names, flavor or recorded_flavor(data.path.parent))
 
 
-def _recorded_flavor(folder: Path) -> Flavor:
+def recorded_flavor(folder: Path) -> Flavor:
+    """Return the flavour that dkit wrote the set in a folder for; AlexeyAB's where it did not."""
     record = read_record(folder / RECORD)
     try:
         return Flavor((record or {})["settings"]["flavor"])

@@ -1,7 +1,9 @@
 """Image files by their header: size and orientation, without decoding a pixel."""
 
 import os
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
@@ -14,15 +16,25 @@ IMAGE_SUFFIXES = frozenset(
 """In lower case. What counts as an image in a data set; engines read fewer."""
 
 _ORIENTATION = 0x0112  # EXIF tag
+# What Pillow's plugins raise for damaged files, beside OSError.
+_DAMAGED = (
+    *(ValueError, SyntaxError, OverflowError, LookupError, EOFError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Width and height in pixels as stored; `orientation` is EXIF's, 1 when upright."""
+    """Width and height in pixels as stored; `orientation` is EXIF's, 1 when upright.
+
+    `format` and `mode` are Pillow's names, such as JPEG and RGB.
+    """
 
     width: int
     height: int
     orientation: int = 1
+    format: str = ""
+    mode: str = ""
 
 
 def is_image(name: str) -> bool:
@@ -39,12 +51,18 @@ def read_image_header(path: AnyPath) -> ImageHeader:
             with Image.open(path) as image:
                 orientation = image.getexif().get(_ORIENTATION, 1)
                 known = isinstance(orientation, int) and 1 <= orientation <= 8
-                return ImageHeader(image.width, image.height, orientation if known else 1)
+                return ImageHeader(
+                    image.width,
+                    image.height,
+                    orientation if known else 1,
+                    image.format or "",
+                    image.mode,
+                )
     except UnidentifiedImageError:
         reason = "this is no image that can be read"
     except OSError as error:
         reason = error.strerror or str(error)
-    except (ValueError, SyntaxError, Image.DecompressionBombError, OverflowError) as error:
+    except _DAMAGED as error:
         reason = str(error)
     raise DatasetError(
         f"cannot read the image's header: {reason}",
@@ -52,3 +70,21 @@ def read_image_header(path: AnyPath) -> ImageHeader:
         hint="Open it in a viewer; replace or delete it.",
         path=path,
     )
+
+
+def decode_image(path: AnyPath) -> None:
+    """Decode all pixels, to see whether they are there. Raises DatasetError (`broken-image`)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                # An eighth of the size: all of a JPEG is still read, most arithmetic is spared.
+                image.draft("L", (image.width // 8, image.height // 8))
+                image.load()
+    except (OSError, *_DAMAGED) as error:
+        raise DatasetError(
+            f"the pixels cannot be decoded: {error}",
+            code="broken-image",
+            hint="Fetch the file again, or delete it.",
+            path=path,
+        ) from error

@@ -1,9 +1,10 @@
 """What is looked at before the first iteration, because later it costs a night."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from darknet_kit.core.faults import FAULTS
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
@@ -15,16 +16,15 @@ from darknet_kit.engine.torch.keys import check_keys
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import read_difficult
-from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
-from darknet_kit.network.fit import require_fit
-from darknet_kit.train.checkpoint import effective_batch
+from darknet_kit.train.start import check_start
 
 # AlexeyAB's and hank-ai's CPU backward passes never clear the deltas of these layers, so that
 # their gradients grow from image to image. (AlexeyAB's also never trains batch-norm biases; a
 # plain chain of layers learns well all the same.)
 _WRONG_ON_CPU = frozenset(("route", "upsample", "avgpool", "connected", "dropout"))
+_DOUBTFUL = ("label-columns", "label-number", "bad-coordinate", "outside-box", "empty-box")
 
 
 @dataclass(slots=True)
@@ -72,12 +72,13 @@ def check_run(
     else:
         _check_darknet(cfg, engine, result)
     _check_labels(result, engine)
+    result.warnings += _doubt_labels(result)
     if with_map and result.valid and engine.flavor is Flavor.ALEXEYAB:
         _check_difficult(dataset, result)
     if with_map and engine.flavor is Flavor.HANK_AI:
         _check_links(dataset)
-    if weights:
-        _check_weights(cfg, weights, clear, result)
+    if weights and (doubt := check_start(cfg, weights, clear=clear)):
+        result.warnings.append(doubt)
     return result
 
 
@@ -181,6 +182,18 @@ def _check_difficult(dataset: Dataset, result: Preflight) -> None:
         )
 
 
+def _doubt_labels(result: Preflight) -> Iterator[str]:
+    """Yield what engines make of label files that are wrong in a way that ends no run."""
+    for check in (result.train, result.valid):
+        for code in _DOUBTFUL if check else ():
+            if check and (count := check.codes[code]):
+                first = check.first[code]
+                yield (
+                    f"{count:,} of the {check.split} labels have {FAULTS[code].meaning}; "
+                    f"as {first.path}:{first.line} ({first.message}); `dkit check` lists them"
+                )
+
+
 def _check_links(dataset: Dataset) -> None:
     """Refuse mAP where hank-ai's would follow links away from the labels.
 
@@ -196,21 +209,3 @@ def _check_links(dataset: Dataset) -> None:
                 hint="Train with --no-map, or convert in place: without --out, --flavor hank-ai.",
                 path=image.image,
             )
-
-
-def _check_weights(cfg: Cfg, weights: str, clear: bool, result: Preflight) -> None:
-    header = read_weights_header(weights)
-    fit = require_fit(cfg, header)
-    if fit.is_backbone:
-        result.warnings.append(
-            f"{weights} fills the first {fit.layers} of {fit.of} layers; the rest starts at random"
-        )
-    iteration, end = header.iteration(effective_batch(cfg)), cfg.net.integer("max_batches")
-    if iteration >= end and not clear:
-        raise UsageError(
-            f"these weights have {iteration:,} iterations behind them and max_batches is {end:,}: "
-            "the engine would stop at once",
-            code="nothing-to-train",
-            hint="Start their count anew with --clear, or raise max_batches.",
-            path=weights,
-        )
