@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         convert_voc,
     )
     from darknet_kit.dataset.reading import iter_images, read_dataset
+    from darknet_kit.dataset.selection import SubsetOptions
     from darknet_kit.dataset.stats import stats
     from darknet_kit.dataset.subset import subset
     from darknet_kit.engine.find import find_engine
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CfgRequest": "network.model",
     "ConvertOptions": "dataset.convert",
+    "SubsetOptions": "dataset.selection",
     "check_cfg": "network.check",
     "convert_coco": "dataset.convert",
     "convert_ilsvrc": "dataset.convert",
@@ -49,6 +51,7 @@ _HOMES = {
 __all__ = [
     "CfgRequest",
     "ConvertOptions",
+    "SubsetOptions",
     "__version__",
     "check_cfg",
     "convert_coco",

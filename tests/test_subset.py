@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,8 @@ def data(tmp_path: Path, dkit: Dkit) -> Path:
         write_pair(image, annotation, *things)
         if not things:
             annotation.write_text(pascal_xml())
-    dkit("convert", "voc", source, "--out", tmp_path / "all", "--box-convention", "plain")
+    words = ("--out", tmp_path / "all", "--box-convention", "plain", "--workers", "1")
+    dkit("convert", "voc", source, *words)
     assert lines(tmp_path / "all/set.names") == ["cat", "dog", "owl", "rat"]
     return tmp_path / "all/set.data"
 
@@ -105,6 +107,109 @@ def test_the_chosen_classes_get_new_numbers(
     assert read_dataset(out / "some.data").data.classes == len(names)
 
 
+@pytest.mark.parametrize(
+    ("choice", "names", "expected"),
+    [
+        # training images that show them: cat 2, dog 2, owl 1, rat 1
+        (["--min-images", "2"], ["cat", "dog"], {"1": [0], "2": [1, 0], "3": [1, 1], "7": [1]}),
+        (["--min-images", "2", "--top", "1"], ["dog"], {"2": [0], "3": [0, 0], "7": [0]}),
+        # owl and rat draw 3 and 4; dog has its one in 3; cat draws 1 or 2, whichever the seed says
+        (
+            ["--per-class", "1", "--seed", "1"],
+            ["cat", "dog", "owl", "rat"],
+            {"2": [1, 0], "3": [1, 1, 2], "4": [3], "6": [2, 3], "7": [1]},
+        ),
+        (
+            ["--classes", "owl,rat", "--per-class", "1", "--keep-unlabelled"],
+            ["owl", "rat"],
+            {"1": [], "2": [], "3": [0], "4": [1], "5": [], "6": [0, 1], "7": []},
+        ),
+        (
+            ["--map", "cat=pet", "--map", "dog=pet", "--map", "rat=mouse"],
+            ["pet", "owl", "mouse"],
+            {"1": [0], "2": [0, 0], "3": [0, 0, 1], "4": [2], "6": [1, 2], "7": [0]},
+        ),
+        (
+            ["--map", "cat=pet", "--map", "dog=pet", "--top", "1"],
+            ["pet"],
+            {"1": [0], "2": [0, 0], "3": [0, 0], "7": [0]},
+        ),
+        (
+            ["--classes", "rat", "--keep-unlabelled"],
+            ["rat"],
+            {"1": [], "2": [], "3": [], "4": [0], "5": [], "6": [0], "7": []},
+        ),
+        (
+            ["--top", "1", "--keep-unlabelled"],
+            ["dog"],
+            {"1": [], "2": [0], "3": [0, 0], "4": [], "5": [], "6": [], "7": [0]},
+        ),
+    ],
+)
+def test_choices_by_what_images_show(
+    tmp_path: Path,
+    dkit: Dkit,
+    data: Path,
+    choice: list[str],
+    names: list[str],
+    expected: dict[str, list[int]],
+) -> None:
+    out = tmp_path / "some"
+    ended = dkit("subset", data, "--out", out, *choice, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert document["classes"] == lines(out / "some.names") == names
+    assert ids(out) == expected
+    left_out = document["images_left_out"] + document["images_not_drawn"]
+    assert left_out == len(IMAGES) - len(expected)
+    negatives = sum(counts["negatives"] for counts in document["splits"].values())
+    assert negatives == sum(not labels for labels in expected.values())
+
+
+def test_the_summary_says_what_each_class_has(tmp_path: Path, dkit: Dkit, data: Path) -> None:
+    words = ("subset", data, "--out", tmp_path / "some", "--per-class", "1", "--seed", "1")
+    said = [line.split() for line in dkit(*words).stdout.splitlines()]
+    assert said[:8] == [
+        ["Took", "4", "classes"],
+        ["train", "3", "images", "6", "boxes"],
+        ["valid", "2", "images", "3", "boxes"],
+        ["train", "images", "boxes", "valid", "images", "boxes"],
+        ["0", "cat", "1", "1", "0", "0"],
+        ["1", "dog", "2", "3", "1", "1"],
+        ["2", "owl", "1", "1", "1", "1"],
+        ["3", "rat", "1", "1", "1", "1"],
+    ]
+    assert ["left", "out:", "1", "images", "that", "show", "none", "of", "the", "classes"] in said
+    assert ["left", "out:", "1", "images", "beyond", "1", "a", "class"] in said
+
+
+def test_a_subset_and_a_conversion_of_the_same_classes_agree(
+    tmp_path: Path, dkit: Dkit, data: Path
+) -> None:
+    choice = ("--map", "cat=pet", "--map", "owl=pet", "--classes", "rat,pet", "--name", "x")
+    dkit("subset", data, "--out", tmp_path / "one", *choice)
+    plain = ("--box-convention", "plain")
+    dkit("convert", "voc", tmp_path / "set", "--out", tmp_path / "two", *choice, *plain)
+    one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
+    assert one.keys() == two.keys()
+    labels = [name for name in one if re.fullmatch(r"(train|valid)/\d.txt|x.names", name)]
+    assert len(labels) == 6
+    assert {name: one[name] for name in labels} == {name: two[name] for name in labels}
+
+
+def test_merged_synsets_answer_to_each_wnid(tmp_path: Path, dkit: Dkit, data: Path) -> None:
+    (data.parent / "set.wnids").write_text("n1\nn2\nn3\nn4\n")
+    pets = ("--map", "n1=pet", "--map", "n2=pet", "--classes", "n4,pet")
+    dkit("subset", data, "--out", tmp_path / "some", *pets)
+    assert lines(tmp_path / "some/some.wnids") == ["n4", "n1+n2"]
+    ended = dkit(
+        "subset", tmp_path / "some/some.data", "--out", tmp_path / "one", "--classes", "n2"
+    )
+    assert ended.exit_code == 0, ended.stderr
+    assert lines(tmp_path / "one/one.names") == ["pet"]
+    assert lines(tmp_path / "one/one.wnids") == ["n1+n2"]
+
+
 def test_boxes_stay_and_images_are_links_to_the_originals(
     tmp_path: Path, dkit: Dkit, data: Path
 ) -> None:
@@ -148,8 +253,11 @@ def test_wnids_and_names_of_ilsvrc(tmp_path: Path, dkit: Dkit) -> None:
 
 def test_classes_from_a_file(tmp_path: Path, dkit: Dkit, data: Path) -> None:
     (tmp_path / "want.txt").write_text("owl\ncat\n\n")
-    dkit("subset", data, "--out", tmp_path / "some", "--classes", tmp_path / "want.txt")
-    assert lines(tmp_path / "some/some.names") == ["owl", "cat"]
+    out = tmp_path / "some"
+    ended = dkit("subset", data, "--out", out, "--classes", tmp_path / "want.txt")
+    assert (ended.exit_code, f"--classes @{tmp_path}/want.txt" in ended.stderr) == (2, True)
+    dkit("subset", data, "--out", out, "--classes", f"@{tmp_path}/want.txt")
+    assert lines(out / "some.names") == ["owl", "cat"]
 
 
 @pytest.mark.parametrize(
@@ -157,11 +265,18 @@ def test_classes_from_a_file(tmp_path: Path, dkit: Dkit, data: Path) -> None:
     [
         ([], 2, "no-choice", "--top N"),
         (["--classes", "cat", "--top", "1"], 2, "no-choice", "--top N"),
-        (["--classes", ""], 2, "no-choice", "--top N"),
-        (["--classes", " , "], 2, "no-choice", "--top N"),
+        (["--classes", "cat", "--min-images", "1"], 2, "no-choice", "not both"),
+        (["--keep-unlabelled"], 2, "no-choice", "--per-class N"),
+        (["--classes", ""], 2, "no-choice", "@wanted.txt"),
+        (["--classes", " , "], 2, "no-choice", "@wanted.txt"),
         (["--classes", "dgo"], 2, "unknown-class", "Did you mean 'dog'?"),
         (["--classes", "cat,Cat"], 2, "unknown-class", "Did you mean 'cat'"),
-        (["--classes", "zebra"], 2, "unknown-class", "set.names lists the classes"),
+        (["--classes", "zebra"], 2, "unknown-class", "'cat', 'dog', 'owl', 'rat'"),
+        (["--map", "rta=mouse"], 2, "unknown-class", "Did you mean 'rat'"),
+        (["--map", "rat"], 2, "bad-map", "old=new"),
+        (["--min-images", "4"], 1, "too-few-images", "the most are 2, of 'cat'"),
+        (["--min-images", "0"], 2, "usage", "range"),
+        (["--per-class", "0"], 2, "usage", "range"),
         (["--top", "0"], 2, "usage", "range"),
         (["--top", "many"], 2, "usage", "many"),
     ],
@@ -187,6 +302,10 @@ def test_a_class_that_no_image_shows(tmp_path: Path, dkit: Dkit, data: Path) -> 
     data.write_text(data.read_text().replace("classes = 4", "classes = 5"))
     ended = dkit("subset", data, "--out", tmp_path / "some", "--classes", "emu")
     assert (ended.exit_code, "[nothing-left]" in ended.stderr) == (1, True)
+    assert "7 show none of the classes chosen" in ended.stderr
+    ended = dkit("subset", data, "--out", tmp_path / "two", "--classes", "emu,owl")
+    assert ended.exit_code == 0
+    assert "note: no box to train on, so nothing to learn: emu\n" in ended.stdout
 
 
 @pytest.mark.parametrize("what", ["none.data", "set", "all/set.names", "all/train/1.jpg"])
@@ -215,8 +334,14 @@ def test_other_choices_and_other_things_in_the_folder_are_refused(
 ) -> None:
     out = tmp_path / "some"
     dkit("subset", data, "--out", out, "--classes", "dog")
-    other = dkit("subset", data, "--out", out, "--classes", "owl")
-    assert (other.exit_code, "(classes)" in other.stderr) == (2, True)
+    for others, key in (
+        (["--classes", "owl"], "classes"),
+        (["--classes", "dog", "--map", "cat=dog"], "map"),
+        (["--classes", "dog", "--per-class", "1"], "per_class"),
+        (["--classes", "dog", "--keep-unlabelled"], "keep_unlabelled"),
+    ):
+        ended = dkit("subset", data, "--out", out, *others)
+        assert (ended.exit_code, f"({key})" in ended.stderr) == (2, True)
     assert dkit("subset", data, "--out", out, "--classes", "owl", "--overwrite").exit_code == 0
     assert ids(out) == {"3": [0], "6": [0]}
     taken = dkit("subset", data, "--out", tmp_path / "set", "--classes", "owl")

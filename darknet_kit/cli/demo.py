@@ -17,6 +17,7 @@ from darknet_kit.core.boxes import box_from_cxcywh_norm
 from darknet_kit.core.files import make_folder
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.reading import Dataset, LabelledImage, iter_images, read_dataset
+from darknet_kit.dataset.selection import SubsetOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.dataset.subset import subset
 from darknet_kit.engine.command import can_map
@@ -54,7 +55,7 @@ def demo(out: str, iterations: int, engine: str) -> Outcome:
     say(f"1. drew an ILSVRC tree               {shown(tree)}")
     converted = convert_ilsvrc(tree, ConvertOptions(out=os.fspath(root / "all")))
     say(f"2. dkit convert ilsvrc: {converted.boxes:,} boxes    {shown(converted.paths.data)}")
-    chosen = subset(converted.paths.data, root / "-".join(_CLASSES), classes=_CLASSES)
+    chosen = subset(converted.paths.data, root / "-".join(_CLASSES), SubsetOptions(_CLASSES))
     say(f"3. dkit subset: {', '.join(chosen.names)}  {shown(chosen.paths.data)}")
     cfg_path = root / f"{_MODEL}-{len(_CLASSES)}-{iterations}.cfg"
     write_cfg(

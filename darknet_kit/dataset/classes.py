@@ -14,6 +14,7 @@ from darknet_kit.formats.datafile import one_line
 
 WNID_JOINT = "+"
 """Between the wnids of a merged class, in its line of a `.wnids` file."""
+_FEW = 10  # names in a note
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +148,11 @@ def _pairs(maps: Iterable[str], spellings: Mapping[str, int]) -> Iterator[tuple[
                 hint="As --map puppy=dog; to leave a class out, name the others with --classes.",
             )
         yield old, new
+
+
+def name_unshown(names: Sequence[str], boxes: Mapping[int, int]) -> Iterator[str]:
+    """Note which classes have no box to train on; `boxes` are those of the training images."""
+    unshown = [name for class_id, name in enumerate(names) if not boxes.get(class_id)]
+    if unshown:
+        more = f" and {len(unshown) - _FEW:,} more" if len(unshown) > _FEW else ""
+        yield f"no box to train on, so nothing to learn: {', '.join(unshown[:_FEW])}{more}"

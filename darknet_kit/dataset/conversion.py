@@ -42,6 +42,10 @@ class Conversion:
     def boxes(self) -> int:
         return sum(counts.boxes.total() for counts in self.splits.values())
 
+    @property
+    def train_boxes(self) -> Counter[int]:
+        return self.splits["train"].boxes if "train" in self.splits else Counter()
+
     def add(self, split: Split, result: ShardResult) -> None:
         """Count what came of one shard."""
         counts = self.splits[split]

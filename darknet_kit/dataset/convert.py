@@ -15,7 +15,13 @@ from darknet_kit.core.pool import map_groups
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item, Split
-from darknet_kit.dataset.classes import Classes, all_classes, choose_classes, merge_classes
+from darknet_kit.dataset.classes import (
+    Classes,
+    all_classes,
+    choose_classes,
+    merge_classes,
+    name_unshown,
+)
 from darknet_kit.dataset.conversion import Conversion, SplitCounts, counts_of
 from darknet_kit.dataset.difficult import fill_gaps
 from darknet_kit.dataset.found import Found, look_for_coco, look_for_ilsvrc, look_for_voc
@@ -121,6 +127,8 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
         conversion.unlabelled = len(found.unlabelled)
         problems.extend(map(_no_annotation, found.unlabelled))
     files.difficult = fill_gaps(rules.folder, files.difficult, rules.flavor, write=rules.write)
+    if options.classes:
+        conversion.notes.extend(name_unshown(classes.names, conversion.train_boxes))
     conversion.problems.update(problem.code for problem in problems)
     target.finish(files, problems, counts_of(conversion))
     return conversion

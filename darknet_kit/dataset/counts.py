@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from darknet_kit.core.flavor import Flavor
@@ -36,6 +36,18 @@ class ClassCounts:
     @property
     def missing_labels(self) -> int:
         return sum(classes is None for classes in self.shown)
+
+    def renumbered(self, new_ids: Mapping[int, int]) -> "ClassCounts":
+        """Return the same by new class_ids; classes that get none are not counted."""
+        result = ClassCounts()
+        for old, new in new_ids.items():
+            result.boxes[new] += self.boxes[old]
+        kinds = {
+            classes: classes and frozenset(new_ids[old] for old in classes if old in new_ids)
+            for classes in set(self.shown)
+        }
+        result.shown = [kinds[classes] for classes in self.shown]
+        return result
 
 
 def count_classes(

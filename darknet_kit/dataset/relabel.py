@@ -1,0 +1,131 @@
+"""The unit of a subset's work: a pure, picklable function over a short list of images.
+
+It writes nothing but links, and beside them labels with the new class ids.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.problems import Problem
+from darknet_kit.dataset.difficult import write_difficult
+from darknet_kit.dataset.place import Placed
+from darknet_kit.dataset.reading import read_image
+from darknet_kit.dataset.shard import find_in_the_way, write_placed
+from darknet_kit.formats.yolo import Label, format_label
+
+
+@dataclass(frozen=True, slots=True)
+class RelabelRules:
+    """What is the same for every image: new class ids by old ones, and how many there were.
+
+    `folder` is that of the new set; `keep_negatives` keeps images that show none of the classes.
+    """
+
+    folder: str
+    new_ids: Mapping[int, int]
+    classes: int
+    flavor: Flavor
+    keep_negatives: bool
+    replace_labels: bool
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RelabelJob:
+    """One image. From the path `difficult` the labels of its difficult objects are found."""
+
+    placed: Placed
+    difficult: str
+
+
+@dataclass(slots=True)
+class Relabelled:
+    """What came of a shard. `difficult` runs parallel to the paths that are `kept`.
+
+    Classes by their new ids: their boxes, and the `shown`, images that show them.
+    """
+
+    kept: list[str] = field(default_factory=list)
+    difficult: list[str] = field(default_factory=list)
+    difficult_boxes: int = 0
+    boxes: Counter[int] = field(default_factory=Counter)
+    shown: Counter[int] = field(default_factory=Counter)
+    negatives: int = 0
+    left_out: int = 0
+    written: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabelled:
+    """Write links and labels of the images that are wanted. Raises WriteError."""
+    done = Relabelled()
+    for job in jobs:
+        labels = _read(job.placed.item.image, rules, done.problems)
+        if labels is None:
+            continue
+        if not labels and not rules.keep_negatives:
+            done.left_out += 1
+            continue
+        content = "".join(map(_line, labels)).encode()
+        # Links lead to the originals, not to the links of the set that this one is made of.
+        item = structs.replace(job.placed.item, image=os.path.realpath(job.placed.item.image))
+        original = replace(job.placed, item=item)
+        in_the_way = find_in_the_way(original, content, rules.replace_labels)
+        if in_the_way:
+            done.problems.append(in_the_way)
+            continue
+        if rules.write:
+            done.written += write_placed(original, content)
+        done.kept.append(original.listed)
+        done.negatives += not labels
+        done.boxes.update(label.class_id for label in labels)
+        done.shown.update({label.class_id for label in labels})
+        _keep_difficult(job, rules, done)
+    return done
+
+
+def _read(image: str, rules: RelabelRules, problems: list[Problem]) -> list[Label] | None:
+    """Return the labels of chosen classes, by new ids; None where image or label is not there."""
+    found = read_image(image, rules.flavor)
+    if not os.path.isfile(image):
+        problems.append(Problem("missing-image", image, "listed, but not there"))
+        return None
+    if found.labels is None:
+        problems.append(Problem("missing-label", image, f"looked for {found.label}"))
+        return None
+    problems.extend(_strange(found.labels, found.label, rules.classes))
+    return _choose(found.labels, rules.new_ids)
+
+
+def _strange(labels: Iterable[Label], path: str, classes: int) -> Iterator[Problem]:
+    for label in labels:
+        if not 0 <= label.class_id < classes:
+            message = f"class_id {label.class_id}, but there are {classes} classes"
+            yield Problem("class-out-of-range", path, message)
+
+
+def _keep_difficult(job: RelabelJob, rules: RelabelRules, done: Relabelled) -> None:
+    """Write the labels of the image's difficult objects. Raises WriteError."""
+    hard = read_image(job.difficult, rules.flavor).labels if job.difficult else None
+    lines = [_line(label) for label in _choose(hard or (), rules.new_ids)]
+    path = write_difficult(rules.folder, job.placed.item, lines, rules.flavor, write=rules.write)
+    done.difficult.append(path)
+    done.difficult_boxes += len(lines)
+
+
+def _choose(labels: Iterable[Label], new_ids: Mapping[int, int]) -> list[Label]:
+    """Return the labels of chosen classes, with their new class ids."""
+    return [
+        replace(label, class_id=new_ids[label.class_id])
+        for label in labels
+        if label.class_id in new_ids
+    ]
+
+
+def _line(label: Label) -> str:
+    return format_label(label.class_id, label.cx, label.cy, label.width, label.height)

@@ -1,0 +1,132 @@
+"""What a subset is made of: the classes that were chosen, and the images to look at for them."""
+
+import os
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.progress import Progress
+from darknet_kit.core.records import SPLITS, Item
+from darknet_kit.dataset.choice import draw_images, pick_frequent
+from darknet_kit.dataset.classes import Classes, all_classes, choose_classes, merge_classes
+from darknet_kit.dataset.counts import ClassCounts, count_classes
+from darknet_kit.dataset.reading import Dataset, iter_listed, read_wnids
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetOptions:
+    """What a person may choose.
+
+    `classes` and `maps` are as `choose_classes` and `merge_classes` take them, `maps` first; `top`
+    and `min_images` as `pick_frequent`, `per_class` and `seed` as `draw_images`; 0 is no bound.
+    `keep_unlabelled` keeps images that show none of the classes, as negatives.
+    """
+
+    classes: Sequence[str] = ()
+    maps: Sequence[str] = ()
+    top: int = 0
+    min_images: int = 0
+    per_class: int = 0
+    seed: int = 0
+    keep_unlabelled: bool = False
+    name: str | None = None
+    flavor: Flavor | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    workers: int | None = None
+
+
+@dataclass(slots=True)
+class Selection:
+    """Classes, and the images that may show them or have something wrong.
+
+    `seen` images were read to choose them. Of those that need no second look, `negatives` show
+    none of the classes, and `surplus` were not drawn.
+    """
+
+    classes: Classes
+    items: list[Item] = field(default_factory=list)
+    seen: int = 0
+    negatives: int = 0
+    surplus: int = 0
+
+    def continue_progress(self, progress: Progress) -> Progress:
+        """Return the progress of looking at the items, after that of choosing them."""
+        before = self.seen
+        return lambda done, total: progress(before + done, before + total)
+
+
+def select_images(source: Dataset, options: SubsetOptions, progress: Progress) -> Selection:
+    """Choose classes and images; reads the labels to train on where the choice needs them.
+
+    Raises DatasetError, UsageError.
+    """
+    listed = {split: [*map(os.path.abspath, iter_listed(source, split))] for split in SPLITS}
+    selection = Selection(_name_classes(source, options))
+    places: Sequence[int] = range(len(listed["train"]))
+    if options.top or options.min_images or options.per_class:
+        selection.seen = len(places)
+        total = selection.seen + sum(map(len, listed.values()))
+        counts = count_classes(
+            source,
+            "train",
+            workers=options.workers,
+            progress=lambda done, _: progress(done, total),
+        )
+        places = _count_and_draw(source, options, counts, _names(listed["train"]), selection)
+    for split, images in listed.items():
+        names = _names(images)
+        for place in places if split == "train" else range(len(images)):
+            selection.items.append(Item(images[place], "", names[place], split))
+    return selection
+
+
+def _name_classes(source: Dataset, options: SubsetOptions) -> Classes:
+    classes = all_classes(source.names, read_wnids(source))
+    where = str(source.data.names)
+    if options.maps:
+        classes = merge_classes(classes, options.maps, where)
+    return choose_classes(classes, options.classes, where) if options.classes else classes
+
+
+def _names(images: Sequence[str]) -> list[str]:
+    """Return the paths of images below the folder that they share, without suffixes."""
+    if not images:
+        return []
+    above = os.path.commonpath(set(map(os.path.dirname, images)))
+    start = len(os.path.join(above, ""))
+    return [os.path.splitext(image[start:])[0] for image in images]
+
+
+def _count_and_draw(
+    source: Dataset,
+    options: SubsetOptions,
+    counts: ClassCounts,
+    names: Sequence[str],
+    selection: Selection,
+) -> list[int]:
+    """Complete the choice of classes; return the places of the images to look at again."""
+    if options.top or options.min_images:
+        selection.classes = pick_frequent(
+            selection.classes,
+            counts.renumbered(selection.classes.new_ids),
+            options.top,
+            options.min_images,
+            source.data.path,
+        )
+    known = frozenset(range(len(source.names)))
+    shown = counts.renumbered(selection.classes.new_ids).shown
+    drawn: Container[int] = range(len(shown))
+    if options.per_class:
+        drawn = draw_images(shown, names, options.per_class, options.seed)
+    places = []
+    for place, (there, chosen) in enumerate(zip(counts.shown, shown, strict=True)):
+        if chosen:
+            wanted = place in drawn
+            selection.surplus += not wanted
+        else:  # what has no label, or one of an unknown class, is looked at to be reported
+            wanted = there is None or not there <= known or options.keep_unlabelled
+            selection.negatives += not wanted
+        if wanted:
+            places.append(place)
+    return places
