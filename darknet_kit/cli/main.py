@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stats": ("stats", "Count classes, images and boxes; say what is rare, small or alike."),
     "show": ("show", "Draw images with their boxes: a contact sheet, or a page."),
     "check": ("check", "Find what would waste a run: data, network, weights."),
+    "anchors": ("anchors", "Compute anchors for a data set, beside a network's own."),
     "make-cfg": ("make_cfg", "Write a network that trains: filters, schedule, size computed."),
     "weights": ("weights", "Look into weights, fit them to a network, cut a backbone."),
     "build": ("build", "Build darknet for this machine's GPU, or CPU."),

@@ -1,5 +1,6 @@
 """`dkit make-cfg`: a network that trains as it stands."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -49,6 +50,13 @@ _LISTED_CLASSES = 80
 @click.option(
     "--gpus", type=click.IntRange(1, 64), default=1, show_default=True, help="GPUs to train on."
 )
+@click.option(
+    "--anchors",
+    type=click.Choice(["own", "computed"]),
+    default="own",
+    show_default=True,
+    help="The model's, or those of `dkit anchors` for --data.",
+)
 @click.option("--list", "listing", is_flag=True, help="Show the models and end.")
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="[default: MODEL-CLASSES.cfg]"
@@ -65,6 +73,7 @@ def command(
     max_batches: int | None,
     learning_rate: float | None,
     gpus: int,
+    anchors: str,
     listing: bool,
     output: str | None,
     overwrite: bool,
@@ -77,22 +86,35 @@ def command(
     if listing:
         return _list_models()
     classes, train_images = _count(classes, data)
-    plan = plan_cfg(
-        CfgRequest(
-            classes=classes,
-            model=model,
-            size=parse_size(size) if size else None,
-            batch=batch,
-            subdivisions=subdivisions,
-            max_batches=max_batches,
-            learning_rate=learning_rate,
-            gpus=gpus,
-            train_images=train_images,
-        )
+    request = CfgRequest(
+        classes=classes,
+        model=model,
+        size=parse_size(size) if size else None,
+        batch=batch,
+        subdivisions=subdivisions,
+        max_batches=max_batches,
+        learning_rate=learning_rate,
+        gpus=gpus,
+        train_images=train_images,
     )
+    plan = plan_cfg(_with_anchors(request, data) if anchors == "computed" else request)
     path = Path(output or f"{plan.model.name}-{plan.classes}.cfg")
     written = False if dry_run else _write(path, plan, overwrite)
     return _describe(plan, path, data, dry_run=dry_run, written=written)
+
+
+def _with_anchors(request: CfgRequest, data: str | None) -> CfgRequest:
+    """Return the request with anchors computed for its input size. Raises UsageError."""
+    from darknet_kit.cli.anchors import compute_for
+
+    if data is None:
+        raise UsageError(
+            "anchors are computed from boxes, and no data set is named",
+            code="no-data",
+            hint="Name it: dkit make-cfg --data DATA --anchors computed",
+        )
+    found, reason = compute_for(read_dataset(data), make_cfg(request))
+    return replace(request, anchors=found, anchors_reason=reason)
 
 
 def _count(classes: int | None, data: str | None) -> tuple[int, int | None]:

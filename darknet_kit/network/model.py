@@ -3,10 +3,12 @@
 `plan_cfg` computes what is to be said, each value with its reason; `make_cfg` writes it out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, parse_cfg
+from darknet_kit.network.anchors import Anchors, set_anchors
 from darknet_kit.network.catalog import DEFAULT_MODEL, Model, find_model
 from darknet_kit.network.draft import Draft
 from darknet_kit.network.heads import Head, find_heads
@@ -21,7 +23,7 @@ _MOST_CLASSES = 100_000
 class CfgRequest:
     """What somebody wants of a cfg; None leaves the choice to the model or the rules.
 
-    `size` is (width, height) in pixels.
+    `size` is (width, height) in pixels; so are `anchors`, and none keeps the model's own.
     """
 
     classes: int
@@ -33,11 +35,16 @@ class CfgRequest:
     learning_rate: float | None = None
     gpus: int = 1
     train_images: int | None = None
+    anchors: Anchors = ()
+    anchors_reason: str = "as asked for"
 
 
 @dataclass(frozen=True, slots=True)
 class CfgPlan:
-    """All that a cfg will say: `settings` are the computed values with their reasons."""
+    """All that a cfg will say: `settings` are the computed values with their reasons.
+
+    `anchors` are in pixels of the input, and empty where the model keeps its own.
+    """
 
     model: Model
     classes: int
@@ -46,6 +53,7 @@ class CfgPlan:
     subdivisions: int
     schedule: Schedule
     settings: tuple[Setting, ...]
+    anchors: Anchors = ()
 
 
 def plan_cfg(request: CfgRequest) -> CfgPlan:
@@ -71,10 +79,13 @@ def plan_cfg(request: CfgRequest) -> CfgPlan:
     )
     settings = (
         *_head_settings(body, request.classes),
+        *_anchor_settings(request),
         *schedule.settings,
         Setting("subdivisions", str(subdivisions), f"{batch // subdivisions} images at a time"),
     )
-    return CfgPlan(model, request.classes, size, batch, subdivisions, schedule, settings)
+    return CfgPlan(
+        model, request.classes, size, batch, subdivisions, schedule, settings, request.anchors
+    )
 
 
 def make_cfg(request: CfgRequest) -> Cfg:
@@ -84,7 +95,8 @@ def make_cfg(request: CfgRequest) -> Cfg:
 
 def build_cfg(plan: CfgPlan) -> Cfg:
     """Return the cfg that a plan describes; the same plan always gives the same bytes."""
-    return parse_cfg(_heading(plan) + _net(plan) + _draft_body(plan.model, plan.classes))
+    cfg = parse_cfg(_heading(plan) + _net(plan) + _draft_body(plan.model, plan.classes))
+    return set_anchors(cfg, plan.anchors) if plan.anchors else cfg
 
 
 def _draft_body(model: Model, classes: int) -> str:
@@ -131,6 +143,11 @@ def _head_settings(body: str, classes: int) -> tuple[Setting, Setting]:
         Setting("classes", str(classes), "the classes of the data set, in every head"),
         Setting(key, str(heads[0].filters), f"{_rule(heads[0])}, {places}"),
     )
+
+
+def _anchor_settings(request: CfgRequest) -> Iterator[Setting]:
+    if request.anchors:
+        yield Setting("anchors", f"{len(request.anchors)} pairs", request.anchors_reason)
 
 
 def _rule(head: Head) -> str:
