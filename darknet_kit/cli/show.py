@@ -1,7 +1,7 @@
 """`dkit show`: images of a data set with their boxes, as a contact sheet or a page."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
-from darknet_kit.core.files import holds, make_folder, write_bytes
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import iter_problems
 from darknet_kit.core.records import SPLITS, Split
+from darknet_kit.dataset.classes import all_classes, choose_classes
 from darknet_kit.dataset.output import paths_for
-from darknet_kit.dataset.reading import Dataset, read_dataset
+from darknet_kit.dataset.reading import Dataset, read_dataset, read_wnids
 from darknet_kit.dataset.sample import (
     ORDERS,
     Candidate,
@@ -29,7 +29,7 @@ from darknet_kit.dataset.trace import attach_problems, find_problem_images
 from darknet_kit.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
-    from darknet_kit.report.tiles import Rendered
+    from darknet_kit.report.rendered import Rendered
 
 _ON_SHEET, _ON_PAGE = 12, 300
 _MOST_ON_SHEET, _MOST_ON_PAGE = 400, 5000
@@ -53,7 +53,9 @@ _INSIDE = 60  # so many pictures can be part of a page itself
     help="NAME.png, a contact sheet, or NAME.html, a page.  [default: a sheet, named as DATA]",
 )
 @click.option("--split", type=click.Choice([*SPLITS, "all"]), help="[default: train]")
-@click.option("--class", "classes", multiple=True, help="Only images that show this class.")
+@click.option(
+    "--class", "classes", multiple=True, help="Only images that show this class, by name or wnid."
+)
 @click.option("--negatives", is_flag=True, help="Only images without any box.")
 @click.option(
     "--problem",
@@ -129,7 +131,7 @@ def show(
     wanted = Wanted(_class_ids(dataset, classes), negatives, order)
     sample = _draw(request, codes, wanted, request.limit(count), seed)
     rendered = _render(request, sample, columns, tile)
-    _write(rendered.files, overwrite)
+    rendered.write(overwrite)
     return _tell(request, sample, rendered)
 
 
@@ -147,6 +149,12 @@ class _Request:
     @property
     def of_problems(self) -> bool:
         return self.what == "problems"
+
+    @property
+    def kind(self) -> str:
+        """What there are so and so many of."""
+        kinds = {"all": "images", "problems": f"images in {shown(self.problems)}"}
+        return kinds.get(self.what, f"{self.what} images")
 
     @property
     def splits(self) -> list[Split]:
@@ -225,26 +233,9 @@ def _render(request: _Request, sample: Sample, columns: int, tile: int | None) -
     with progress_bar("draw", "images") as progress:
         tiles = make_tiles(sample.images, names, size, workers=request.workers, progress=progress)
         if request.is_page:
-            title = f"{request.dataset.data.path.name}, {request.what}: {count:,} of {sample.of:,}"
+            title = f"{request.dataset.data.path.name}: {count:,} of {sample.of:,} {request.kind}"
             return draw_gallery(tiles, request.path, title=title, inside=count <= _INSIDE)
         return draw_sheet(tiles, request.path, columns=min(columns, count), tile_px=size)
-
-
-def _write(files: Mapping[str, bytes], overwrite: bool) -> None:
-    """Write all files, unless others are in the way. Raises UsageError, WriteError."""
-    for path, content in files.items():
-        if not overwrite and os.path.exists(path) and not holds(path, content):
-            raise UsageError(
-                "this is a folder" if os.path.isdir(path) else "another file is there already",
-                code="file-exists",
-                hint="Name another one with -o, or add --overwrite.",
-                path=path,
-            )
-    *pictures, _ = files
-    if pictures:
-        make_folder(os.path.dirname(pictures[0]))
-    for path, content in files.items():
-        write_bytes(path, content)
 
 
 def _tell(request: _Request, sample: Sample, rendered: "Rendered") -> Outcome:
@@ -271,10 +262,7 @@ def _tell(request: _Request, sample: Sample, rendered: "Rendered") -> Outcome:
 
 
 def _describe(request: _Request, sample: Sample, boxes: int) -> str:
-    kind = "images" if request.what == "all" else f"{request.what} images"
-    if request.of_problems:
-        kind = f"images in {shown(request.problems)}"
-    text = f"Drew {len(sample.images):,} of {sample.of:,} {kind} with {boxes:,} boxes"
+    text = f"Drew {len(sample.images):,} of {sample.of:,} {request.kind} with {boxes:,} boxes"
     if len(sample.images) < sample.looked_at < sample.of:
         text += f"; looked at {sample.looked_at:,} of them"
     return text
@@ -297,17 +285,11 @@ def _oddities(request: _Request, rendered: "Rendered", without_label: int) -> li
     return lines
 
 
-def _class_ids(dataset: Dataset, classes: Sequence[str]) -> frozenset[int]:
-    """Return the class_ids of some names. Raises UsageError."""
-    for name in classes:
-        if name not in dataset.names:
-            raise UsageError(
-                f"there is no class {name!r} in this data set",
-                code="unknown-class",
-                hint=f"{dataset.data.names} lists the classes.",
-                path=dataset.data.path,
-            )
-    return frozenset(map(dataset.names.index, classes))
+def _class_ids(dataset: Dataset, wanted: Sequence[str]) -> frozenset[int]:
+    """Return the class_ids of names or wnids. Raises UsageError."""
+    classes = all_classes(dataset.names, read_wnids(dataset))
+    where = os.fspath(dataset.data.names)
+    return frozenset(choose_classes(classes, wanted, where).new_ids if wanted else ())
 
 
 def _contradiction(one: str, other: str) -> UsageError:

@@ -19,7 +19,8 @@ from PIL import Image
 from darknet_kit.report.drawing import Tag, frame, letter_size, place_tags
 from darknet_kit.report.lettering import escape_controls
 from darknet_kit.report.palette import class_color, text_color
-from darknet_kit.report.tiles import Rendered, Tile
+from darknet_kit.report.rendered import Rendered
+from darknet_kit.report.tiles import Tile
 
 _TEMPLATE = Path(__file__).with_name("gallery.html")
 _QUALITY = 82

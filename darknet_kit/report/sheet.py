@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 from darknet_kit.report.drawing import draw_boxes, word_class
 from darknet_kit.report.lettering import drawable, font_for, shorten
 from darknet_kit.report.palette import class_color
-from darknet_kit.report.tiles import Rendered, Tile
+from darknet_kit.report.rendered import Rendered
+from darknet_kit.report.tiles import Tile
 
 _MARGIN = 8
 _LETTERS = 12  # px, of captions

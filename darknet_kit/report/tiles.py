@@ -34,16 +34,6 @@ class Tile:
         return os.path.basename(self.drawn.candidate.image)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What became of some tiles: files to write, by path, the main one last; how many images
-    could not be read; the class names whose letters no font of this machine has."""
-
-    files: dict[str, bytes]
-    unreadable: int
-    undrawn: Sequence[str] = ()
-
-
 def make_tiles(
     images: Sequence[Drawn],
     names: Sequence[str],
