@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 Thing = tuple[str, float, float, float, float]
 """Class name, xmin, ymin, xmax, ymax."""
+Boxes = Sequence[tuple[int, float, float]] | None
+"""Of one image: class_id, width and height of each box as fractions; None for no label file."""
 CAT: Thing = ("cat", 11, 11, 60, 30)
 
 
@@ -48,6 +51,25 @@ def write_voc(root: Path, stems: str, **lists: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{stem}\n" for stem in listed.split()))
     return root
+
+
+def write_labels(
+    folder: Path,
+    names: Sequence[str] = ("cat", "dog", "owl"),
+    **lists: Mapping[str, Boxes],
+) -> Path:
+    """Write lists, labels and names, but no images; return the .data file."""
+    for split, images in lists.items():
+        for stem, boxes in images.items():
+            if boxes is not None:
+                lines = [f"{class_id} .5 .5 {w} {h}\n" for class_id, w, h in boxes]
+                (folder / f"{stem}.txt").write_text("".join(lines))
+        listed = "".join(f"{folder}/{stem}.jpg\n" for stem in images)
+        (folder / f"{split}.txt").write_text(listed)
+    (folder / "x.names").write_text("".join(f"{name}\n" for name in names))
+    keys = "".join(f"{split} = {split}.txt\n" for split in lists if split != "test")
+    (folder / "x.data").write_text(f"classes = {len(names)}\n{keys}names = x.names\n")
+    return folder / "x.data"
 
 
 def digests(root: Path) -> dict[str, tuple[str, int]]:

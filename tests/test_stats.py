@@ -5,7 +5,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from darknet_kit.dataset.boxshapes import BoxShapes, find_quantile
 from darknet_kit.dataset.stats import stats
 from tests.conftest import Ended
 
+from .sets import Boxes, write_labels
+
 Dkit = Callable[..., Ended]
 Find = Callable[[str], Path]
-Boxes = Sequence[tuple[int, float, float]] | None  # class_id, width, height; None: no label file
 
 TRAIN: dict[str, Boxes] = {
     "a": [(0, 0.5, 0.5), (0, 0.1, 0.2), (1, 0.1, 0.1)],
@@ -31,25 +32,6 @@ TRAIN: dict[str, Boxes] = {
 VALID: dict[str, Boxes] = {"v": [(1, 0.4, 0.2), (1, 0.4, 0.2)], "w": []}
 
 
-def write_set(
-    folder: Path,
-    names: Sequence[str] = ("cat", "dog", "owl"),
-    **lists: Mapping[str, Boxes],
-) -> Path:
-    """Write a data set without images, which nobody here looks at; return its .data file."""
-    for split, images in lists.items():
-        for stem, boxes in images.items():
-            if boxes is not None:
-                lines = [f"{class_id} .5 .5 {w} {h}\n" for class_id, w, h in boxes]
-                (folder / f"{stem}.txt").write_text("".join(lines))
-        listed = "".join(f"{folder}/{stem}.jpg\n" for stem in images)
-        (folder / f"{split}.txt").write_text(listed)
-    (folder / "x.names").write_text("".join(f"{name}\n" for name in names))
-    keys = "".join(f"{split} = {split}.txt\n" for split in lists if split != "test")
-    (folder / "x.data").write_text(f"classes = {len(names)}\n{keys}names = x.names\n")
-    return folder / "x.data"
-
-
 def codes(ended: Ended) -> set[str]:
     return {one["code"] for one in json.loads(ended.stdout)["advice"]}
 
@@ -58,7 +40,7 @@ def codes(ended: Ended) -> set[str]:
 
 
 def test_boxes_and_images_of_each_class(tmp_path: Path) -> None:
-    counted = stats(write_set(tmp_path, train=TRAIN, valid=VALID))
+    counted = stats(write_labels(tmp_path, train=TRAIN, valid=VALID))
     train, valid = counted.splits["train"], counted.splits["valid"]
     assert train.boxes == {0: 4, 1: 1, 2: 1}
     assert train.shown == {0: 3, 1: 1, 2: 1}
@@ -73,7 +55,7 @@ def test_many_images_in_two_processes(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     images: dict[str, Boxes] = {f"{n:04}": [(n % 3, 0.1, 0.1 + n / 1000)] for n in range(600)}
     counted = stats(
-        write_set(tmp_path, train=images, valid=VALID),
+        write_labels(tmp_path, train=images, valid=VALID),
         workers=2,
         progress=lambda done, total: told.append((done, total)),
     )
@@ -84,7 +66,7 @@ def test_many_images_in_two_processes(tmp_path: Path) -> None:
 
 
 def test_images_in_two_lists_and_twice_in_one(tmp_path: Path) -> None:
-    data = write_set(tmp_path, train=TRAIN, valid=VALID, test={"a": TRAIN["a"]})
+    data = write_labels(tmp_path, train=TRAIN, valid=VALID, test={"a": TRAIN["a"]})
     with (tmp_path / "valid.txt").open("a") as stream:
         stream.write(f"{tmp_path}/a.jpg\n{tmp_path}/b.jpg\n{tmp_path}/b.jpg\n")
     counted = stats(data)
@@ -101,9 +83,11 @@ def test_real_labels_as_a_plain_count_has_them(
     dkit("convert", "voc", shared_data("A_voc/voc2012_100"), "--out", out)
     rows: list[list[str]] = []
     images: Counter[str] = Counter()
-    for label in out.rglob("labels/**/*.txt") if (out / "labels").exists() else out.rglob("*.txt"):
-        if label.name not in ("train.txt", "valid.txt"):
-            lines = [line.split() for line in label.read_text().splitlines()]
+    for name in ("train.txt", "valid.txt"):
+        for image in (out / name).read_text().splitlines():
+            lines = [
+                line.split() for line in Path(image).with_suffix(".txt").read_text().splitlines()
+            ]
             rows += lines
             images.update({line[0] for line in lines})
     assert len(rows) == 273 - 38  # objects less difficult ones, by SOURCES.md
@@ -180,7 +164,7 @@ def test_what_is_narrower_than_a_pixel_is_unseen(width: float, height: float) ->
 
 
 def test_the_summary_holds_the_counts(tmp_path: Path, dkit: Dkit) -> None:
-    ended = dkit("stats", write_set(tmp_path, train=TRAIN, valid=VALID))
+    ended = dkit("stats", write_labels(tmp_path, train=TRAIN, valid=VALID))
     assert ended.exit_code == 3  # one image has no label file, one box no class
     words = [line.split() for line in ended.stdout.splitlines()]
     assert ["train", "6", "6", "1.2", "1", "1"] in words
@@ -204,7 +188,7 @@ def test_the_summary_holds_the_counts(tmp_path: Path, dkit: Dkit) -> None:
     ],
 )
 def test_the_table_is_sorted(tmp_path: Path, dkit: Dkit, order: str, expected: str) -> None:
-    data = write_set(tmp_path, train=TRAIN, valid=VALID)
+    data = write_labels(tmp_path, train=TRAIN, valid=VALID)
     classes = json.loads(dkit("stats", data, "--sort", order, "--json").stdout)["classes"]
     assert [one["class_id"] for one in classes] == [int(number) for number in expected.split()]
 
@@ -215,7 +199,7 @@ def test_a_long_table_shows_both_ends(
     monkeypatch.setenv("LINES", "20")
     names = [f"class{number:03}" for number in range(100)]
     images: dict[str, Boxes] = {"i": [(n, 0.1, 0.1) for n in range(100) for _ in range(100 - n)]}
-    data = write_set(tmp_path, names, train=images)
+    data = write_labels(tmp_path, names, train=images)
     short = dkit("stats", data).stdout
     assert re.findall(r"^ +\d+  (class\d+)", short, re.M) == [*names[:8], *names[-4:]]
     assert "… 88 more classes: --all shows them" in short
@@ -223,7 +207,7 @@ def test_a_long_table_shows_both_ends(
 
 
 def test_a_csv_for_every_class(tmp_path: Path, dkit: Dkit) -> None:
-    data = write_set(tmp_path, train=TRAIN, valid=VALID)
+    data = write_labels(tmp_path, train=TRAIN, valid=VALID)
     table = tmp_path / "new" / "classes.csv"
     assert "wrote" in dkit("stats", data, "-o", table, "--sort", "id").stdout
     rows = list(csv.DictReader(table.read_text().splitlines()))
@@ -252,7 +236,7 @@ def test_a_csv_for_every_class(tmp_path: Path, dkit: Dkit) -> None:
 
 def test_names_cannot_steer_the_terminal(tmp_path: Path, dkit: Dkit) -> None:
     names = ["\x1b[2Jcat", "犬" * 40, "a\u0301b"]
-    shown = dkit("stats", write_set(tmp_path, names, train=TRAIN)).stdout
+    shown = dkit("stats", write_labels(tmp_path, names, train=TRAIN)).stdout
     assert "\x1b" not in shown
     lines = [line for line in shown.splitlines() if line.startswith(("   0  ", "   1  "))]
     assert "犬" * 13 + "…" in shown
@@ -273,14 +257,14 @@ def test_names_cannot_steer_the_terminal(tmp_path: Path, dkit: Dkit) -> None:
 def test_what_makes_no_sense_is_refused(
     tmp_path: Path, dkit: Dkit, words: list[str], code: str, exit_code: int
 ) -> None:
-    data = write_set(tmp_path, train=TRAIN)
+    data = write_labels(tmp_path, train=TRAIN)
     (tmp_path / "x.wnids").write_text("n1\nn2\nn3\n")
     ended = dkit("stats", data, *words, "--json")
     assert (ended.exit_code, json.loads(ended.stdout)["error"]["code"]) == (exit_code, code)
 
 
 def test_lists_without_images(tmp_path: Path, dkit: Dkit) -> None:
-    ended = dkit("stats", write_set(tmp_path, train={}, valid={}))
+    ended = dkit("stats", write_labels(tmp_path, train={}, valid={}))
     assert ended.exit_code == 0
     assert "3 classes, 0 boxes in 0 images" in ended.stdout
 
@@ -298,7 +282,7 @@ def test_a_good_set_needs_no_advice(
 ) -> None:
     monkeypatch.setattr(advice, "DESIRED_IMAGES", 60)
     quiet: dict[str, Boxes] = {**every((0, 1, 2), 60), "negative": []}
-    data = write_set(tmp_path, train=quiet, valid={"v": [(0, 0.2, 0.2), (1, 1, 1), (2, 1, 1)]})
+    data = write_labels(tmp_path, train=quiet, valid={"v": [(0, 0.2, 0.2), (1, 1, 1), (2, 1, 1)]})
     ended = dkit("stats", data)
     assert "worth knowing" not in ended.stdout
     assert ended.exit_code == 0
@@ -330,7 +314,7 @@ def test_advice(
     code: str,
     finding: str,
 ) -> None:
-    ended = dkit("stats", write_set(tmp_path, train=train, valid=valid), "--json")
+    ended = dkit("stats", write_labels(tmp_path, train=train, valid=valid), "--json")
     found = {one["code"]: one["finding"] for one in json.loads(ended.stdout)["advice"]}
     assert finding in found[code]
 
@@ -339,7 +323,7 @@ def test_advice(
 def test_two_thousand_images_of_each_class_are_wished_for(
     tmp_path: Path, dkit: Dkit, images: int, expected: bool
 ) -> None:
-    data = write_set(tmp_path, train=every((0, 1, 2), 1))
+    data = write_labels(tmp_path, train=every((0, 1, 2), 1))
     (tmp_path / "train.txt").write_text(f"{tmp_path}/i0.jpg\n" * images)
     assert ("few-images" in codes(dkit("stats", data, "--json", "--workers", "1"))) is expected
 
@@ -357,4 +341,4 @@ def test_two_thousand_images_of_each_class_are_wished_for(
 def test_no_advice_below_the_bounds(
     tmp_path: Path, dkit: Dkit, train: dict[str, Boxes], code: str
 ) -> None:
-    assert code not in codes(dkit("stats", write_set(tmp_path, train=train), "--json"))
+    assert code not in codes(dkit("stats", write_labels(tmp_path, train=train), "--json"))

@@ -9,7 +9,7 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
-from darknet_kit.cli.writing import kind_of, write_files
+from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.advice import Advice, advise
 from darknet_kit.dataset.reading import read_wnids
@@ -43,7 +43,7 @@ _NO_TREE = (
     examples=[
         "dkit stats voc/voc.data",
         "dkit stats voc/voc.data --size 608 --sort size --all",
-        "dkit stats voc/voc.data -o classes.csv",
+        "dkit stats voc/voc.data -o classes.csv -o classes.png",
     ]
 )
 @click.argument("data", type=GivenPath())
@@ -53,7 +53,7 @@ _NO_TREE = (
     "outputs",
     type=GivenPath(),
     multiple=True,
-    help="Write the classes as .csv.",
+    help="Write classes as .csv, a chart as .png, .svg or .pdf; may be repeated.",
 )
 @click.option(
     "--size", metavar="N|WxH", default="416", show_default=True, help="Network input in pixels."
@@ -150,13 +150,15 @@ def stats(
 def _check_outputs(outputs: Sequence[str]) -> None:
     """Refuse what could not be written, before anything is counted."""
     for path in outputs:
-        if kind_of(path) != "csv":
+        if kind_of(path) not in ("csv", *PICTURES):
             raise UsageError(
                 "this is no kind of file that can be written",
                 code="unknown-picture",
-                hint="End the name in .csv.",
+                hint="End the name in .csv for a table, in .png, .svg or .pdf for a chart.",
                 path=path,
             )
+    if any(kind_of(path) in PICTURES for path in outputs):
+        require_charts()
 
 
 def _find_kin(wnids: Sequence[str], tree: str | None) -> list[Kin] | None:
@@ -169,11 +171,19 @@ def _find_kin(wnids: Sequence[str], tree: str | None) -> list[Kin] | None:
 
 def _render(counted: Stats, rows: Sequence[ClassRow], outputs: Sequence[str]) -> dict[Path, bytes]:
     """Return what goes into each file."""
-    contents = {}
-    for path in outputs:
-        if kind_of(path) == "csv":
-            contents[Path(path)] = format_class_csv(rows).encode("utf-8", "surrogateescape")
-    return contents
+    return {
+        Path(path): format_class_csv(rows).encode("utf-8", "surrogateescape")
+        if kind_of(path) == "csv"
+        else _draw(counted, rows, kind_of(path))
+        for path in outputs
+    }
+
+
+def _draw(counted: Stats, rows: Sequence[ClassRow], kind: str) -> bytes:
+    from darknet_kit.report.charts import render_figure
+    from darknet_kit.report.statschart import plot_stats
+
+    return render_figure(plot_stats(counted, rows, counted.dataset.data.path.stem), kind)
 
 
 def _describe_advice(advice: Sequence[Advice]) -> list[str]:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from darknet_kit.dataset.classes import WNID_JOINT
 from darknet_kit.formats.wordtree import WordTree
 
 STEPS_UP = 2
@@ -33,7 +34,7 @@ def find_kin(wnids: Sequence[str], tree: WordTree) -> list[Kin]:
     sizes = _count_below(tree)
     groups: defaultdict[str, set[int]] = defaultdict(set)
     for class_id, joined in enumerate(wnids):
-        for wnid in joined.split("+"):
+        for wnid in joined.split(WNID_JOINT):
             for kind in _climb(wnid, tree):
                 if sizes[kind] <= NARROW:
                     groups[kind].add(class_id)

@@ -95,11 +95,16 @@ def _write_heading(axes: Axes, title: str, subtitle: str, rows: int) -> None:
     """Write title and subtitle over the axes and over the `rows` of labels there."""
     lines = textwrap.wrap(subtitle, _SUBTITLE_WIDTH)
     height = 7 + 12 * rows
-    if len(title) > _TITLE_WIDTH:
-        half = _TITLE_WIDTH // 2 - 1
-        title = f"{title[:half]} … {title[-half:]}"
     _write_above(axes, "\n".join(lines), height, fontsize=10, color="#333333")
-    _write_above(axes, title, height + 15 * len(lines) + 3, fontsize=14, weight="bold")
+    _write_above(axes, cut_title(title), height + 15 * len(lines) + 3, fontsize=14, weight="bold")
+
+
+def cut_title(title: str) -> str:
+    """Return a title that fits over a chart: of a long one, its beginning and its end."""
+    if len(title) <= _TITLE_WIDTH:
+        return title
+    half = _TITLE_WIDTH // 2 - 1
+    return f"{title[:half]} … {title[-half:]}"
 
 
 def _write_above(axes: Axes, text: str, points: float, **style: Any) -> None:
