@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from darknet_kit.dataset.found import look_for_ilsvrc
 from darknet_kit.errors import DatasetError
-from darknet_kit.formats.ilsvrc import display_names, find_ilsvrc, parse_mapping
+from darknet_kit.formats.ilsvrc import find_ilsvrc
 from darknet_kit.formats.pairs import Pairs, find_pairs, split_of_folder
+from darknet_kit.formats.synsets import display_names, parse_mapping
 from darknet_kit.formats.tree import walk_tree
 from darknet_kit.formats.voc import find_class_list, find_voc
 
@@ -273,10 +275,9 @@ def test_without_a_mapping_the_folders_are_the_classes(tmp_path: Path) -> None:
 
 def test_without_a_mapping_and_without_train(tmp_path: Path) -> None:
     write_pair(tmp_path / "Data/CLS-LOC/val/a.JPEG", tmp_path / "Annotations/CLS-LOC/val/a.xml")
-    with pytest.raises(DatasetError) as caught:
-        find_ilsvrc(tmp_path)
-    assert caught.value.code == "no-classes"
-    assert "--mapping" in caught.value.hint
+    found = look_for_ilsvrc(tmp_path)
+    assert (found.keys, found.names) == (["cat"], ["cat"])
+    assert found.notes == ["no LOC_synset_mapping.txt: classes are named by wnid"]
 
 
 def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
@@ -336,9 +337,8 @@ def test_other_folders_are_refused(tmp_path: Path, kind: str) -> None:
         root.write_text("")
     with pytest.raises(DatasetError) as caught:
         find_ilsvrc(root)
-    assert caught.value.code == (
-        "missing-folder" if kind in ("file", "missing") else "wrong-layout"
-    )
+    expected = {"missing": "missing-folder", "file": "not-a-folder"}
+    assert caught.value.code == expected.get(kind, "wrong-layout")
 
 
 def test_voc_refuses_an_ilsvrc_tree_and_names_the_command(tmp_path: Path) -> None:
@@ -451,7 +451,7 @@ def test_nothing_to_convert(tmp_path: Path, kind: str) -> None:
         write_picture(root / "a.jpg")
     with pytest.raises(DatasetError) as caught:
         find_voc(root)
-    expected = {"missing": "missing-folder", "file": "cannot-read"}
+    expected = {"missing": "missing-folder", "file": "not-a-folder"}
     assert caught.value.code == expected.get(kind, "no-annotations")
     assert caught.value.path == str(root)
 

@@ -36,7 +36,7 @@ KINDS: dict[str, Kind] = {
     "bad-xml": Kind(_SKIPPED, "an annotation that is no well-formed XML", "image left out"),
     "not-pascal": Kind(_SKIPPED, "XML that is no Pascal annotation", "image left out"),
     "cannot-read": Kind(_SKIPPED, "a file or folder that could not be read", "left out"),
-    "bad-record": Kind(_SKIPPED, "a record of a JSON file that does not fit", "left out"),
+    "bad-record": Kind(_SKIPPED, "a record of a JSON or CSV file that does not fit", "left out"),
     "missing-image": Kind(_SKIPPED, "an image that is annotated, but is not there", "left out"),
     "unreadable-image": Kind(_SKIPPED, "an image whose header cannot be read", "image left out"),
     "unsupported-image": Kind(

@@ -29,7 +29,8 @@ class LabelledObject(msgspec.Struct, frozen=True, gc=False):
 class Annotation(msgspec.Struct, frozen=True, gc=False):
     """What an annotation says of one image. Width and height are 0 where they are not usable.
 
-    `filename` is what the annotation calls its image; real sets often name another one.
+    `filename` is what the annotation calls its image; real sets often name another one. A format
+    that has no place for the size does not state it.
     """
 
     objects: tuple[LabelledObject, ...]
@@ -37,6 +38,7 @@ class Annotation(msgspec.Struct, frozen=True, gc=False):
     height: int = 0
     filename: str = ""
     problems: tuple[Problem, ...] = ()
+    states_size: bool = True
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):

@@ -30,7 +30,8 @@ from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
 from darknet_kit.dataset.place import Placement, check_view, place_items
 from darknet_kit.dataset.shard import Job, ShardRules, convert_shard
 from darknet_kit.dataset.splits import assign_splits
-from darknet_kit.errors import AnyPath, DatasetError, UsageError
+from darknet_kit.errors import AnyPath, UsageError
+from darknet_kit.formats.strangers import no_images
 from darknet_kit.formats.yolo import is_safe
 
 
@@ -68,7 +69,7 @@ def convert_ilsvrc(
 
     Raises DatasetError, UsageError, WriteError.
     """
-    return _convert(look_for_ilsvrc(source, mapping, progress), options, progress)
+    return _convert(look_for_ilsvrc(source, mapping, options.workers, progress), options, progress)
 
 
 def convert_voc(
@@ -146,12 +147,7 @@ def _choose(found: Found, options: ConvertOptions) -> Classes:
 def _target(found: Found, classes: Classes, options: ConvertOptions) -> Target:
     if not found.items:
         without = sum(problem.code == "missing-image" for problem in found.problems)
-        raise DatasetError(
-            f"none of the annotations has its image here ({without:,} are without)",
-            code="no-images",
-            hint="Unpack the images into the same tree as the annotations.",
-            path=found.root,
-        )
+        raise no_images(found.root, without)
     folder = os.path.abspath(options.out) if options.out else found.root
     name = options.name or ("ilsvrc" if found.format == "ilsvrc" else os.path.basename(found.root))
     return Target(

@@ -14,7 +14,8 @@ from darknet_kit.dataset.shard import collect_names
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.cocotree import find_coco
 from darknet_kit.formats.datafile import one_line, read_names
-from darknet_kit.formats.ilsvrc import display_names, find_ilsvrc
+from darknet_kit.formats.ilsvrc import Ilsvrc, find_ilsvrc
+from darknet_kit.formats.synsets import Synset, display_names
 from darknet_kit.formats.voc import find_class_list, find_voc
 
 
@@ -42,23 +43,44 @@ class Found:
 
 
 def look_for_ilsvrc(
-    source: AnyPath, mapping: AnyPath | None = None, progress: Progress = no_progress
+    source: AnyPath,
+    mapping: AnyPath | None = None,
+    workers: int | None = None,
+    progress: Progress = no_progress,
 ) -> Found:
     """Find an ILSVRC tree; its boxes are edges from 0. Raises DatasetError."""
     tree = find_ilsvrc(source, mapping, progress)
+    synsets = tree.synsets or _used_synsets(tree, workers)
     unnamed = "no LOC_synset_mapping.txt: classes are named by wnid"
     return Found(
         format="ilsvrc",
         source=tree.pairs.root,
         root=tree.pairs.root,
         items=tree.pairs.items,
-        keys=[synset.wnid for synset in tree.synsets],
-        names=display_names(tree.synsets),
+        keys=[synset.wnid for synset in synsets],
+        names=display_names(synsets),
         convention=BoxConvention.PLAIN,
         unlabelled=tree.pairs.unlabelled,
+        annotations=tree.annotations,
         problems=tree.pairs.problems,
         notes=[] if tree.mapping else [unnamed],
     )
+
+
+def _used_synsets(tree: Ilsvrc, workers: int | None) -> list[Synset]:
+    """Return the classes in use, where neither a mapping nor folders tell which there are."""
+    if tree.annotations is None:
+        used = _used_names(tree.pairs.items, workers)
+    else:
+        used = Counter(entry.name for one in tree.annotations for entry in one.objects)
+    return [Synset(wnid, (wnid,)) for wnid in sorted(used)]
+
+
+def _used_names(items: Sequence[Item], workers: int | None) -> Counter[str]:
+    used: Counter[str] = Counter()
+    for counted in map_shards(collect_names, shards(items), workers=workers):
+        used.update(counted)
+    return used
 
 
 def look_for_voc(
@@ -75,10 +97,7 @@ def look_for_voc(
     if names_file:
         names = _listed_names(names_file)
     else:
-        used: Counter[str] = Counter()
-        for counted in map_shards(collect_names, shards(pairs.items), workers=workers):
-            used.update(counted)
-        names = find_class_list(pairs.root, used)
+        names = find_class_list(pairs.root, _used_names(pairs.items, workers))
     return Found(
         format="voc",
         source=pairs.root,

@@ -89,7 +89,7 @@ def view_path(view: str, item: Item) -> str:
     parts = [
         part
         for part in item.name.split("/")
-        if part not in ("CLS-LOC", "", ".", "..") and split_of_folder(part) != item.split
+        if part not in ("CLS-LOC", "DET", "", ".", "..") and split_of_folder(part) != item.split
     ]
     plain = "/".join(parts)
     safe = "/".join(map(_without_traps, parts))

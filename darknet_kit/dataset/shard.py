@@ -153,6 +153,8 @@ def _image_size(
     if header.orientation != 1:
         message = f"EXIF orientation {header.orientation}, stored {actual[0]} x {actual[1]}"
         problems.append(Problem("exif-orientation", image, message))
+    if not annotation.states_size:
+        return actual
     if not all(stated):
         message = f"no usable <size>; the image has {actual[0]} x {actual[1]} pixels"
         problems.append(Problem("no-size", image, message))

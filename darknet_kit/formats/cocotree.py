@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item, Split
-from darknet_kit.errors import AnyPath, DatasetError
+from darknet_kit.errors import AnyPath
 from darknet_kit.formats.coco import CocoFile, class_names, read_coco
 from darknet_kit.formats.pairs import SPLIT_FOLDERS, item_of, unreadable
+from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import Folder, stem_of, walk_tree
 
 _STARTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "valid"), ("test", "test"))
@@ -53,6 +54,8 @@ def find_coco(
     `progress` is told how many images were found. Raises DatasetError.
     """
     top = Path(source).absolute()
+    if not top.exists() or (top.is_file() and top.suffix.lower() != ".json"):
+        raise no_annotations(str(top), "coco")
     alone = top.is_file()  # then it is the whole data set, whatever split its name speaks of
     if alone:
         root, jsons, folders = _root_of(top, images), [str(top)], []
@@ -62,12 +65,7 @@ def find_coco(
         if not jsons and any(folder.annotations for folder in walk_tree(top)):
             return None
     if not jsons:
-        raise DatasetError(
-            "there is no COCO instances file in this folder or below it",
-            code="no-annotations",
-            hint="Give the JSON file itself, or the folder that holds it and the images.",
-            path=root,
-        )
+        raise no_annotations(str(top), "coco")
     if alone or images:
         folders = _walk(images or root, progress)
     files = [read_coco(path) for path in jsons]

@@ -1,88 +1,54 @@
-"""The layout of ILSVRC's localization data, as Kaggle and image-net.org give it out.
+"""The layouts of ILSVRC's data, as Kaggle and image-net.org give it out.
 
     ILSVRC/Annotations/CLS-LOC/{train/<wnid>,val}/*.xml
     ILSVRC/Data/CLS-LOC/{train/<wnid>,val,test}/*.JPEG
     ILSVRC/ImageSets/CLS-LOC/*.txt
-    LOC_synset_mapping.txt
+    LOC_synset_mapping.txt, LOC_train_solution.csv, LOC_val_solution.csv
 
 `train` is nested by class, `val` is flat; more than half of the train images have no XML. Box
-coordinates start at 0; objects are named by wnid.
+coordinates start at 0; objects are named by wnid. The detection task has DET where this has
+CLS-LOC; archives of image-net.org unpack into ILSVRC2012_img_train, ILSVRC2012_bbox_train_v2 and
+the like. Any part of all this may be missing; where there is no XML, the solution files serve.
 """
 
+import itertools
 import os
 import re
-import shlex
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
+from darknet_kit.core.records import Annotation, Item, Split
 from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.datafile import one_line, read_text
-from darknet_kit.formats.pairs import Pairs, find_pairs
+from darknet_kit.formats.datafile import read_text
+from darknet_kit.formats.locsolution import SOLUTION, iter_solution
+from darknet_kit.formats.pairs import Pairs, find_images, find_pairs
+from darknet_kit.formats.pascal import find_names
+from darknet_kit.formats.strangers import no_annotations
+from darknet_kit.formats.synsets import MAPPING, Synset, parse_mapping
 
-_MAPPING = "LOC_synset_mapping.txt"
-# "n01440764 tench, Tinca tinca" and "n01440764 : tench, Tinca tinca" both circulate.
-_MAPPING_LINE = re.compile(r"(n\d{8})\s*(?::\s*|\s)(\S.*)")
-_TRAIN_CLASS = re.compile(r"Annotations/CLS-LOC/train/(n\d{8})")
-
-
-@dataclass(frozen=True, slots=True)
-class Synset:
-    """A class of ImageNet: its WordNet id and its names, the commonest first."""
-
-    wnid: str
-    names: tuple[str, ...]
-
-
-def parse_mapping(text: str, path: AnyPath) -> list[Synset]:
-    """Return the synsets of a LOC_synset_mapping.txt in its order. Raises DatasetError."""
-    synsets: dict[str, Synset] = {}
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        if not line.strip():
-            continue
-        match = _MAPPING_LINE.fullmatch(line.strip())
-        if match is None:
-            message = f"expected `n01440764 tench, Tinca tinca`, found {line.strip()!r:.60}"
-            raise _bad_mapping(message, path, number)
-        wnid, listed = match.groups()
-        if wnid in synsets:
-            raise _bad_mapping(f"{wnid} is there twice", path, number)
-        names = tuple(filter(None, map(one_line, listed.split(","))))
-        synsets[wnid] = Synset(wnid, names or (wnid,))
-    if not synsets:
-        raise _bad_mapping("there is no class in this file", path, None)
-    return list(synsets.values())
-
-
-def _bad_mapping(message: str, path: AnyPath, line: int | None) -> DatasetError:
-    return DatasetError(
-        message,
-        code="bad-mapping",
-        hint=f"Give the genuine {_MAPPING} with --mapping.",
-        path=path,
-        line=line,
-    )
-
-
-def display_names(synsets: list[Synset]) -> list[str]:
-    """Return one readable name a synset; names that occur twice get the wnid behind them.
-
-    ILSVRC has two synsets called crane and two called maillot.
-    """
-    counts = Counter(synset.names[0] for synset in synsets)
-    return [
-        synset.names[0] if counts[synset.names[0]] == 1 else f"{synset.names[0]} {synset.wnid}"
-        for synset in synsets
-    ]
+_TASKS = ("CLS-LOC", "DET")
+_TRAIN_CLASS = re.compile(r"(?:Annotations|Data)/CLS-LOC/train/(n\d{8})")
+_WNID = re.compile(r"n\d{8}")
+_SPLIT_WORD = re.compile(r"(?:^|[_-])(train|val|test)(?:$|[_-])")
+_SPLITS: dict[str, Split] = {"train": "train", "val": "valid", "test": "test"}
+_PEEKED = 20  # annotations that tell whether a tree is ImageNet's
 
 
 @dataclass(frozen=True, slots=True)
 class Ilsvrc:
-    """A tree found: `pairs`, and its classes in class_id order."""
+    """A tree found: `pairs`, and its classes in class_id order.
+
+    `annotations` runs parallel to the items where a solution file holds them. `synsets` is empty
+    where only the annotations know which classes there are.
+    """
 
     pairs: Pairs
     synsets: list[Synset]
     mapping: str
+    annotations: list[Annotation] | None = None
 
 
 def find_ilsvrc(
@@ -90,52 +56,131 @@ def find_ilsvrc(
 ) -> Ilsvrc:
     """Find the images, annotations and classes of an ILSVRC tree.
 
-    `source` is the folder that holds `Annotations` and `Data`, or the one above it. Without a
-    mapping file the classes are the folders of `train`, sorted, which is the same order. Raises
-    DatasetError.
+    `source` is the folder that holds `Annotations` and `Data`, or one above it, or any other
+    with XML whose objects are wnids. Without a mapping file the classes are the folders of
+    `train`, sorted, which is the same order. Raises DatasetError.
     """
-    root = _find_root(source)
-    pairs = find_pairs(root, progress)
-    found = os.fspath(mapping) if mapping else _find_mapping(root)
-    if found:
-        return Ilsvrc(pairs, parse_mapping(read_text(found, "the synset mapping"), found), found)
-    wnids = sorted(match[1] for match in map(_TRAIN_CLASS.fullmatch, pairs.folders) if match)
-    if not wnids:
-        raise DatasetError(
-            f"there is neither a {_MAPPING} nor a train folder with classes",
-            code="no-classes",
-            hint=f"Give the mapping: --mapping PATH/{_MAPPING}",
-            path=root,
-        )
-    return Ilsvrc(pairs, [Synset(wnid, (wnid,)) for wnid in wnids], "")
-
-
-def _find_root(source: AnyPath) -> str:
     top = os.path.abspath(source)
-    if not os.path.isdir(top):
-        raise DatasetError(
-            "this is no folder" if os.path.exists(top) else "there is no such folder",
-            code="missing-folder",
-            hint="Give the folder ILSVRC, or the one that it was unpacked in.",
-            path=top,
-        )
-    for root in (top, os.path.join(top, "ILSVRC")):
-        if all(os.path.isdir(os.path.join(root, kind, "CLS-LOC")) for kind in _KINDS):
-            return root
-    raise DatasetError(
-        "this is no ILSVRC tree: expected Annotations/CLS-LOC and Data/CLS-LOC in it",
-        code="wrong-layout",
-        hint=f"For any other tree of XML: dkit convert voc {shlex.quote(top)}",
-        path=top,
-    )
+    root, task = _find_root(top)
+    annotations: list[Annotation] | None = None
+    if not task:
+        pairs = _find_other_layout(top, progress)
+    elif _has(root, "Annotations", task):
+        pairs = find_pairs(root, progress)
+        pairs.items = _of_task(pairs.items, task)
+        pairs.unlabelled = _of_task(pairs.unlabelled, task)
+    else:
+        pairs, annotations = _pair_solutions(root, progress)
+    found = os.fspath(mapping) if mapping else _find_mapping(root) if task != "DET" else ""
+    if found:
+        synsets = parse_mapping(read_text(found, "the synset mapping"), found)
+    else:
+        matches = filter(None, map(_TRAIN_CLASS.fullmatch, pairs.folders))
+        synsets = [Synset(wnid, (wnid,)) for wnid in sorted({match[1] for match in matches})]
+    return Ilsvrc(pairs, synsets, found, annotations)
 
 
-_KINDS = ("Annotations", "Data")
+def _find_root(top: str) -> tuple[str, str]:
+    """Return the root of a tree, and its task: empty where it has another layout."""
+    below = sorted(os.listdir(top)) if os.path.isdir(top) else []
+    roots = [top, *(os.path.join(top, name) for name in below)]
+    roots += [os.path.join(root, "ILSVRC") for root in roots]
+    for task, root in itertools.product(_TASKS, roots):
+        if _has(root, "Data", task) and (_has(root, "Annotations", task) or _find_solutions(root)):
+            return root, task
+    _refuse_half(roots)
+    return top, ""
+
+
+def _has(root: str, kind: str, task: str) -> bool:
+    return os.path.isdir(os.path.join(root, kind, task))
+
+
+def _refuse_half(roots: Sequence[str]) -> None:
+    """Raise DatasetError for a tree of annotations alone, or of images alone."""
+    for task, root in itertools.product(_TASKS, roots):
+        if _has(root, "Annotations", task):
+            raise DatasetError(
+                f"the annotations are here, and the images are not: there is no Data/{task}",
+                code="no-images",
+                hint=f"Unpack the images into {os.path.join(root, 'Data', task)}.",
+                path=root,
+            )
+        if _has(root, "Data", task):
+            raise DatasetError(
+                f"the images are here, and the annotations are not: there is no Annotations/{task}",
+                code="no-annotations",
+                hint="Unpack the annotations beside Data, or put LOC_train_solution.csv and "
+                "LOC_val_solution.csv there.",
+                path=root,
+            )
+
+
+def _find_other_layout(top: str, progress: Progress) -> Pairs:
+    """Find images and XML in any layout, if the objects are named by wnid. Raises DatasetError."""
+    pairs = find_pairs(top, progress, "ilsvrc")
+    names = set[str]()
+    for item in pairs.items[:_PEEKED]:
+        try:
+            with open(item.annotation, "rb") as stream:
+                names.update(find_names(stream.read(), item.annotation))
+        except (OSError, DatasetError):
+            continue
+    if not names or not all(map(_WNID.fullmatch, names)):
+        raise no_annotations(top, "ilsvrc")
+    pairs.items = [replace(item, split=item.split or _split_of(item)) for item in pairs.items]
+    return pairs
+
+
+def _of_task(items: Sequence[Item], task: str) -> list[Item]:
+    return [item for item in items if item.name.split("/")[0] == task]
+
+
+def _split_of(item: Item) -> Split | Literal[""]:
+    found = _SPLIT_WORD.search(os.path.dirname(item.name))
+    return _SPLITS[found[1]] if found else ""
 
 
 def _find_mapping(root: str) -> str:
     for folder in (root, os.path.dirname(root), os.path.join(root, "ImageSets", "CLS-LOC")):
-        path = os.path.join(folder, _MAPPING)
+        path = os.path.join(folder, MAPPING)
         if os.path.isfile(path):
             return path
     return ""
+
+
+def _find_solutions(root: str) -> list[str]:
+    for folder in (root, os.path.dirname(root)):
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        found = sorted(filter(SOLUTION.fullmatch, names))
+        if found:
+            return [os.path.join(folder, name) for name in found]
+    return []
+
+
+def _pair_solutions(root: str, progress: Progress) -> tuple[Pairs, list[Annotation]]:
+    """Match the images of a tree to the rows of its solution files. Raises DatasetError."""
+    pairs = find_images(root, progress)
+    items = {os.path.basename(item.name): item for item in pairs.unlabelled if item.split != "test"}
+    annotated: dict[str, tuple[Item, Annotation]] = {}
+    for path, (stem, annotation) in _rows(_find_solutions(root)):
+        line = next((entry.line for entry in annotation.objects), 0)
+        if stem in annotated:
+            message = f"{stem} has a row already"
+            pairs.problems.append(Problem("duplicate-image", path, message, line))
+        elif stem in items:
+            annotated[stem] = (replace(items[stem], annotation=path), annotation)
+        else:
+            message = f"there is no image with the stem {stem!r}"
+            pairs.problems.append(Problem("missing-image", path, message, line))
+    both = sorted(annotated.values(), key=lambda pair: pair[0].image)
+    pairs.items = [item for item, _ in both]
+    taken = {item.image for item in pairs.items}
+    pairs.unlabelled = [item for item in pairs.unlabelled if item.image not in taken]
+    return pairs, [annotation for _, annotation in both]
+
+
+def _rows(solutions: Sequence[str]) -> Iterator[tuple[str, tuple[str, Annotation]]]:
+    for path in solutions:
+        for row in iter_solution(path):
+            yield path, row

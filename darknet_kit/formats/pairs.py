@@ -5,21 +5,27 @@ file they hold do not count, so `VOC2007/Annotations/1.xml` belongs to `VOC2007/
 and `Annotations/CLS-LOC/train/n0/a.xml` to `Data/CLS-LOC/train/n0/a.JPEG`.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split
-from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.tree import Folder, stem_of, walk_tree
+from darknet_kit.errors import AnyPath
+from darknet_kit.formats.strangers import no_annotations
+from darknet_kit.formats.tree import (
+    ANNOTATION_FOLDERS,
+    IMAGE_FOLDERS,
+    Folder,
+    stem_of,
+    walk_tree,
+)
 
-_ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
-_IMAGE_FOLDERS = ("data", "jpegimages", "images", "image", "imgs", "img")
-_KIND_FOLDERS = frozenset((*_ANNOTATION_FOLDERS, *_IMAGE_FOLDERS))
+_KIND_FOLDERS = frozenset((*ANNOTATION_FOLDERS, *IMAGE_FOLDERS))
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -50,27 +56,39 @@ class Pairs:
     folders: list[str] = field(default_factory=list)
 
 
-def find_pairs(root: AnyPath, progress: Progress = no_progress) -> Pairs:
+def find_pairs(root: AnyPath, progress: Progress = no_progress, wanted: str = "voc") -> Pairs:
     """Walk a tree and match its images to its XML files. Raises DatasetError.
 
-    `progress` is told how many images were found.
+    `progress` is told how many images were found; errors speak of the format `wanted`.
     """
+    top = os.path.abspath(root)
+    if not os.path.isdir(top):
+        raise no_annotations(top, wanted)
+    folders = _walk(top, progress)
+    if not any(folder.annotations for folder in folders):
+        raise no_annotations(top, wanted)
+    return _match(folders)
+
+
+def find_images(root: AnyPath, progress: Progress = no_progress) -> Pairs:
+    """Walk a tree for its images alone: all of them are `unlabelled`. Raises DatasetError."""
+    return _match([replace(folder, annotations=[]) for folder in _walk(root, progress)])
+
+
+def _walk(root: AnyPath, progress: Progress) -> list[Folder]:
     folders: list[Folder] = []
     count = 0
     for folder in walk_tree(root):
         folders.append(folder)
         count += len(folder.images)
         progress(count, 0)
+    return folders
+
+
+def _match(folders: list[Folder]) -> Pairs:
     readable = [folder.relative for folder in folders if not folder.unreadable]
     pairs = Pairs(folders[0].path, folders=readable)
     pairs.problems.extend(unreadable(folders))
-    if not any(folder.annotations for folder in folders):
-        raise DatasetError(
-            "there is no XML annotation in this folder or below it",
-            code="no-annotations",
-            hint="Give the folder that holds the annotations and the images.",
-            path=pairs.root,
-        )
     _Matching(pairs, folders).match()
     pairs.items.sort(key=lambda item: item.image)
     pairs.unlabelled.sort(key=lambda item: item.image)

@@ -13,6 +13,10 @@ from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.record import RECORD, is_view
 
+ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
+IMAGE_FOLDERS = ("data", "jpegimages", "images", "image", "imgs", "img")
+"""In lower case: names of folders that say nothing but the kind of file in them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
