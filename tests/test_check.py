@@ -268,7 +268,10 @@ def test_a_mistake_is_found_where_it_is_and_nothing_else(
 
 
 def test_every_mistake_of_the_table_is_made_in_a_test() -> None:
-    assert FAULTS.keys() - {code for code, _, _ in MISTAKES} == {"little-space"}
+    assert FAULTS.keys() - {code for code, _, _ in MISTAKES} == {
+        "little-space",
+        "labels-behind-links",
+    }
 
 
 def test_little_space_for_weights(dkit: Dkit, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,6 +318,36 @@ def test_labels_are_looked_for_where_each_flavor_does(
         (example,) = json.loads(ended.stdout)["findings"][0]["examples"]
         assert example["path"] == str(data.parent / "labels/0.txt")
         assert f"does not look at {data.parent / 'JPEGImages/0.txt'}" in example["message"]
+
+
+def test_labels_behind_links_are_lost_to_hank_ais_map(dkit: Dkit, data: Path) -> None:
+    root = data.parent
+    (root / "elsewhere").mkdir()
+    for number in (0, 3):  # one of train, one of valid
+        (root / f"{number}.jpg").rename(root / f"elsewhere/{number}.jpg")
+        link(f"{number}.jpg", f"elsewhere/{number}.jpg")(root)
+    ended = dkit("check", data, "--flavor", "hank-ai", "--json")
+    assert codes(ended) == {"labels-behind-links": ("warning", 1)}
+    assert codes(dkit("check", data, "--json")) == {}
+
+
+def test_hank_ais_map_refuses_an_image_listed_twice(dkit: Dkit, data: Path) -> None:
+    add("valid.txt", "ROOT/3.jpg")(data.parent)
+    for flavor, level in (("hank-ai", "error"), ("alexeyab", "warning")):
+        found = codes(dkit("check", data, "--flavor", flavor, "--json"))
+        assert found == {"duplicate-image": (level, 1)}
+
+
+def test_of_a_relative_path_it_is_said_where_the_image_is(
+    dkit: Dkit, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = data.parent
+    edit("train.txt", f"{root}/0.jpg", "0.jpg")(root)
+    ended = dkit("check", data, "--json")
+    assert codes(ended) == {"missing-image": ("error", 1), "relative-path": ("warning", 1)}
+    assert f"there is {root / '0.jpg'}" in ended.stdout
+    monkeypatch.chdir(root)
+    assert codes(dkit("check", "s.data", "--json")) == {"relative-path": ("warning", 1)}
 
 
 def test_only_and_ignore_choose_what_counts(dkit: Dkit, data: Path) -> None:

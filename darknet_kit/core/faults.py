@@ -195,7 +195,7 @@ FAULTS: dict[str, Fault] = {
     "exif-orientation": Fault(
         _WARNING,
         "an image that is stored rotated: engines with OpenCV turn it, the others do not",
-        "Bake the rotation into the pixels: `mogrify -auto-orient FILE`, then check its boxes.",
+        "Turn the pixels (ImageMagick: `mogrify -auto-orient FILE`), then look at its boxes.",
     ),
     "tiny-image": Fault(
         _WARNING,
@@ -205,7 +205,7 @@ FAULTS: dict[str, Fault] = {
     "large-image": Fault(
         _NOTE,
         "an image of more than 20 megapixels: decoding it keeps the GPU waiting",
-        "Make it smaller beforehand: `mogrify -resize 2000x2000\\> FILE`.",
+        "Make it smaller beforehand: ImageMagick's `mogrify -resize 2000x2000\\> FILE`.",
     ),
     # labels
     "missing-label": Fault(
@@ -213,6 +213,11 @@ FAULTS: dict[str, Fault] = {
         "no label where the engine looks: AlexeyAB's learns that the image is empty, "
         "the others end",
         "Convert for this engine with --flavor; an image without objects needs an empty file.",
+    ),
+    "labels-behind-links": Fault(
+        _WARNING,
+        "hank-ai's follows links when it computes mAP, and finds no label there",
+        "Train with --no-map, or convert in place: without --out, --flavor hank-ai.",
     ),
     "label-elsewhere": Fault(
         _NOTE,

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
@@ -104,6 +105,8 @@ def writing_findings(path: AnyPath) -> Iterator[Note]:
 
 def is_findings(path: AnyPath) -> bool:
     """Tell whether a file is one that `writing_findings` wrote."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return False
     try:
         with open(path, "rb") as stream:
             return stream.readline(100) == ",".join(_COLUMNS).encode() + b"\n"

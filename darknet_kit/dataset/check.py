@@ -8,7 +8,7 @@ from darknet_kit.core.findings import Finding
 from darknet_kit.core.pool import map_shards, shards
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Split
-from darknet_kit.dataset.checks.images import ImageRules, check_entries
+from darknet_kit.dataset.checks.images import ImageRules, check_entries, follows_links
 from darknet_kit.dataset.checks.labels import LabelRules
 from darknet_kit.dataset.reading import Dataset, iter_listed
 from darknet_kit.errors import DatasetError
@@ -43,7 +43,12 @@ def check_list(dataset: Dataset, split: Split, progress: Progress = no_progress)
     result = ListCheck(split)
     entries = list(enumerate(iter_listed(dataset, split), start=1))
     labels = LabelRules(dataset.flavor, len(dataset.names))
-    rules = ImageRules(labels, str(dataset.image_list(split)), pictures=False)
+    rules = ImageRules(
+        labels,
+        str(dataset.image_list(split)),
+        pictures=False,
+        links=follows_links(dataset.flavor, split),
+    )
     look = functools.partial(check_entries, rules=rules)
     for found in map_shards(look, shards(entries)):
         result.images += found.images

@@ -8,7 +8,7 @@ from darknet_kit.core.faults import FAULTS
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
-from darknet_kit.dataset.reading import Dataset, iter_images, iter_listed
+from darknet_kit.dataset.reading import Dataset, iter_listed
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.nvidia import find_driver
 from darknet_kit.engine.support import find_own_keys, find_unsupported
@@ -75,8 +75,8 @@ def check_run(
     result.warnings += _doubt_labels(result)
     if with_map and result.valid and engine.flavor is Flavor.ALEXEYAB:
         _check_difficult(dataset, result)
-    if with_map and engine.flavor is Flavor.HANK_AI:
-        _check_links(dataset)
+    if with_map and result.valid:
+        _check_links(result.valid)
     if weights and (doubt := check_start(cfg, weights, clear=clear)):
         result.warnings.append(doubt)
     return result
@@ -194,18 +194,13 @@ def _doubt_labels(result: Preflight) -> Iterator[str]:
                 )
 
 
-def _check_links(dataset: Dataset) -> None:
-    """Refuse mAP where hank-ai's would follow links away from the labels.
-
-    Its src-lib/detector_map.cpp makes each path canonical before it looks for the label.
-    """
-    for image in iter_images(dataset, "valid"):
-        target = os.path.realpath(image.image)
-        if target != image.image and not os.path.exists(label_path(target, Flavor.HANK_AI) or ""):
-            raise UsageError(
-                "hank-ai darknet follows links when it computes mAP, and finds no label beside "
-                f"{target}",
-                code="labels-behind-links",
-                hint="Train with --no-map, or convert in place: without --out, --flavor hank-ai.",
-                path=image.image,
-            )
+def _check_links(valid: ListCheck) -> None:
+    """Refuse mAP where hank-ai's would follow links away from the labels."""
+    finding = valid.first.get("labels-behind-links")
+    if finding:
+        raise UsageError(
+            f"hank-ai darknet follows links when it computes mAP, and {finding.message}",
+            code=finding.code,
+            hint=finding.cure,
+            path=finding.path,
+        )

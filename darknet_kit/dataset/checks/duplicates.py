@@ -9,8 +9,9 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from darknet_kit.core.faults import Level
 from darknet_kit.core.findings import Finding, fault
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.pool import map_shards, shards
@@ -114,7 +115,10 @@ def _report(places: Sequence[_Place], flavor: Flavor, *, copied: bool = False) -
         trained = first.get("train")
         if before is not place:
             code = "same-content" if copied else "duplicate-image"
-            yield fault(code, flavor, place.listing, _likeness(place, before), place.line)
+            finding = fault(code, flavor, place.listing, _likeness(place, before), place.line)
+            ends = flavor is Flavor.HANK_AI and place.split == "valid" and not copied
+            # Its mAP refuses a list that names an image twice.
+            yield replace(finding, level=Level.ERROR) if ends else finding
         elif trained and place is not trained:
             message = _likeness(place, trained)
             yield fault("leaked-image", flavor, place.listing, message, place.line)

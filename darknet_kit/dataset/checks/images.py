@@ -32,7 +32,8 @@ class ImageRules:
     """How closely entries are looked at.
 
     `pictures` reads the header of every image, `decode` all its pixels. Without `images`, labels
-    alone matter, as in AlexeyAB's list of difficult objects.
+    alone matter, as in AlexeyAB's list of difficult objects; `links` asks for labels beside what
+    an image links to, too.
     """
 
     labels: LabelRules
@@ -40,6 +41,7 @@ class ImageRules:
     images: bool = True
     pictures: bool = True
     decode: bool = False
+    links: bool = False
 
 
 @dataclass(slots=True)
@@ -75,7 +77,8 @@ def check_entries(entries: Sequence[Entry], *, rules: ImageRules) -> Entries:
         result.images += 1
         result.findings += _check_path(entry, rules)
         header = _check_image(entry, rules, result) if rules.images else None
-        _check_label(entry, rules, header, result)
+        if not rules.images or result.files[-1]:  # of an image that is not there, that is enough
+            _check_label(entry, rules, header, result)
     return result
 
 
@@ -111,6 +114,9 @@ def _check_image(entry: Entry, rules: ImageRules, result: Entries) -> ImageHeade
                 decode_image(path)
     except OSError as error:
         message = f"{os.path.basename(rules.listing)}:{line} lists it: {error.strerror}"
+        beside = os.path.join(os.path.dirname(rules.listing), path)
+        if not os.path.isabs(path) and os.path.isfile(beside):
+            message = f"{message}; there is {os.path.abspath(beside)}"
         code = "unreadable-image" if os.path.exists(path) else "missing-image"
         result.findings.append(fault(code, flavor, path, message))
     except DatasetError as error:
@@ -164,12 +170,28 @@ def _check_label(
     result.negatives += not label.boxes and not label.findings
     result.boxes += label.boxes
     result.findings += label.findings
+    if rules.links:
+        result.findings += _check_links(path, flavor)
     for other in Flavor:
         place = label_path(path, other)
         if place != expected and not (place and os.path.isfile(place)):
             looks = f"looks for {place}" if place else "takes the image for its own label"
             message = f"{other} darknet {looks}"
             result.findings.append(fault("label-elsewhere", flavor, expected, message))
+
+
+def _check_links(path: str, flavor: Flavor) -> Iterator[Finding]:
+    target = os.path.realpath(path)
+    if target != path and not os.path.exists(label_path(target, flavor) or ""):
+        yield fault("labels-behind-links", flavor, path, f"there is no label beside {target}")
+
+
+def follows_links(flavor: Flavor, split: str) -> bool:
+    """Tell whether labels of a list are looked for beside what its images link to.
+
+    hank-ai's mAP makes each path canonical first (src-lib/detector_map.cpp).
+    """
+    return flavor is Flavor.HANK_AI and split == "valid"
 
 
 def _whereabouts(entry: Entry, rules: ImageRules) -> str:

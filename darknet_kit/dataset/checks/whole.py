@@ -13,7 +13,13 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import SPLITS, Split
 from darknet_kit.dataset.checks.datafile import check_backup, check_data_text
 from darknet_kit.dataset.checks.duplicates import Checked, find_duplicates
-from darknet_kit.dataset.checks.images import Entries, Entry, ImageRules, check_entries
+from darknet_kit.dataset.checks.images import (
+    Entries,
+    Entry,
+    ImageRules,
+    check_entries,
+    follows_links,
+)
 from darknet_kit.dataset.checks.labels import LabelRules
 from darknet_kit.dataset.checks.lists import read_list
 from darknet_kit.dataset.checks.names import check_names, check_order
@@ -149,7 +155,12 @@ def _check_images(
     done, total = 0, sum(map(len, entries.values()))
     for split, listed in entries.items():
         sums = result.lists[split] = Entries()
-        rules = ImageRules(_label_rules(result, how), paths[split], decode=how.decode)
+        rules = ImageRules(
+            _label_rules(result, how),
+            paths[split],
+            decode=how.decode,
+            links=follows_links(result.flavor, split),
+        )
         look = functools.partial(check_entries, rules=rules)
         for found in map_shards(look, shards(listed), workers=how.workers):
             sums.add(found)
@@ -157,7 +168,7 @@ def _check_images(
                 note(finding)
             progress(done + sums.images, total)
         done += sums.images
-        if sums.images and not sums.boxes:
+        if any(sums.files) and not sums.boxes:
             message = f"{sums.images:,} images, {sums.labels:,} labels, no box"
             note(fault("no-boxes", result.flavor, paths[split], message))
         yield split, listed
