@@ -5,16 +5,19 @@ from pathlib import Path
 
 import click
 
+from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
-from darknet_kit.cli.paths import shown
+from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.files import holds, make_folder
-from darknet_kit.dataset.reading import read_dataset
+from darknet_kit.dataset.counts import count_classes
+from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.errors import UsageError
-from darknet_kit.formats.cfg import format_cfg, write_cfg
+from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
 from darknet_kit.formats.datafile import iter_image_list
 from darknet_kit.network.catalog import DEFAULT_MODEL, MODELS, Model
 from darknet_kit.network.layers import infer_layers, total_bflops
-from darknet_kit.network.model import CfgPlan, CfgRequest, build_cfg, make_cfg, plan_cfg
+from darknet_kit.network.model import CfgPlan, CfgRequest, make_cfg, plan_cfg
+from darknet_kit.network.retarget import parse_override
 from darknet_kit.network.size import parse_size
 
 # The classes of the set on which networks are usually compared; only --list needs a number.
@@ -25,6 +28,7 @@ _LISTED_CLASSES = 80
     examples=[
         "dkit make-cfg --data voc/voc.data",
         "dkit make-cfg --classes 10 --model yolov4-tiny --size 608x416",
+        "dkit make-cfg --data voc/voc.data --base mine.cfg --set net.angle=5",
         "dkit make-cfg --list",
     ]
 )
@@ -35,10 +39,9 @@ _LISTED_CLASSES = 80
     metavar="DATA",
     help="A .data file: its classes and its training images are counted.",
 )
-@click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, help="The network; --list shows them."
-)
-@click.option("--size", metavar="N|WxH", help="Input size in pixels.  [default: the model's]")
+@click.option("--model", help=f"The network; --list shows them.  [default: {DEFAULT_MODEL}]")
+@click.option("--base", type=GivenPath(), metavar="CFG", help="Your own network, not a model.")
+@click.option("--size", metavar="N|WxH", help="Input size in pixels.  [default: the network's]")
 @click.option("--batch", type=int, metavar="N", help="Images for one change of the weights.")
 @click.option(
     "--subdivisions", type=int, metavar="N", help="Parts of a batch; more need less GPU memory."
@@ -57,6 +60,16 @@ _LISTED_CLASSES = 80
     show_default=True,
     help="The model's, or those of `dkit anchors` for --data.",
 )
+@click.option(
+    "--counters-per-class", is_flag=True, help="Let --data's rare classes count for more."
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Any value: net.angle=5, yolo.ignore_thresh=.5, 138.filters=255 (layer 138).",
+)
 @click.option("--list", "listing", is_flag=True, help="Show the models and end.")
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="[default: MODEL-CLASSES.cfg]"
@@ -66,7 +79,8 @@ _LISTED_CLASSES = 80
 def command(
     classes: int | None,
     data: str | None,
-    model: str,
+    model: str | None,
+    base: str | None,
     size: str | None,
     batch: int | None,
     subdivisions: int | None,
@@ -74,6 +88,8 @@ def command(
     learning_rate: float | None,
     gpus: int,
     anchors: str,
+    counters_per_class: bool,
+    overrides: tuple[str, ...],
     listing: bool,
     output: str | None,
     overwrite: bool,
@@ -85,66 +101,87 @@ def command(
     """
     if listing:
         return _list_models()
-    classes, train_images = _count(classes, data)
+    if model and base:
+        raise UsageError(
+            "--model and --base both name the network",
+            code="two-networks",
+            hint="Leave one of them away.",
+        )
+    dataset = read_dataset(data) if data is not None else None
     request = CfgRequest(
-        classes=classes,
-        model=model,
+        classes=_count_classes(classes, dataset),
+        model=model or DEFAULT_MODEL,
+        base=read_cfg(base) if base else None,
         size=parse_size(size) if size else None,
         batch=batch,
         subdivisions=subdivisions,
         max_batches=max_batches,
         learning_rate=learning_rate,
         gpus=gpus,
-        train_images=train_images,
+        overrides=[parse_override(text) for text in overrides],
     )
-    plan = plan_cfg(_with_anchors(request, data) if anchors == "computed" else request)
-    path = Path(output or f"{plan.model.name}-{plan.classes}.cfg")
+    if dataset is not None:
+        request = _look_at_data(request, dataset, anchors == "computed", counters_per_class)
+    elif anchors == "computed" or counters_per_class:
+        raise UsageError(
+            "anchors and counters are computed from boxes, and no data set is named",
+            code="no-data",
+            hint="Name it with --data DATA.",
+        )
+    plan = plan_cfg(request)
+    path = Path(output or f"{plan.name}-{plan.classes}.cfg")
     written = False if dry_run else _write(path, plan, overwrite)
     return _describe(plan, path, data, dry_run=dry_run, written=written)
 
 
-def _with_anchors(request: CfgRequest, data: str | None) -> CfgRequest:
-    """Return the request with anchors computed for its input size. Raises UsageError."""
-    from darknet_kit.cli.anchors import compute_for
-
-    if data is None:
-        raise UsageError(
-            "anchors are computed from boxes, and no data set is named",
-            code="no-data",
-            hint="Name it: dkit make-cfg --data DATA --anchors computed",
-        )
-    found, reason = compute_for(read_dataset(data), make_cfg(request))
-    return replace(request, anchors=found, anchors_reason=reason)
-
-
-def _count(classes: int | None, data: str | None) -> tuple[int, int | None]:
-    """Return the number of classes, and that of training images where there is a data set."""
-    if data is None:
+def _count_classes(classes: int | None, dataset: Dataset | None) -> int:
+    """Return the number of classes, from the data set where there is one. Raises UsageError."""
+    if dataset is None:
         if classes is None:
             raise UsageError(
                 "how many classes does the network tell apart?",
                 code="no-classes",
                 hint="Say --classes N, or --data FILE.data to have them counted.",
             )
-        return classes, None
-    dataset = read_dataset(data)
+        return classes
     if classes is not None and classes != len(dataset.names):
         raise UsageError(
-            f"--classes {classes}, and {data} has {len(dataset.names)} names",
+            f"--classes {classes}, and {dataset.data.path} has {len(dataset.names)} names",
             code="classes-differ",
             hint="Leave --classes out: --data says it all.",
         )
-    return len(dataset.names), sum(1 for _ in iter_image_list(dataset.data.require_train()))
+    return len(dataset.names)
+
+
+def _look_at_data(
+    request: CfgRequest, dataset: Dataset, computed_anchors: bool, counted: bool
+) -> CfgRequest:
+    """Return the request with what the data set says. Raises DatasetError."""
+    images = sum(1 for _ in iter_image_list(dataset.data.require_train()))
+    request = replace(request, train_images=images, names=tuple(dataset.names))
+    if computed_anchors:
+        from darknet_kit.cli.anchors import compute_for
+
+        found, reason = compute_for(dataset, make_cfg(request))
+        request = replace(request, anchors=found, anchors_reason=reason)
+    if counted:
+        with progress_bar("count", "images") as progress:
+            boxes = count_classes(dataset, "train", progress=progress).boxes
+        # Classes weigh as much as the largest count over theirs, and a count of 0 as one of 1
+        # (AlexeyAB src/parser.c, get_classes_multipliers).
+        counters = [max(1, boxes[class_id]) for class_id in range(len(dataset.names))]
+        request = replace(request, counters=counters)
+    return request
 
 
 def _write(path: Path, plan: CfgPlan, overwrite: bool) -> bool:
     """Write the cfg; return False where it is there already, to the byte. Raises UsageError."""
-    cfg = build_cfg(plan)
+    cfg = plan.cfg
     if path.is_dir():
         raise UsageError(
             "this is a folder, and a cfg is one file",
             code="is-a-folder",
-            hint=f"Name the file in it: -o {shown(path / f'{plan.model.name}.cfg')}",
+            hint=f"Name the file in it: -o {shown(path / f'{plan.name}.cfg')}",
             path=path,
         )
     if path.exists() and not overwrite and not holds(path, format_cfg(cfg).encode()):
@@ -166,16 +203,16 @@ def _write(path: Path, plan: CfgPlan, overwrite: bool) -> bool:
 def _describe(
     plan: CfgPlan, path: Path, data: str | None, *, dry_run: bool, written: bool
 ) -> Outcome:
-    layers = infer_layers(build_cfg(plan))
+    layers = infer_layers(plan.cfg)
     floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
     state = "would write" if dry_run else "wrote" if written else "up to date:"
     width, height = plan.size
     facts = [(f"{setting.key}={setting.value}", setting.reason) for setting in plan.settings]
     column = max(len(fact) for fact, _ in facts)
-    start = plan.model.pretrained
+    start = plan.pretrained
     summary = [
         f"{state} {shown(path)}",
-        f"  {plan.model.name}: {plan.model.about}",
+        f"  {plan.name}: {plan.about}",
         f"  {width}x{height} pixels, {len(layers)} layers, {floats / 1e6:.2f} million parameters, "
         f"{bflops:.3f} BFLOPs an image",
         *(f"  {fact:<{column}}  {reason}" for fact, reason in facts),
@@ -189,7 +226,7 @@ def _describe(
         data={
             "cfg": str(path.absolute()),
             "state": "planned" if dry_run else "written" if written else "up-to-date",
-            "model": plan.model.name,
+            "model": plan.name,
             "classes": plan.classes,
             "width": width,
             "height": height,

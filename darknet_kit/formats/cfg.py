@@ -181,6 +181,21 @@ def set_value(cfg: Cfg, section: Section, key: str, value: object) -> Cfg:
         lines[place] = _replace_value(lines[place], new)
     else:
         _insert_entry(lines, section, f"{key}={new}")
+    return _with_lines(cfg, section, lines)
+
+
+def comment_out(cfg: Cfg, section: Section, key: str) -> Cfg:
+    """Return the cfg with the line of a key made a comment; without the key, as it was."""
+    entry = section.find(key)
+    if entry is None:
+        return cfg
+    lines = list(section.lines)
+    place = entry.line - section.line
+    lines[place] = f"# {lines[place].lstrip()}"
+    return _with_lines(cfg, section, lines)
+
+
+def _with_lines(cfg: Cfg, section: Section, lines: list[str]) -> Cfg:
     text = "".join("".join(lines if other is section else other.lines) for other in cfg.sections)
     return parse_cfg("".join(cfg.preamble) + text, cfg.path)
 

@@ -1,29 +1,36 @@
-"""A cfg of any of the networks in the catalog that trains as it stands.
+"""A cfg that trains as it stands: one of the catalog, or somebody's own, set up for a data set.
 
-`plan_cfg` computes what is to be said, each value with its reason; `make_cfg` writes it out.
+`plan_cfg` computes what is to be said, each value with its reason, and says it.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from darknet_kit.errors import UsageError
-from darknet_kit.formats.cfg import Cfg, parse_cfg
+from darknet_kit.formats.cfg import Cfg, Section, format_cfg, parse_cfg
 from darknet_kit.network.anchors import Anchors, set_anchors
 from darknet_kit.network.catalog import DEFAULT_MODEL, Model, find_model
 from darknet_kit.network.draft import Draft
+from darknet_kit.network.heading import format_heading, without_heading
 from darknet_kit.network.heads import Head, find_heads
 from darknet_kit.network.layers import infer_layers, largest_stride
+from darknet_kit.network.mirrored import find_mirrored
+from darknet_kit.network.retarget import Override, apply_override, retarget_heads, set_net
 from darknet_kit.network.schedule import Schedule, Setting, format_number, plan_schedule
 from darknet_kit.network.size import require_size
 
 _MOST_CLASSES = 100_000
+_USUAL_BATCH = (64, 16)
 
 
 @dataclass(frozen=True, slots=True)
 class CfgRequest:
-    """What somebody wants of a cfg; None leaves the choice to the model or the rules.
+    """What somebody wants of a cfg; None leaves the choice to the network or the rules.
 
-    `size` is (width, height) in pixels; so are `anchors`, and none keeps the model's own.
+    `base` is a cfg to set up instead of a model. `size` is (width, height) in pixels; so are
+    `anchors`, and none keeps the network's own. `names` are the classes, where they are known,
+    `counters` the boxes of each, where the rare are to count for more.
     """
 
     classes: int
@@ -37,85 +44,124 @@ class CfgRequest:
     train_images: int | None = None
     anchors: Anchors = ()
     anchors_reason: str = "as asked for"
+    base: Cfg | None = None
+    names: Sequence[str] = ()
+    counters: Sequence[int] = ()
+    overrides: Sequence[Override] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CfgPlan:
-    """All that a cfg will say: `settings` are the computed values with their reasons.
+    """A cfg, and how it came about: `settings` are the computed values with their reasons.
 
-    `anchors` are in pixels of the input, and empty where the model keeps its own.
+    `pretrained` names the published weights of its first layers; empty where there are none.
     """
 
-    model: Model
+    name: str
+    about: str
+    pretrained: str
     classes: int
     size: tuple[int, int]
     batch: int
     subdivisions: int
-    schedule: Schedule
     settings: tuple[Setting, ...]
-    anchors: Anchors = ()
+    cfg: Cfg
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a plan starts from."""
+
+    name: str
+    about: str
+    pretrained: str
+    cfg: Cfg
+
+
+def make_cfg(request: CfgRequest) -> Cfg:
+    """Return a cfg that trains. Raises UsageError where a wish makes no sense, CfgError."""
+    return plan_cfg(request).cfg
 
 
 def plan_cfg(request: CfgRequest) -> CfgPlan:
-    """Compute everything that a cfg will say. Raises UsageError where a wish makes no sense."""
-    model = find_model(request.model)
+    """Compute everything that a cfg says, and write it; the same request gives the same bytes.
+
+    Raises UsageError where a wish makes no sense, CfgError where a base cannot be set up.
+    """
+    _require_classes(request)
+    base = _find_base(request)
+    net = base.cfg.net
+    size = request.size or (net.integer("width"), net.integer("height"))
+    require_size(*size, largest_stride(infer_layers(base.cfg)))
+    batch, subdivisions = _require_batch(request, *_batch_of(net))
+    schedule = _plan_schedule(request, net)
+    cfg = retarget_heads(base.cfg, request.classes, request.counters)
+    values = {"batch": batch, "subdivisions": subdivisions, "width": size[0], "height": size[1]}
+    cfg = set_net(cfg, values | _schedule_values(net, schedule))
+    cfg = set_anchors(cfg, request.anchors) if request.anchors else cfg
+    settings = [
+        *_head_settings(cfg, request),
+        *(item for item in schedule.settings if cfg.net.text(item.key) == item.value),
+        Setting("subdivisions", str(subdivisions), f"{batch // subdivisions} images at a time"),
+    ]
+    mirrored = find_mirrored(request.names)
+    if mirrored:
+        cfg = set_net(cfg, {"flip": 0})
+        reason = f"{mirrored[0]} and {mirrored[1]} are mirror images of each other"
+        settings.append(Setting("flip", "0", reason))
+    for override in request.overrides:
+        cfg = apply_override(cfg, override)
+        key = f"{override.where}.{override.key}"
+        settings.append(Setting(key, override.value, "as asked for"))
+    heading = format_heading(base.name, base.about, base.pretrained, request.classes, settings)
+    return CfgPlan(
+        name=base.name,
+        about=base.about,
+        pretrained=base.pretrained,
+        classes=request.classes,
+        size=size,
+        batch=batch,
+        subdivisions=subdivisions,
+        settings=tuple(settings),
+        cfg=parse_cfg(heading + format_cfg(cfg)),
+    )
+
+
+def _require_classes(request: CfgRequest) -> None:
     if not 1 <= request.classes <= _MOST_CLASSES:
         raise UsageError(
             f"{request.classes} classes make no network",
             code="bad-classes",
             hint="Count the lines of the .names file.",
         )
-    size = request.size or (model.size, model.size)
-    body = _draft_body(model, request.classes)
-    require_size(*size, _stride(model, body))
-    batch, subdivisions = _require_batch(request, model)
-    schedule = plan_schedule(
-        request.classes,
-        model.learning_rate,
-        train_images=request.train_images,
-        max_batches=request.max_batches,
-        learning_rate=request.learning_rate,
-        gpus=request.gpus,
-    )
-    settings = (
-        *_head_settings(body, request.classes),
-        *_anchor_settings(request),
-        *schedule.settings,
-        Setting("subdivisions", str(subdivisions), f"{batch // subdivisions} images at a time"),
-    )
-    return CfgPlan(
-        model, request.classes, size, batch, subdivisions, schedule, settings, request.anchors
-    )
 
 
-def make_cfg(request: CfgRequest) -> Cfg:
-    """Return a cfg that trains. Raises UsageError where a wish makes no sense."""
-    return build_cfg(plan_cfg(request))
-
-
-def build_cfg(plan: CfgPlan) -> Cfg:
-    """Return the cfg that a plan describes; the same plan always gives the same bytes."""
-    cfg = parse_cfg(_heading(plan) + _net(plan) + _draft_body(plan.model, plan.classes))
-    return set_anchors(cfg, plan.anchors) if plan.anchors else cfg
-
-
-def _draft_body(model: Model, classes: int) -> str:
+def _find_base(request: CfgRequest) -> _Base:
+    if request.base is not None:
+        path = request.base.path or "network.cfg"
+        name = os.path.basename(path).removesuffix(".cfg")
+        about = f"set up from {os.path.basename(path)}"
+        return _Base(name, about, "", without_heading(request.base))
+    model = find_model(request.model)
     draft = Draft()
-    model.build(draft, classes)
-    return draft.text()
+    model.build(draft, request.classes)
+    return _Base(model.name, model.about, model.pretrained, parse_cfg(_net(model) + draft.text()))
 
 
-def _stride(model: Model, body: str) -> tuple[int, int]:
-    net = f"[net]\nwidth={model.size}\nheight={model.size}\nchannels=3\n"
-    return largest_stride(infer_layers(parse_cfg(net + body)))
+def _batch_of(net: Section) -> tuple[int, int]:
+    """Return batch and subdivisions of a base; the usual ones where it is a cfg for testing."""
+    batch, subdivisions = net.integer("batch", 1), net.integer("subdivisions", 1)
+    return _USUAL_BATCH if batch <= 1 or subdivisions < 1 else (batch, subdivisions)
 
 
-def _require_batch(request: CfgRequest, model: Model) -> tuple[int, int]:
+def _require_batch(
+    request: CfgRequest, usual_batch: int, usual_subdivisions: int
+) -> tuple[int, int]:
     """Return batch and subdivisions; where only the batch is given, memory stays the same."""
-    batch = model.batch if request.batch is None else request.batch
+    batch = usual_batch if request.batch is None else request.batch
     if batch < 1:
         raise UsageError(f"batch={batch} is no batch", code="bad-batch", hint="64 is usual.")
-    mini_batch = model.batch // model.subdivisions
+    mini_batch = max(1, usual_batch // usual_subdivisions)
     parts = [count for count in range(1, batch + 1) if batch % count == 0]
     usual = next(count for count in parts if batch // count <= mini_batch)
     subdivisions = usual if request.subdivisions is None else request.subdivisions
@@ -135,19 +181,44 @@ def _require_batch(request: CfgRequest, model: Model) -> tuple[int, int]:
     return batch, subdivisions
 
 
-def _head_settings(body: str, classes: int) -> tuple[Setting, Setting]:
-    heads = find_heads(parse_cfg(f"[net]\n{body}"))
-    places = "before its head" if len(heads) == 1 else f"before each of {len(heads)} heads"
-    key = "output" if heads[0].section.kind == "detection" else "filters"
-    return (
-        Setting("classes", str(classes), "the classes of the data set, in every head"),
-        Setting(key, str(heads[0].filters), f"{_rule(heads[0])}, {places}"),
+def _plan_schedule(request: CfgRequest, net: Section) -> Schedule:
+    return plan_schedule(
+        request.classes,
+        net.number("learning_rate", 0.001),
+        train_images=request.train_images,
+        max_batches=request.max_batches,
+        learning_rate=request.learning_rate,
+        gpus=request.gpus,
     )
 
 
-def _anchor_settings(request: CfgRequest) -> Iterator[Setting]:
+def _schedule_values(net: Section, schedule: Schedule) -> dict[str, object]:
+    """Return what a schedule sets; a policy without steps that a base chose stays."""
+    values: dict[str, object] = {
+        "learning_rate": format_number(schedule.learning_rate),
+        "burn_in": schedule.burn_in,
+        "max_batches": schedule.max_batches,
+    }
+    if net.text("policy", "constant") not in ("steps", "constant"):
+        return values
+    steps = ",".join(map(str, schedule.steps))
+    return values | {"policy": "steps", "steps": steps, "scales": ".1,.1"}
+
+
+def _head_settings(cfg: Cfg, request: CfgRequest) -> Iterator[Setting]:
+    heads = find_heads(cfg)
+    if not heads:
+        return
+    places = "before its head" if len(heads) == 1 else f"before each of {len(heads)} heads"
+    key = "output" if heads[0].section.kind == "detection" else "filters"
+    yield Setting("classes", str(request.classes), "the classes of the data set, in every head")
+    yield Setting(key, str(heads[0].filters), f"{_rule(heads[0])}, {places}")
     if request.anchors:
         yield Setting("anchors", f"{len(request.anchors)} pairs", request.anchors_reason)
+    if request.counters:
+        least, most = min(request.counters), max(request.counters)
+        reason = f"{least:,} to {most:,} boxes; rare classes count for more"
+        yield Setting("counters_per_class", f"{len(request.counters)} counts", reason)
 
 
 def _rule(head: Head) -> str:
@@ -156,38 +227,23 @@ def _rule(head: Head) -> str:
     if head.section.kind == "detection":
         side = head.section.integer("side")
         return f"{side} x {side} cells x ({head.classes} {noun} + {head.num} boxes x 5)"
-    return f"({head.classes} {noun} + 5) x {len(head.mask)} anchors"
+    anchors = max(1, len(head.mask))
+    values = head.filters // anchors - head.classes
+    return f"({head.classes} {noun} + {values}) x {anchors} anchors"
 
 
-def _heading(plan: CfgPlan) -> str:
-    noun = "class" if plan.classes == 1 else "classes"
-    facts = [(f"{item.key}={item.value}", item.reason) for item in plan.settings]
-    width = max(len(fact) for fact, _ in facts)
-    lines = [
-        f"{plan.model.name} for {plan.classes} {noun}, written by `dkit make-cfg`.",
-        f"{plan.model.about[0].upper()}{plan.model.about[1:]}.",
-        "",
-        *(f"{fact:<{width}}  {reason}" for fact, reason in facts),
-    ]
-    if plan.model.pretrained:
-        lines += ["", f"Training starts best from {plan.model.pretrained}."]
-    return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n"
-
-
-def _net(plan: CfgPlan) -> str:
-    model, schedule = plan.model, plan.schedule
-    width, height = plan.size
-    first, last = schedule.steps
+def _net(model: Model) -> str:
+    """Return the `[net]` of a model, with places for what is computed."""
     mosaic = "mosaic=1\n" if model.mosaic else ""
     return f"""[net]
 # Images for one change of the weights, and the parts in which they go through the GPU:
 # out of memory? Double the subdivisions.
-batch={plan.batch}
-subdivisions={plan.subdivisions}
+batch={model.batch}
+subdivisions={model.subdivisions}
 
 # What the network sees
-width={width}
-height={height}
+width={model.size}
+height={model.size}
 channels=3
 
 # Gradient descent
@@ -201,10 +257,10 @@ exposure=1.5
 hue=.1
 {mosaic}
 # Schedule, in iterations
-learning_rate={format_number(schedule.learning_rate)}
-burn_in={schedule.burn_in}
-max_batches={schedule.max_batches}
+learning_rate={format_number(model.learning_rate)}
+burn_in=0
+max_batches=0
 policy=steps
-steps={first},{last}
+steps=0
 scales=.1,.1
 """
