@@ -183,9 +183,9 @@ def _left_out(result: Conversion) -> Iterator[str]:
     flagged = dict(result.excluded)
     others = flagged.pop("other-class", 0)
     if others:
-        yield f"  left out: {others:,} objects of other classes"
+        yield f"  not chosen: {others:,} objects of other classes"
     if result.left_out:
-        yield f"  left out: {result.left_out:,} images that show none of the classes chosen"
+        yield f"  not chosen: {result.left_out:,} images that show none of the classes"
     if flagged:
         excluded = ", ".join(f"{count:,} {why}" for why, count in sorted(flagged.items()))
         yield f"  left out on purpose: {excluded} (change with --difficult, --crowd …)"

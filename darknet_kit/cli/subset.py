@@ -84,18 +84,21 @@ def subset(data: str, out: str, flavor: str | None, **chosen: Any) -> Outcome:
 
 
 def _summary(result: Subset, options: SubsetOptions) -> list[str]:
-    lines = [f"{'Would take' if options.dry_run else 'Took'} {len(result.names):,} classes"]
+    what = "1 class" if len(result.names) == 1 else f"{len(result.names):,} classes"
+    lines = [f"{'Would take' if options.dry_run else 'Took'} {what}"]
     for split, counts in result.splits.items():
         if counts.images:
             line = f"  {split:<8}{counts.images:>9,} images {counts.boxes.total():>10,} boxes"
             if counts.negatives:
                 line += f"  ({counts.negatives:,} images show none of the classes)"
             lines.append(line)
+    if not result.train_boxes:
+        lines.append("  train   has no box: there is nothing to train on")
     lines.extend(_class_table(result))
     if result.left_out:
-        lines.append(f"  left out: {result.left_out:,} images that show none of the classes")
+        lines.append(f"  not chosen: {result.left_out:,} images that show none of the classes")
     if result.surplus:
-        lines.append(f"  left out: {result.surplus:,} images beyond {options.per_class:,} a class")
+        lines.append(f"  not drawn: {result.surplus:,} images beyond {options.per_class:,} a class")
     if result.difficult:
         lines.append(f"  {result.difficult:,} difficult objects have labels apart, for mAP")
     lines.extend(noticed(result.problems))

@@ -151,8 +151,8 @@ def _pairs(maps: Iterable[str], spellings: Mapping[str, int]) -> Iterator[tuple[
 
 
 def name_unshown(names: Sequence[str], boxes: Mapping[int, int]) -> Iterator[str]:
-    """Note which classes have no box to train on; `boxes` are those of the training images."""
+    """Note which classes have no box to train on, where others have; `boxes` are by class_id."""
     unshown = [name for class_id, name in enumerate(names) if not boxes.get(class_id)]
-    if unshown:
+    if boxes and unshown:
         more = f" and {len(unshown) - _FEW:,} more" if len(unshown) > _FEW else ""
         yield f"no box to train on, so nothing to learn: {', '.join(unshown[:_FEW])}{more}"
