@@ -9,11 +9,12 @@ import pytest
 
 from darknet_kit.dataset.found import look_for_ilsvrc
 from darknet_kit.errors import DatasetError
+from darknet_kit.formats.classlist import find_class_list
 from darknet_kit.formats.ilsvrc import find_ilsvrc
 from darknet_kit.formats.pairs import Pairs, find_pairs, split_of_folder
 from darknet_kit.formats.synsets import display_names, parse_mapping
 from darknet_kit.formats.tree import walk_tree
-from darknet_kit.formats.voc import find_class_list, find_voc
+from darknet_kit.formats.voc import find_voc
 
 from .sets import pascal_xml, write_pair, write_picture, write_voc
 
@@ -458,6 +459,9 @@ def test_nothing_to_convert(tmp_path: Path, kind: str) -> None:
 
 # --- class lists ------------------------------------------------------------------------------
 
+CVAT = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ndog:128,0,0:head:\ncat:0,128,0::run\n"
+VOTT = "item {\n id: 2\n name: 'cat'\n}\nitem {\n  name: \"dog\"\n  id: 1\n}\n"
+
 
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
@@ -466,10 +470,13 @@ def test_nothing_to_convert(tmp_path: Path, kind: str) -> None:
         ("classes.txt", "dog\ncat\n", ["dog", "cat"]),
         ("my.names", "dog\ncat\nowl\n", ["dog", "cat", "owl"]),
         ("class_names.txt", "__ignore__\n_background_\ndog\ncat\n", ["dog", "cat"]),
-        ("classes.txt", "dog\n", ["cat", "dog"]),  # incomplete
-        ("classes.txt", "dog\ncat\ndog\n", ["cat", "dog"]),  # ambiguous
         ("classes.txt", "dog\r\n  cat \r\n\r\n", ["dog", "cat"]),
         ("notes.txt", "dog\ncat\n", ["cat", "dog"]),
+        ("labelmap.txt", CVAT, ["dog", "cat"]),
+        ("x-PascalVOC-export/pascal_label_map.pbtxt", VOTT, ["dog", "cat"]),
+        ("data/predefined_classes.txt", "dog\ncat\nowl\n", ["dog", "cat", "owl"]),
+        ("Annotations/classes.txt", "dog\ncat\n", ["dog", "cat"]),
+        ("train/dogs/n1/classes.txt", "dog\ncat\n", ["cat", "dog"]),
     ],
 )
 def test_the_order_of_classes(
@@ -477,5 +484,50 @@ def test_the_order_of_classes(
 ) -> None:
     (tmp_path / "a_folder.names").mkdir()
     if file:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_bytes(text.encode())
-    assert find_class_list(str(tmp_path), ["dog", "cat", "dog"]) == expected
+    folders = ["", "Annotations", "a_folder.names", "data", "train", "train/dogs", "train/dogs/n1"]
+    folders += ["x-PascalVOC-export"]
+    there = [folder for folder in folders if (tmp_path / folder).is_dir()]
+    assert find_class_list(str(tmp_path), ["dog", "cat", "dog"], there) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("dog\n", "has no 'cat'"), ("dog\ncat\ndog\n", "names a class twice")]
+)
+def test_a_list_that_does_not_fit_is_told(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "classes.txt").write_text(text)
+    names, note = find_class_list(str(tmp_path), ["dog", "cat"])
+    assert names == ["cat", "dog"]
+    assert note.startswith(f"{tmp_path}/classes.txt is not the class list: it {why}")
+
+
+# --- exports of other tools -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "annotation", "split"),
+    [
+        ("JPEGImages/a.png", "Annotations/a.xml", ""),  # CVAT, with ImageSets/Main/default.txt
+        ("data/a.jpg", "labels/a.xml", ""),  # FiftyOne
+        ("train/a_jpg.rf.0c1f.jpg", "train/a_jpg.rf.0c1f.xml", "train"),  # Roboflow
+        ("valid/a_jpg.rf.0c1f.jpg", "valid/a_jpg.rf.0c1f.xml", "valid"),
+        ("x-PascalVOC-export/JPEGImages/a.jpg", "x-PascalVOC-export/Annotations/a.xml", ""),
+        ("images/a.jpg", "a.xml", ""),  # labelImg, told to save elsewhere
+        ("a.JPG", "a.xml", ""),
+        ("train/images/a.jpg", "train/labels/a.xml", "train"),
+        ("images/val/a.jpg", "Annotations/val/a.xml", "valid"),
+    ],
+)
+def test_where_tools_put_an_image_and_its_annotation(
+    tmp_path: Path, image: str, annotation: str, split: str
+) -> None:
+    write_pair(tmp_path / image, tmp_path / annotation)
+    for name in ("Main", "Layout"):
+        lists = tmp_path / "ImageSets" / name
+        lists.mkdir(parents=True)
+        (lists / "default.txt").write_text("a\n")
+    found = find_voc(tmp_path)
+    assert matched(found) == {image: annotation}
+    assert set(splits(found).values()) == {split}
+    assert codes(found) == []

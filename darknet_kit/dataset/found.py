@@ -12,11 +12,12 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item
 from darknet_kit.dataset.shard import collect_names
 from darknet_kit.errors import AnyPath, DatasetError
+from darknet_kit.formats.classlist import find_class_list
 from darknet_kit.formats.cocotree import find_coco
 from darknet_kit.formats.datafile import one_line, read_names
 from darknet_kit.formats.ilsvrc import Ilsvrc, find_ilsvrc
 from darknet_kit.formats.synsets import Synset, display_names
-from darknet_kit.formats.voc import find_class_list, find_voc
+from darknet_kit.formats.voc import find_voc
 
 
 @dataclass(slots=True)
@@ -95,9 +96,10 @@ def look_for_voc(
     """
     pairs = find_voc(source, progress)
     if names_file:
-        names = _listed_names(names_file)
+        names, note = _listed_names(names_file), ""
     else:
-        names = find_class_list(pairs.root, _used_names(pairs.items, workers))
+        used = _used_names(pairs.items, workers)
+        names, note = find_class_list(pairs.root, used, pairs.folders)
     return Found(
         format="voc",
         source=pairs.root,
@@ -108,6 +110,7 @@ def look_for_voc(
         convention=BoxConvention.INCLUSIVE,
         unlabelled=pairs.unlabelled,
         problems=pairs.problems,
+        notes=[note] if note else [],
     )
 
 

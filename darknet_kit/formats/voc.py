@@ -5,7 +5,7 @@ The development kit's lists name an image a line; lists by class add 1, 0 or -1 
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
@@ -13,13 +13,12 @@ from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split
 from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.datafile import one_line, parse_names, read_text
+from darknet_kit.formats.datafile import read_text
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.pairs import Pairs, find_pairs
 from darknet_kit.formats.tree import stem_of
 
 _MAIN = "ImageSets/Main"
-_NAME_FILES = ("classes.txt", "class_names.txt", "predefined_classes.txt")
 
 
 def find_voc(source: AnyPath, progress: Progress = no_progress) -> Pairs:
@@ -102,19 +101,3 @@ def _stems(main: str, name: str, *, by_class: bool = False) -> Iterator[str]:
             entry = entry.rsplit(None, 1)[0]
         entry = os.path.basename(entry)  # some tools write paths
         yield stem_of(entry) if is_image(entry) else entry
-
-
-def find_class_list(root: str, names: Iterable[str]) -> list[str]:
-    """Return the classes in the set's own documented order, else sorted.
-
-    A list of classes in the root is believed where it covers every class in use. VOC's own
-    documented order is the alphabet, so sorting serves it too. Raises DatasetError.
-    """
-    used = set(names)
-    for file in sorted(os.listdir(root)):
-        path = os.path.join(root, file)
-        if (file in _NAME_FILES or file.endswith(".names")) and os.path.isfile(path):
-            listed = [one_line(name) for name in parse_names(read_text(path, "a class list"))]
-            if used <= set(listed) and len(set(listed)) == len(listed):
-                return [name for name in listed if name in used or not name.startswith("_")]
-    return sorted(used)
