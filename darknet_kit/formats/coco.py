@@ -119,23 +119,16 @@ def _annotation(
 ) -> Annotation:
     objects, problems = [], list(flaws)
     for entry in entries:
-        name = names.get(entry.category_id)
-        found = _object_of(entry, name) if name else None
-        if found:
-            objects.append(found)
-        else:
-            problems.append(_flaw_of(entry, name, image.file_name, file.path))
+        name, bbox = names.get(entry.category_id), entry.bbox
+        if name and bbox is not None:
+            box = box_from_xywh(bbox.x, bbox.y, bbox.width, bbox.height)
+            if is_finite(box):
+                objects.append(LabelledObject(name, box, iscrowd=bool(entry.iscrowd)))
+                continue
+        problems.append(_flaw_of(entry, name, image.file_name, file.path))
     return Annotation(
         tuple(objects), _size(image.width), _size(image.height), problems=tuple(problems)
     )
-
-
-def _object_of(entry: CocoObject, name: str) -> LabelledObject | None:
-    bbox = entry.bbox
-    if bbox is None:
-        return None
-    box = box_from_xywh(bbox.x, bbox.y, bbox.width, bbox.height)
-    return LabelledObject(name, box, iscrowd=bool(entry.iscrowd)) if is_finite(box) else None
 
 
 def _flaw_of(entry: CocoObject, name: str | None, image: str, path: str) -> Problem:

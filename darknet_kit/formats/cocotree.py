@@ -2,10 +2,12 @@
 
 annotations/instances_train2017.json     train2017/*.jpg  (or images/train2017/*.jpg)
 train/_annotations.coco.json             train/*.jpg      (Roboflow)
-annotations.json                         anywhere below, found by name (labelme)
+annotations/instances_default.json       images/*.jpg     (CVAT)
+annotations.json, result.json            anywhere below, found by name (labelme, Label Studio)
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,10 +29,13 @@ _STARTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "valid"), 
 _INSTANCES_FILES: tuple[Callable[[str], bool], ...] = (
     lambda name: name.startswith("instances_"),
     lambda name: name == "_annotations.coco.json",
-    lambda name: name in ("annotations.json", "coco.json", "labels.json", "instances.json"),
+    lambda name: stem_of(name) in ("annotations", "coco", "labels", "instances", "result"),
     lambda name: stem_of(name) in SPLIT_FOLDERS,
+    lambda name: name.startswith("person_keypoints_"),  # COCO's: people alone, with their boxes
 )
 """How instances files are called, the surest sign first."""
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of a file that was uploaded."""
 
 
 @dataclass(slots=True)
@@ -54,9 +59,9 @@ def find_coco(
     `progress` is told how many images were found. Raises DatasetError.
     """
     top = Path(source).absolute()
-    if not top.exists() or (top.is_file() and top.suffix.lower() != ".json"):
+    if not top.exists() or not (top.is_dir() or top.suffix.lower() == ".json"):
         raise no_annotations(str(top), "coco")
-    alone = top.is_file()  # then it is the whole data set, whatever split its name speaks of
+    alone = not top.is_dir()  # then it is the whole data set, whatever split its name speaks of
     if alone:
         root, jsons, folders = _root_of(top, images), [str(top)], []
     else:
@@ -69,6 +74,13 @@ def find_coco(
     if alone or images:
         folders = _walk(images or root, progress)
     files = [read_coco(path) for path in jsons]
+    if not any(file.images for file in files):
+        raise DatasetError(
+            "the list of images in this file is empty",
+            code="no-images",
+            hint="Export it again, with its images.",
+            path=jsons[0],
+        )
     found = CocoSet(str(root), class_names(files), problems=unreadable(folders))
     index = _Index(folders)
     taken: set[str] = set()
@@ -116,6 +128,8 @@ class _Index:
         """Find by the end of the path; where several fit, take the one in the split's folder."""
         wanted = os.path.normpath(file_name.replace("\\", "/"))
         name = os.path.basename(wanted)
+        if name not in self._folders:
+            name = _UPLOADED.sub("", name)
         folders = self._folders.get(name, [])
         if len(folders) > 1:
             end = wanted if os.path.isabs(wanted) else f"/{wanted}"
@@ -125,11 +139,13 @@ class _Index:
         return [item_of(folder, name, "") for folder in folders]
 
     def unused(self, used: set[str]) -> list[Item]:
+        """Return the other images, but for panoptic masks, which lie among the annotations."""
         items = [
             item_of(folder, name, "")
             for name, folders in self._folders.items()
             for folder in folders
             if f"{folder.path}/{name}" not in used
+            and not folder.relative.startswith("annotations/panoptic_")
         ]
         return sorted(items, key=lambda item: item.image)
 
@@ -169,7 +185,7 @@ def _misfit(name: str, fitting: list[Item], taken: set[str]) -> tuple[str, str] 
 def _split_of(path: str) -> tuple[str, Split | Literal[""]]:
     """Return the folder name that a file belongs to (`train2017`) and the split that it means."""
     stem = stem_of(os.path.basename(path))
-    name = stem.removeprefix("instances_")
+    name = stem.removeprefix("instances_").removeprefix("person_keypoints_")
     if name == stem and stem not in SPLIT_FOLDERS:  # Roboflow: the folder says it
         name = os.path.basename(os.path.dirname(path))
     for start, split in _STARTS:

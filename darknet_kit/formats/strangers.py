@@ -171,6 +171,13 @@ def _of_json(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
         return _error(
             f"this is COCO data: {path}", "wrong-layout", _command("coco", source), source
         )
+    if wanted == "coco" and path:
+        return _error(
+            f"there are {sight.counts['json']:,} JSON files, none called as instances files are",
+            "no-annotations",
+            f"Give the right one itself, and its images: {_command('coco', path)} --images DIR",
+            source,
+        )
     return None
 
 
@@ -239,7 +246,8 @@ def _unpack(sight: _Sight) -> str:
 
 
 def _unpack_command(path: str) -> str:
-    tool = "tar xf" if ".tar" in path.lower() or path.lower().endswith(".tgz") else "unzip"
+    tool = "gunzip" if path.lower().endswith(".gz") else "unzip"
+    tool = "tar xf" if ".tar" in path.lower() or path.lower().endswith(".tgz") else tool
     return f"Unpack it: {tool} {shlex.quote(path)}"
 
 
