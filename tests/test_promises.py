@@ -92,6 +92,7 @@ def test_wrong_usage_is_two_lines_and_exit_code_two(
         ["plot-log", "/no/such.log"],
         ["train", "/no/such.data", "/no/such.cfg"],
         ["show", "/no/such.data"],
+        ["check", "/no/such.data"],
         ["subset", "/no/such.data", "--top", "1", "--out", "/tmp/never"],
         ["detect", "/no/such/run", "x.jpg", "--out", "/tmp/never"],
         ["make-cfg", "--classes", "0"],

@@ -224,6 +224,11 @@ FAULTS: dict[str, Fault] = {
         "a label that another Darknet would not find",
         "For that engine convert again: `dkit convert --out DIR` suits all.",
     ),
+    "unlisted-label": Fault(
+        _NOTE,
+        "labels beside the others whose images are in no list: nothing is learned from them",
+        "Add the images to train.txt or valid.txt, or convert again.",
+    ),
     "label-columns": Fault(
         _ERROR,
         "a label line of not five numbers: engines read on across lines, all after it is wrong",
@@ -243,7 +248,7 @@ FAULTS: dict[str, Fault] = {
         "class_id counts from 0; labels and .names must belong to one conversion.",
     ),
     "bad-coordinate": Fault(
-        _ERROR, "a coordinate that is not finite: the loss becomes nan", _RECONVERT
+        _ERROR, "a coordinate that is not finite: the box is dropped, or the loss nan", _RECONVERT
     ),
     "empty-box": Fault(
         _ERROR, "a box without width or height: dropped, or the end of hank-ai's", _RECONVERT

@@ -23,6 +23,7 @@ from darknet_kit.dataset.checks.images import (
 from darknet_kit.dataset.checks.labels import LabelRules
 from darknet_kit.dataset.checks.lists import read_list
 from darknet_kit.dataset.checks.names import check_names, check_order
+from darknet_kit.dataset.checks.unlisted import find_unlisted
 from darknet_kit.dataset.reading import recorded_flavor
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import DataFile, locate, read_data
@@ -94,7 +95,12 @@ def _check_lists(
     ]
     for finding in find_duplicates(checked, result.flavor, workers=how.workers, progress=progress):
         note(finding)
-    _check_difficult(data, len(entries.get("valid", ())), result, how, note)
+    difficult = _check_difficult(data, len(entries.get("valid", ())), result, how, note)
+    unlisted = find_unlisted(
+        [*entries.values(), difficult], paths.values(), _label_rules(result, how)
+    )
+    for finding in unlisted:
+        note(finding)
 
 
 def _find_lists(data: DataFile, flavor: Flavor, note: Note) -> dict[Split, str]:
@@ -181,11 +187,14 @@ def _label_rules(result: DataCheck, how: HowToCheck) -> LabelRules:
 
 def _check_difficult(
     data: DataFile, valid: int, result: DataCheck, how: HowToCheck, note: Note
-) -> None:
-    """Look at the labels of difficult objects, which AlexeyAB's map reads beside valid's."""
+) -> list[Entry]:
+    """Look at the labels of difficult objects, which AlexeyAB's map reads beside valid's.
+
+    Returns each path once: images without such objects share one empty label.
+    """
     named = data.options.get("difficult")
     if not named:
-        return
+        return []
     path = str(locate(named, data.path))
     listed = read_list(path, result.flavor, note)
     if len(listed) != valid:
@@ -193,8 +202,8 @@ def _check_difficult(
         note(fault("difficult-list", result.flavor, path, message))
     rules = ImageRules(_label_rules(result, how), path, images=False)
     look = functools.partial(check_entries, rules=rules)
-    # Images without difficult objects share one empty label.
     once = list({path: (line, path) for line, path in reversed(listed)}.values())[::-1]
     for found in map_shards(look, shards(once), workers=how.workers):
         for finding in found.findings:
             note(finding)
+    return once
