@@ -179,11 +179,11 @@ def test_a_real_network_with_wrong_heads(shared_data: Callable[[str], Path]) -> 
 @pytest.mark.parametrize(
     ("name", "codes"),
     [
-        ("AlexeyAB__Gaussian_yolov3_BDD", []),
+        ("AlexeyAB__Gaussian_yolov3_BDD", ["unknown-key"]),
         ("AlexeyAB__enet-coco", []),
         ("AlexeyAB__yolov4-tiny-3l", []),
         ("AlexeyAB__yolov3-spp", ["test-cfg"]),
-        ("AlexeyAB__efficientnet-lite3", ["no-head"]),
+        ("AlexeyAB__efficientnet-lite3", ["no-head", "duplicate-key"]),
         ("ceccocats__yolo4-csp_crowd", ["mosaic-letter-box"]),
         ("dstaroff__tinyyolov3_data_fire", []),
         ("theAIGuysCode__yolov4-obj", []),

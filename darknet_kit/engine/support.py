@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.formats.cfg import Cfg, Section
+from darknet_kit.network.keys import OWN_PREFIX, iter_unknown_keys
 
 _LACKING: dict[Flavor, frozenset[str]] = {
     Flavor.ALEXEYAB: frozenset(),
@@ -25,7 +26,6 @@ _LACKING: dict[Flavor, frozenset[str]] = {
         }
     ),
 }
-_OWN_PREFIX = "dkit_"
 _ORIGINAL_ACTIVATIONS = frozenset(
     {
         *("logistic", "loggy", "relu", "elu", "selu", "relie", "ramp", "linear"),
@@ -53,6 +53,10 @@ def find_unsupported(cfg: Cfg, flavor: Flavor) -> list[Unsupported]:
         found += [lack for section in cfg.layers for lack in _original_lacks(section)]
     if flavor is Flavor.HANK_AI:
         found += find_own_keys(cfg)  # it ends at a key that it does not know
+        found += [
+            Unsupported(one.entry.line, f"{one.entry.key} in [{one.section.kind}]")
+            for one in iter_unknown_keys(cfg)
+        ]
     return sorted(found, key=lambda lack: lack.line)
 
 
@@ -62,7 +66,7 @@ def find_own_keys(cfg: Cfg) -> list[Unsupported]:
         Unsupported(entry.line, entry.key)
         for section in cfg.sections
         for entry in section.entries
-        if entry.key.startswith(_OWN_PREFIX)
+        if entry.key.startswith(OWN_PREFIX)
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg, format_cfg, set_value
 from darknet_kit.network.checkheads import check_classes, check_heads
+from darknet_kit.network.checkkeys import check_keys
 from darknet_kit.network.checknet import check_batch, check_length, check_numbers, check_steps
 from darknet_kit.network.heads import find_heads
 from darknet_kit.network.layer import Layer
@@ -118,6 +119,7 @@ _CHECKS: tuple[Callable[[Subject], Iterator[CfgProblem]], ...] = (
     check_batch,
     check_length,
     check_steps,
+    check_keys,
     _check_layers,
     _check_activations,
     check_heads,

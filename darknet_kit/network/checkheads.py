@@ -6,6 +6,9 @@ from darknet_kit.network.heads import HEAD_KINDS, MASKED_KINDS, Head
 from darknet_kit.network.kinds import canonical_kind
 from darknet_kit.network.problem import CfgProblem, Subject, warning
 
+_SMALLEST_PX = 4.0
+"""A head all of whose anchors are smaller has them in another unit."""
+
 
 def check_heads(subject: Subject) -> Iterator[CfgProblem]:
     """Find a network without head, and heads that do not fit their convolution or anchors."""
@@ -34,7 +37,7 @@ def check_heads(subject: Subject) -> Iterator[CfgProblem]:
                 "Take `--engine torch`; `dkit make-cfg` writes a network of today.",
             )
         yield from _check_filters(subject, head)
-        yield from _check_anchors(head)
+        yield from _check_anchors(subject, head)
 
 
 def _check_filters(subject: Subject, head: Head) -> Iterator[CfgProblem]:
@@ -65,7 +68,7 @@ def _rule(head: Head) -> str:
     return f"({head.classes} classes + {per_anchor - head.classes}) x {anchors} anchors"
 
 
-def _check_anchors(head: Head) -> Iterator[CfgProblem]:
+def _check_anchors(subject: Subject, head: Head) -> Iterator[CfgProblem]:
     section = head.section
     if section.kind == "detection":
         return
@@ -78,6 +81,7 @@ def _check_anchors(head: Head) -> Iterator[CfgProblem]:
     elif head.anchor_values > 2 * head.num:
         message = f"{pairs}; the 2018 original and hank-ai's fork crash"
         yield warning("too-many-anchors", line, message, cure)
+    yield from _check_scale(subject, head, line)
     outside = [number for number in head.mask if not 0 <= number < head.num]
     if section.kind in MASKED_KINDS and outside:
         mask = section.find("mask")
@@ -86,6 +90,40 @@ def _check_anchors(head: Head) -> Iterator[CfgProblem]:
             mask.line if mask else section.line,
             f"the mask names anchor {outside[0]}, and there are only 0 to {head.num - 1}",
             "Use each anchor's 0-based number in one head.",
+        )
+
+
+def _check_scale(subject: Subject, head: Head, line: int) -> Iterator[CfgProblem]:
+    """Find anchors in the wrong unit: `[region]` counts cells, the younger heads pixels."""
+    numbers = head.section.numbers("anchors")
+    used = [value for at in head.mask for value in numbers[2 * at : 2 * at + 2]]
+    if not used or not subject.layers:
+        return
+    net = subject.cfg.net
+    size = max(net.integer("width"), net.integer("height"))
+    if head.section.kind == "region":
+        cells = size / subject.layers[head.index].stride[0]
+        if min(used) > cells:
+            yield warning(
+                "anchors-in-pixels",
+                line,
+                f"anchors of [region] are in cells, and there are {cells:g}; these are {used[0]:g} "
+                "and more",
+                "Divide them by the pixels of a cell, as `dkit anchors` does.",
+            )
+    elif max(used) < _SMALLEST_PX:
+        yield warning(
+            "anchors-in-cells",
+            line,
+            f"anchors of [{head.section.kind}] are in pixels, and these are {max(used):g} at most",
+            "Multiply them by the pixels of a cell; `dkit anchors DATA` computes them.",
+        )
+    elif min(used) > size:
+        yield warning(
+            "anchors-too-large",
+            line,
+            f"every anchor of this head is larger than the input of {size} pixels",
+            "`dkit anchors DATA` computes anchors for this size.",
         )
 
 

@@ -3,6 +3,8 @@
 Recurrent layers are not supported: nothing that detects objects uses them.
 """
 
+import difflib
+
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.kinds import INFER, canonical_kind
@@ -31,12 +33,19 @@ def infer_layers(cfg: Cfg) -> tuple[Layer, ...]:
             raise place.error(
                 "is of a kind that dkit does not know",
                 "unsupported-section",
-                hint="Section names are case-sensitive; no comment may follow one on its line.",
+                hint=_meant(kind)
+                + "Section names are case-sensitive; no comment may follow one on its line.",
             )
         layer = infer(place)
         layers.append(layer)
         shape, stride = layer.output, layer.stride
     return tuple(layers)
+
+
+def _meant(kind: str) -> str:
+    near = {name.lower(): name for name in INFER}
+    found = difflib.get_close_matches(kind.partition("]")[0].lower(), near, n=1, cutoff=0.7)
+    return f"Did you mean [{near[found[0]]}]? " if found else ""
 
 
 def weight_floats(cfg: Cfg) -> int | None:

@@ -31,7 +31,8 @@ OTHER_CODES = frozenset(
         *("key-before-section", "no-net-section", "bad-value", "no-input-size", "bad-source"),
         *("impossible-shape", "unsupported-section", "truncated-weights", "cannot-read"),
         # a cfg: their texts and cures stand in network/check*
-        *("bad-batch", "bad-subdivisions", "burn-in-too-long", "head-not-last"),
+        *("anchors-in-cells", "anchors-in-pixels", "anchors-too-large", "bad-batch"),
+        *("bad-subdivisions", "burn-in-too-long", "head-not-last"),
         *("mask-out-of-range", "mosaic-letter-box", "no-burn-in", "no-head"),
         *("no-learning-rate", "no-max-batches", "no-steps", "not-a-number", "scales-missing"),
         *("scales-surplus", "size-not-multiple", "step-never-reached", "steps-unsorted"),

@@ -4,12 +4,12 @@ The keys are those that AlexeyAB's fork reads (`src/parser.c`), and this engine'
 with `dkit_`; Darknet passes over those.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import NETWORK_KINDS, Cfg, Entry, Section
+from darknet_kit.network.keys import EVERY_LAYER, find_near
 from darknet_kit.network.kinds import canonical_kind
 
 
@@ -98,11 +98,6 @@ HONOURED: Mapping[str, frozenset[str]] = {
     "yolo": _ANCHORED | _words("focal_loss new_coords show_details dkit_class_loss dkit_obj_loss"),
 }
 """What is done as Darknet's build with cuDNN does it, or as the dkit_ key asks."""
-
-_EVERY_LAYER = _words(
-    "burnin_update clip dont_update dontload dontloadscales learning_rate onlyforward stopbackward "
-    "train_only_bn"
-)
 
 INERT: Mapping[str, frozenset[str]] = {
     "net": _words(
@@ -216,7 +211,7 @@ def _check_section(cfg: Cfg, index: int, section: Section) -> Iterator[KeyProble
 def _judge(cfg: Cfg, section: Section, kind: str, entry: Entry) -> tuple[str, bool]:
     """Return what is to be said of a key, and whether it is an error."""
     key, value = entry.key, entry.value
-    honoured = HONOURED[kind] | (frozenset() if kind == "net" else _EVERY_LAYER)
+    honoured = HONOURED[kind] | (frozenset() if kind == "net" else EVERY_LAYER)
     if key == "activation" and key in honoured and value not in ACTIVATIONS:
         near = _near_match(value.partition("#")[0], ACTIVATIONS)
         return f"has activation={value}, which does not exist{near}", True
@@ -245,5 +240,5 @@ def _asks(cfg: Cfg, section: Section, entry: Entry) -> bool:
 
 def _near_match(word: str, words: Iterable[str]) -> str:
     """Return `; did you mean X?` where one of the words is like `word`, else nothing."""
-    near = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = find_near(word, words)
+    return f"; did you mean {near}?" if near else ""
