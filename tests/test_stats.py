@@ -174,7 +174,7 @@ def test_the_summary_holds_the_counts(tmp_path: Path, dkit: Dkit) -> None:
     assert ["0", "cat", "4", "3", "0", "0", "125", "x", "139"] in words
     assert ["1", "dog", "1", "1", "2", "1", "125", "x", "69"] in words
     assert ["2", "owl", "1", "1", "0", "0", "4", "x", "8"] in words
-    assert "Next:  dkit show" in ended.stdout
+    assert "Next:  dkit check" in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
 """`dkit stats`: classes, counts and box sizes of a data set."""
 
+import dataclasses
+import functools
 import shutil
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +37,7 @@ from darknet_kit.report.overview import describe_stats, list_stats, summarize_st
 
 _SKIPPED_INPUT = 3
 _FEWEST_ROWS = 12
+_LINE = 100
 _NO_TREE = (
     "  close relatives among these synsets: not looked for, since there is no data/9k.tree here; "
     "name one with --tree, or: git clone https://github.com/AlexeyAB/darknet "
@@ -102,49 +108,79 @@ def stats(
     """Count classes, images and boxes; say what is rare, small or alike.
 
     Labels are read where, and as, the engine would read them. Sizes in pixels are those at the
-    network's input, to which Darknet stretches every image.
+    network's input, to which Darknet stretches every image. Of classes with wnids it says which are
+    close relatives: of one narrow kind, at most two steps above each in WordNet.
     """
     _check_outputs(outputs)
-    width, height = parse_size(size)
-    require_size(width, height, (1, 1))
+    across, down = parse_size(size)
+    require_size(across, down, (1, 1))
     with progress_bar("count", "images") as progress:
         counted = count_stats(
             data,
-            size=(width, height),
+            size=(across, down),
             flavor=Flavor(flavor) if flavor else None,
             workers=workers,
             progress=progress,
         )
-    wnids = read_wnids(counted.dataset)
-    rows = list_classes(counted, wnids, order)
-    advice = advise(counted, few)
-    kin = _find_kin(wnids, tree)
-    alike = find_alike(counted.dataset.names)
-    done = write_files(_render(counted, rows, outputs), overwrite)
-    names = counted.dataset.names
-    below = [
-        *(describe_kin(kin, names, show_all) if kin is not None else [_NO_TREE]),
-        *describe_alike(alike, names),
-        *_describe_advice(advice),
-        *(f"  {what:<10} {shown(path)}" for path, what in done.items()),
-    ]
-    above = [f"{shown(data)}: {describe_stats(counted)}", *summarize_stats(counted), ""]
-    most = len(rows) if show_all else _screenful(len(above) + len(below))
-    table = format_class_table(rows, list(counted.splits), (width, height), most)
+    found = _look(counted, order, few, tree)
+    done = write_files(_render(found, outputs), overwrite)
+    files = [f"  {what:<10} {shown(path)}" for path, what in done.items()]
+    skipped = counted.total.unlabelled or counted.total.beyond
     return Outcome(
-        summary=[*above, *table, *below],
-        data={
-            **list_stats(counted, rows),
-            "relatives": None if kin is None else list_kin(kin, names),
-            "names_alike": [[names[class_id] for class_id in group] for group in alike],
-            "advice": [
-                {"code": one.code, "finding": one.finding, "cure": one.cure} for one in advice
-            ],
-            "files": [str(path.absolute()) for path in done],
-        },
-        next_command=f"dkit show {shown(data)}",
-        exit_code=_SKIPPED_INPUT if counted.total.unlabelled or counted.total.beyond else 0,
+        summary=[*_summarize(found, shown(data), show_all, len(files)), *files],
+        data={**_list_facts(found), "files": [str(path.absolute()) for path in done]},
+        next_command=f"dkit {'check' if skipped else 'show'} {shown(data)}",
+        exit_code=_SKIPPED_INPUT if skipped else 0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All that is to be said; `kin` is None where no tree of synsets is there."""
+
+    counted: Stats
+    rows: list[ClassRow]
+    kin: list[Kin] | None
+    alike: list[tuple[int, ...]]
+    advice: list[Advice]
+
+    @property
+    def names(self) -> list[str]:
+        return self.counted.dataset.names
+
+
+def _look(counted: Stats, order: str, few: int, tree: str | None) -> _Found:
+    wnids = read_wnids(counted.dataset)
+    return _Found(
+        counted,
+        rows=list_classes(counted, wnids, order),
+        kin=_find_kin(wnids, tree),
+        alike=find_alike(counted.dataset.names),
+        advice=advise(counted, few),
+    )
+
+
+def _summarize(found: _Found, data: str, show_all: bool, files: int) -> list[str]:
+    """Return all lines but those of the `files`; of the classes, as many as the screen leaves."""
+    counted, names = found.counted, found.names
+    kin = [_NO_TREE] if found.kin is None else describe_kin(found.kin, names, show_all)
+    alike = describe_alike(found.alike, names)
+    above = [f"{data}: {describe_stats(counted)}", *summarize_stats(counted), ""]
+    below = [*([""] if kin or alike else []), *kin, *alike, *_describe_advice(found.advice)]
+    most = len(found.rows) if show_all else _screenful(len(above) + len(below) + files)
+    size = counted.total.shapes.size
+    table = format_class_table(found.rows, list(counted.splits), size, most)
+    return [*above, *table, *below]
+
+
+def _list_facts(found: _Found) -> dict[str, Any]:
+    names = found.names
+    return {
+        **list_stats(found.counted, found.rows),
+        "relatives": None if found.kin is None else list_kin(found.kin, names),
+        "names_alike": [[names[class_id] for class_id in group] for group in found.alike],
+        "advice": [dataclasses.asdict(one) for one in found.advice],
+    }
 
 
 def _check_outputs(outputs: Sequence[str]) -> None:
@@ -169,25 +205,32 @@ def _find_kin(wnids: Sequence[str], tree: str | None) -> list[Kin] | None:
     return None if path is None else find_kin(wnids, read_word_tree(path))
 
 
-def _render(counted: Stats, rows: Sequence[ClassRow], outputs: Sequence[str]) -> dict[Path, bytes]:
+def _render(found: _Found, outputs: Sequence[str]) -> dict[Path, bytes]:
     """Return what goes into each file."""
     return {
-        Path(path): format_class_csv(rows).encode("utf-8", "surrogateescape")
+        Path(path): format_class_csv(found.rows).encode("utf-8", "surrogateescape")
         if kind_of(path) == "csv"
-        else _draw(counted, rows, kind_of(path))
+        else _draw(found, kind_of(path))
         for path in outputs
     }
 
 
-def _draw(counted: Stats, rows: Sequence[ClassRow], kind: str) -> bytes:
+def _draw(found: _Found, kind: str) -> bytes:
     from darknet_kit.report.charts import render_figure
     from darknet_kit.report.statschart import plot_stats
 
-    return render_figure(plot_stats(counted, rows, counted.dataset.data.path.stem), kind)
+    title = found.counted.dataset.data.path.stem
+    return render_figure(plot_stats(found.counted, found.rows, title), kind)
 
 
 def _describe_advice(advice: Sequence[Advice]) -> list[str]:
-    lines = [line for one in advice for line in (f"    {one.finding}", f"      → {one.cure}")]
+    wrap = functools.partial(textwrap.wrap, width=_LINE, subsequent_indent=" " * 8)
+    lines = [
+        line
+        for one in advice
+        for text in (f"    {one.finding}", f"      → {one.cure}")
+        for line in wrap(text)
+    ]
     return ["", "  worth knowing:", *lines] if lines else []
 
 

@@ -7,13 +7,15 @@ in its source.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.records import Split
 from darknet_kit.dataset.stats import SplitStats, Stats
 
 DESIRED_IMAGES = 2000
 """AlexeyAB's README: "you should preferably have 2000 different images for each class"."""
-MAX_BOXES = 200
-"""Of a training image, by default: `max=` of a head (AlexeyAB `src/parser.c`, parse_yolo)."""
+MAX_BOXES = {Flavor.ALEXEYAB: 200, Flavor.HANK_AI: 200, Flavor.ORIGINAL: 90}
+"""How many boxes of a training image a head takes unless its `max=` says otherwise (`src/parser.c`,
+parse_yolo)."""
 IMBALANCE = 10
 TINY_SHARE = 0.1
 _EXAMPLES = 3
@@ -53,7 +55,7 @@ def _advise_on_labels(stats: Stats) -> Iterator[Advice]:
                 "missing-labels",
                 f"{counts.unlabelled:,} of {counts.images:,} {split} images have no label file "
                 f"where {flavor} darknet looks; to it they show nothing",
-                "convert again for this --flavor, or take them out of the list",
+                "dkit check lists them; convert again for this --flavor, or leave them out",
             )
         if counts.beyond:
             yield Advice(
@@ -158,12 +160,13 @@ def _advise_on_images(stats: Stats) -> Iterator[Advice]:
             "none",
             "add images of what is not to be found, with empty label files",
         )
-    crowded = sum(images for boxes, images in counts.per_image.items() if boxes > MAX_BOXES)
+    most = MAX_BOXES[stats.dataset.flavor]
+    crowded = sum(images for boxes, images in counts.per_image.items() if boxes > most)
     if crowded:
         yield Advice(
             "crowded-images",
             f"{_count(crowded, 'training image has', 'training images have')} more than "
-            f"{MAX_BOXES} boxes, up to {max(counts.per_image):,}; Darknet draws {MAX_BOXES}",
+            f"{most} boxes, up to {max(counts.per_image):,}; Darknet draws {most} of them",
             f"max={max(counts.per_image)} in each head of the cfg",
         )
 
@@ -175,7 +178,7 @@ def _advise_on_sizes(stats: Stats) -> Iterator[Advice]:
         yield Advice(
             "unseen-boxes",
             f"{_count(shapes.unseen, 'box is', 'boxes are')} narrower or lower than a pixel at "
-            f"{across} x {down}; Darknet leaves them out without a word",
+            f"{across} x {down}; AlexeyAB's and hank-ai's Darknet leave them out without a word",
             "a larger network, or images cut into tiles",
         )
     tiny = shapes.by_size["tiny"]

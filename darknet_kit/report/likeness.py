@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from darknet_kit.dataset.relatives import NARROW, STEPS_UP, Kin
+from darknet_kit.dataset.relatives import STEPS_UP, Kin
 from darknet_kit.report.classtable import cut_name
 
 _WIDTH = 96  # columns of a line
@@ -19,10 +19,7 @@ def describe_kin(kin: Sequence[Kin], names: Sequence[str], show_all: bool) -> li
     ]
     if len(shown) < len(kin):
         lines.append(f"    … {len(kin) - len(shown):,} more kinds: --all shows them")
-    title = (
-        f"  close relatives, of one kind at most {STEPS_UP} steps above each in WordNet that holds "
-        f"no more than {NARROW} others:"
-    )
+    title = f"  close relatives, of one narrow kind at most {STEPS_UP} steps above each in WordNet:"
     return [title, *lines] if kin else []
 
 
