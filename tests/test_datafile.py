@@ -265,7 +265,7 @@ Stated = Split | Literal[""]
 
 
 def items(**splits: Stated) -> list[Item]:
-    return [Item(f"/{name}.jpg", "", name, split) for name, split in splits.items()]
+    return [Item("", f"{name}.jpg", split=split) for name, split in splits.items()]
 
 
 @pytest.mark.parametrize(

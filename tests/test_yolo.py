@@ -228,7 +228,7 @@ def test_every_flavour_agrees_on_every_name_in_a_view(name: str) -> None:
     from darknet_kit.core.records import Item
     from darknet_kit.dataset.place import view_path
 
-    item = Item(image=f"/source/{name}.jpg", annotation="", name=name, split="train")
+    item = Item("/source", f"{name}.jpg", split="train")
     listed = view_path("/view", item)
     assert is_safe(listed)
     assert listed.startswith("/view/train/")

@@ -87,14 +87,20 @@ def cxcywh_norm(box: Box, image_width: int, image_height: int) -> tuple[float, f
     return (
         (box.left + box.right) / 2 / image_width,
         (box.top + box.bottom) / 2 / image_height,
-        box.width / image_width,
-        box.height / image_height,
+        (box.right - box.left) / image_width,
+        (box.bottom - box.top) / image_height,
     )
 
 
 def is_finite(box: Box) -> bool:
     """Tell whether all four edges are numbers; if so, and not beyond reason, so is their sum."""
     return math.isfinite(box.left + box.top + box.right + box.bottom)
+
+
+def is_inside(box: Box, image_width: int, image_height: int) -> bool:
+    """Tell whether a box is ordered and reaches nowhere beyond the image."""
+    across = 0 <= box.left <= box.right <= image_width
+    return across and 0 <= box.top <= box.bottom <= image_height
 
 
 def ordered(box: Box) -> Box:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +37,8 @@ _CURES = {
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_CLOEXEC
 _NAMELESS = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
+_SMALL = 1 << 16  # bytes; more takes a second call
+_AHEAD = 64  # files; a process may have 1024 open
 _LONGEST_NAME = 255  # bytes, in every file system of Linux
 
 
@@ -114,14 +116,21 @@ def write_bytes(path: AnyPath, content: bytes) -> bool:
 
     Raises WriteError.
     """
+    there = holds(path, content)
+    if not there:
+        put_bytes(path, content, new=there is None)
+    return not there
+
+
+def put_bytes(path: AnyPath, content: bytes, *, new: bool) -> None:
+    """Write `content`, which `holds` did not find; `new` says that it found nothing.
+
+    Raises WriteError.
+    """
     target = os.fspath(path)
-    there = holds(target, content)
-    if there:
-        return False
-    if there is not None or not _write_nameless(target, content):
+    if not (new and _write_nameless(target, content)):
         with replacing(target, binary=True) as stream:
             stream.write(content)
-    return True
 
 
 def _write_nameless(target: str, content: bytes) -> bool:
@@ -167,6 +176,51 @@ def holds(path: AnyPath, content: bytes) -> bool | None:
         return os.read(stream, len(content) + 1) == content
     except OSError:
         return False
+    finally:
+        os.close(stream)
+
+
+def iter_contents(paths: Sequence[str]) -> Iterator[bytes | OSError]:
+    """Yield what each file holds, or why it cannot be read, in order.
+
+    The kernel is asked for the next ones before the first is read, which on a disk or over a
+    network saves most of the waiting.
+    """
+    for start in range(0, len(paths), _AHEAD):
+        opened = [_open_ahead(path) for path in paths[start : start + _AHEAD]]
+        opened.reverse()
+        try:
+            while opened:
+                stream = opened.pop()
+                yield stream if isinstance(stream, OSError) else _read_and_close(stream)
+        finally:
+            for stream in opened:
+                if isinstance(stream, int):
+                    os.close(stream)
+
+
+def _open_ahead(path: str) -> int | OSError:
+    try:
+        stream = os.open(path, _READ)
+    except OSError as error:
+        return error
+    try:
+        os.posix_fadvise(stream, 0, 0, os.POSIX_FADV_WILLNEED)
+    except OSError as error:  # a pipe, or something else that is no file
+        os.close(stream)
+        return error
+    return stream
+
+
+def _read_and_close(stream: int) -> bytes | OSError:
+    try:
+        content = os.read(stream, _SMALL)
+        if len(content) < _SMALL:
+            return content
+        with open(stream, "rb", closefd=False) as rest:
+            return content + rest.read()
+    except OSError as error:
+        return error
     finally:
         os.close(stream)
 

@@ -4,6 +4,7 @@ Structs rather than dataclasses: made, pickled and unpickled a million times, th
 the time. They hold no cycles, so the garbage collector need not look at them.
 """
 
+import os
 from typing import Literal
 
 import msgspec
@@ -42,13 +43,36 @@ class Annotation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """One image to convert and the file that annotates it, both absolute paths.
+    """One image to convert, called `file` in the absolute `folder`, and what annotates it.
 
-    `name` is the image's path below the data set's images, with `/` and without its suffix.
-    `split` is empty where the data set does not say; `annotation` where there is none.
+    `place` are the folders of its name in the data set, with `/`. `notes` is a file that
+    annotates many images or, where there is a `suffix`, a folder with a file for each, under the
+    image's stem; it is empty where there is no annotation. `split` is empty where the data set
+    does not say. Images of a folder share all texts but `file`.
     """
 
-    image: str
-    annotation: str
-    name: str
+    folder: str
+    file: str
+    place: str = ""
+    notes: str = ""
+    suffix: str = ""
     split: Split | Literal[""] = ""
+
+    @property
+    def stem(self) -> str:
+        return os.path.splitext(self.file)[0]
+
+    @property
+    def image(self) -> str:
+        """Its absolute path."""
+        return f"{self.folder}/{self.file}"
+
+    @property
+    def annotation(self) -> str:
+        """The absolute path of what annotates it, or nothing."""
+        return f"{self.notes}/{self.stem}{self.suffix}" if self.suffix else self.notes
+
+    @property
+    def name(self) -> str:
+        """Its path below the data set's images, without its suffix."""
+        return f"{self.place}/{self.stem}" if self.place else self.stem

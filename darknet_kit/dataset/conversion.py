@@ -49,7 +49,7 @@ class Conversion:
     def add(self, split: Split, result: ShardResult) -> None:
         """Count what came of one shard."""
         counts = self.splits[split]
-        counts.images += len(result.kept)
+        counts.images += result.images
         counts.negatives += result.negatives
         counts.boxes.update(result.boxes)
         self.left_out += result.left_out

@@ -14,7 +14,7 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.pool import map_groups
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Annotation, Item, Split
+from darknet_kit.core.records import Item, Split
 from darknet_kit.dataset.classes import (
     Classes,
     all_classes,
@@ -27,8 +27,8 @@ from darknet_kit.dataset.difficult import fill_gaps
 from darknet_kit.dataset.found import Found, look_for_coco, look_for_ilsvrc, look_for_voc
 from darknet_kit.dataset.labels import LEFT_OUT, ObjectRules
 from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
-from darknet_kit.dataset.place import Placement, check_view, place_items
-from darknet_kit.dataset.shard import Job, ShardRules, convert_shard
+from darknet_kit.dataset.place import Layout, Placement, check_view, place_items
+from darknet_kit.dataset.shard import ShardResult, ShardRules, convert_parsed, convert_shard
 from darknet_kit.dataset.splits import assign_splits
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.formats.strangers import no_images
@@ -109,30 +109,50 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     target.claim()
     placement = _place(found, options)
     notes.extend(_place_notes(placement, options.flavor))
-    target.begin(placement.placed)
+    target.begin(placement.folders)
     conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
     files = DatasetFiles(classes.names, classes.wnids)
     rules = _rules(found, classes, options, target.paths.folder)
     problems = [*found.problems, *placement.problems]
-    jobs = _jobs(found, placement)
-    for split in jobs:
-        conversion.splits[split], files.lists[split] = SplitCounts(), []
-    work = functools.partial(convert_shard, rules=rules)
-    for split, result in map_groups(work, jobs, workers=options.workers, progress=progress):
+    for split, items in placement.items.items():
+        if items:
+            conversion.splits[split], files.lists[split] = SplitCounts(), []
+    for split, result in _run(found, placement, rules, options.workers, progress):
         conversion.add(split, result)
-        files.lists[split].extend(result.kept)
-        if split == "valid":
-            files.difficult.extend(result.difficult)
+        files.lists[split].append(result.listed)
+        files.difficult.extend(result.difficult)
         problems.extend(result.problems)
     if not options.keep_unlabelled:
         conversion.unlabelled = len(found.unlabelled)
         problems.extend(map(_no_annotation, found.unlabelled))
-    files.difficult = fill_gaps(rules.folder, files.difficult, rules.flavor, write=rules.write)
+    files.difficult = fill_gaps(rules.folder, files.difficult, options.flavor, write=rules.write)
     if options.classes:
         conversion.notes.extend(name_unshown(classes.names, conversion.train_boxes))
     conversion.problems.update(problem.code for problem in problems)
     target.finish(files, problems, counts_of(conversion))
     return conversion
+
+
+def _run(
+    found: Found,
+    placement: Placement,
+    rules: ShardRules,
+    workers: int | None,
+    progress: Progress,
+) -> Iterator[tuple[Split, ShardResult]]:
+    """Write all labels; yield what came of each shard and its split. Raises WriteError."""
+    if found.annotations is None:
+        work = functools.partial(convert_shard, rules=rules)
+        yield from map_groups(work, placement.items, workers=workers, progress=progress)
+        return
+    images = (item.image for item in found.items)
+    parsed = dict(zip(images, found.annotations, strict=True))
+    jobs = {
+        split: [(item, parsed.get(item.image)) for item in items]
+        for split, items in placement.items.items()
+    }
+    work_parsed = functools.partial(convert_parsed, rules=rules)
+    yield from map_groups(work_parsed, jobs, workers=workers, progress=progress)
 
 
 def _choose(found: Found, options: ConvertOptions) -> Classes:
@@ -214,33 +234,22 @@ def _place(found: Found, options: ConvertOptions) -> Placement:
         options.seed,
     )
     view = os.path.abspath(options.out) if options.out else None
-    return place_items(items, options.flavor, view)
+    return place_items(items, Layout(options.flavor, view))
 
 
 def _place_notes(placement: Placement, flavor: Flavor) -> Iterator[str]:
     if placement.elsewhere:
         yield (
-            f"{len(placement.elsewhere):,} labels do not lie beside their images, because "
-            f"{flavor.value} darknet looks elsewhere: {placement.elsewhere[0]}. "
+            f"{placement.elsewhere:,} labels do not lie beside their images, because "
+            f"{flavor.value} darknet looks elsewhere: {placement.example}. "
             "--out DIR makes a view that every darknet reads the same way."
         )
-
-
-def _jobs(found: Found, placement: Placement) -> dict[Split, list[Job]]:
-    parsed: dict[str, Annotation] = {}
-    if found.annotations is not None:
-        images = (item.image for item in found.items)
-        parsed = dict(zip(images, found.annotations, strict=True))
-    return {
-        split: [Job(one, parsed.get(one.item.image)) for one in placed]
-        for split, placed in placement.by_split().items()
-    }
 
 
 def _rules(found: Found, classes: Classes, options: ConvertOptions, folder: str) -> ShardRules:
     return ShardRules(
         folder=folder,
-        flavor=options.flavor,
+        layout=Layout(options.flavor, os.path.abspath(options.out) if options.out else None),
         class_ids={key: classes.new_ids.get(old, LEFT_OUT) for old, key in enumerate(found.keys)},
         drop_negatives=bool(options.classes) and not options.keep_unlabelled,
         convention=options.convention or found.convention,

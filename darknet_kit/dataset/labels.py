@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from darknet_kit.core.boxes import Box, clip, cxcywh_norm, ordered, overhang
+from darknet_kit.core.boxes import Box, clip, cxcywh_norm, is_inside, ordered, overhang
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.formats.yolo import SMALLEST, format_label
@@ -98,6 +98,10 @@ def _label_line(
     class_id: int,
     problems: list[Problem],
 ) -> str:
+    if is_inside(entry.box, width, height):
+        numbers = cxcywh_norm(entry.box, width, height)
+        if min(numbers[2], numbers[3]) >= SMALLEST:
+            return format_label(class_id, *numbers)
     box = ordered(entry.box)
     beyond = overhang(box, width, height)
     numbers = cxcywh_norm(clip(box, width, height), width, height)

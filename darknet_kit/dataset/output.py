@@ -14,7 +14,6 @@ from typing import Any
 from darknet_kit.core.files import is_part, make_folder, replacing, write_text
 from darknet_kit.core.problems import Problem, write_problems
 from darknet_kit.core.records import SPLITS, Split
-from darknet_kit.dataset.place import Placed
 from darknet_kit.errors import DatasetError, UsageError
 from darknet_kit.formats.datafile import can_hold, format_data, format_lines
 from darknet_kit.formats.record import RECORD, read_record, write_record
@@ -61,7 +60,8 @@ class OutputPaths:
 class DatasetFiles:
     """What a data set consists of beside its images and labels.
 
-    `difficult` runs parallel to the images to validate on, or is empty; see dataset/difficult.
+    A list is kept in pieces, of whole lines. `difficult` runs parallel to the images to validate
+    on, or is empty; see dataset/difficult.
     """
 
     names: Sequence[str]
@@ -114,7 +114,7 @@ class Target:
                 path=self.paths.folder,
             )
 
-    def begin(self, placed: Iterable[Placed]) -> None:
+    def begin(self, folders: Iterable[str]) -> None:
         """Mark the folder as dkit's, and make all folders that are needed. Raises WriteError."""
         if self.dry_run:
             return
@@ -122,19 +122,18 @@ class Target:
         if before is None or before["settings"] != self.settings:
             make_folder(self.paths.folder)
             write_record(self.paths.record, {"settings": self.settings, "finished": False})
-        folders = {os.path.dirname(path) for one in placed for path in (one.label, one.listed)}
         for folder in sorted(folders):
             make_folder(folder)
 
-    def finish(self, files: DatasetFiles, problems: Sequence[Problem], counts: Record) -> None:
+    def finish(self, files: DatasetFiles, problems: Iterable[Problem], counts: Record) -> None:
         """Write everything beside the labels; the record last.
 
         Raises DatasetError (`nothing-left`), WriteError.
         """
         if not self.dry_run:
             write_problems(self.paths.problems, problems)
-        if not any(files.lists.values()):
-            raise _nothing_left(self.paths, problems, counts["images_left_out"])
+        if not any(map(any, files.lists.values())):
+            raise _nothing_left(self.paths, counts)
         if not self.dry_run:
             _write_files(self.paths, files)
             record = {"settings": self.settings, "counts": counts, "finished": True}
@@ -163,9 +162,10 @@ def _changed(before: Record, now: Record) -> str:
     return ", ".join(key for key in now if before.get(key) != now[key]) or "a setting that is gone"
 
 
-def _nothing_left(paths: OutputPaths, problems: Iterable[Problem], others: int) -> DatasetError:
-    counts = Counter(problem.code for problem in problems).most_common(4)
-    reasons = [f"{count:,} {code}" for code, count in counts]
+def _nothing_left(paths: OutputPaths, counts: Record) -> DatasetError:
+    commonest = Counter[str](counts["problems"]).most_common(4)
+    reasons = [f"{count:,} {code}" for code, count in commonest]
+    others = counts["images_left_out"]
     why = ", ".join([f"{others:,} show none of the classes chosen"] * bool(others) + reasons)
     return DatasetError(
         "no image is left for any list" + (f" ({why})" if why else ""),
@@ -178,9 +178,10 @@ def _nothing_left(paths: OutputPaths, problems: Iterable[Problem], others: int) 
 def _write_files(paths: OutputPaths, files: DatasetFiles) -> None:
     """Write lists, `.names`, `.wnids` and `.data`."""
     for split in SPLITS:
-        entries = files.lists.get(split, [])
-        if entries or split != "test":
-            _write_list(paths.image_list(split), entries)
+        pieces = files.lists.get(split, [])
+        if any(pieces) or split != "test":
+            with replacing(paths.image_list(split)) as stream:
+                stream.writelines(pieces)
     write_text(paths.names, format_lines(files.names))
     if files.wnids:
         write_text(paths.wnids, format_lines(files.wnids))
@@ -195,11 +196,7 @@ def _write_files(paths: OutputPaths, files: DatasetFiles) -> None:
         "backup": shown(str(backup)),
     }
     if files.difficult:
-        _write_list(paths.difficult, files.difficult)
+        with replacing(paths.difficult) as stream:
+            stream.writelines(f"{path}\n" for path in files.difficult)
         options["difficult"] = shown(paths.difficult)
     write_text(paths.data, format_data(options))
-
-
-def _write_list(path: str, entries: Sequence[str]) -> None:
-    with replacing(path) as stream:
-        stream.writelines(f"{entry}\n" for entry in entries)

@@ -4,10 +4,12 @@ In place, each label is written where the engine looks for it. A view is a folde
 with the labels beside them, under names that every engine reads the same way.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import Problem
@@ -23,59 +25,77 @@ _TRAPS = ("JPEGImages", "images", "raw", ".jpg", ".png", ".JPG", ".JPEG")
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """An item with the path that the lists name and the path of its label."""
+class Layout:
+    """How a data set lies: `view` is the folder of a view, None where labels go in place."""
 
-    item: Item
+    flavor: Flavor
+    view: str | None = None
+
+
+class Placed(NamedTuple):
+    """The path under which the lists name an image, and that of its label, empty if none."""
+
     listed: str
     label: str
 
 
 @dataclass(slots=True)
 class Placement:
-    """All placed items, what could not be placed, and the labels that are not beside the image."""
+    """The items of each split, in the order of their lists, what could not be placed, and all
+    folders that are needed. `elsewhere` counts the labels that are not beside the image; one of
+    them is `example`."""
 
-    placed: list[Placed] = field(default_factory=list)
+    items: dict[Split, list[Item]]
     problems: list[Problem] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
-
-    def by_split(self) -> dict[Split, list[Placed]]:
-        """Return the placed items of each split that has any, in the order of their lists."""
-        splits: dict[Split, list[Placed]] = {split: [] for split in SPLITS}
-        for one in sorted(self.placed, key=lambda one: one.listed):
-            splits[one.item.split or "train"].append(one)
-        return {split: placed for split, placed in splits.items() if placed}
+    folders: set[str] = field(default_factory=set)
+    elsewhere: int = 0
+    example: str = ""
 
 
-def place_items(items: Iterable[Item], flavor: Flavor, view: str | None) -> Placement:
-    """Decide where each image is listed and each label is written. Touches no file.
+def place(item: Item, layout: Layout) -> Placed:
+    """Decide where an image is listed and where its label is written. Touches no file."""
+    listed = view_path(layout.view, item) if layout.view else item.image
+    return Placed(listed, label_path(listed, layout.flavor) or "")
 
-    Items have their split; `view` is the folder of a view, None for labels in place.
+
+def place_items(items: Iterable[Item], layout: Layout) -> Placement:
+    """Sort items, which have their split, into lists; those without a place become problems.
+
+    Touches no file.
     """
-    result = Placement()
-    owners: dict[str, str] = {}
+    result = Placement({split: [] for split in SPLITS})
+    owners: dict[int, Item] = {}  # by the label's hash: a third of the memory
     for item in items:
-        listed = view_path(view, item) if view else item.image
-        problem = _check(item, listed, flavor)
-        label = label_path(listed, flavor) or ""
-        if not problem and owners.setdefault(label, item.image) != item.image:
-            message = f"would share its label with {owners[label]}"
+        placed = place(item, layout)
+        problem = _check(item, placed, layout.flavor)
+        owner = item if problem else owners.setdefault(hash(placed.label), item)
+        if owner is not item and _share_label(owner, item, layout):
+            message = f"would share its label with {owner.image}"
             problem = Problem("same-stem", item.image, message)
         if problem:
             result.problems.append(problem)
             continue
-        if not is_beside(listed, flavor):
-            result.elsewhere.append(label)
-        result.placed.append(Placed(item, listed, label))
+        result.items[item.split or "train"].append(item)
+        result.folders.add(os.path.dirname(placed.label))
+        if placed.label != os.path.splitext(placed.listed)[0] + ".txt":
+            result.elsewhere += 1
+            result.example = result.example or placed.label
+    for listed in result.items.values():
+        listed.sort(key=lambda item: place(item, layout).listed)
     return result
 
 
-def _check(item: Item, listed: str, flavor: Flavor) -> Problem | None:
-    if not is_safe(listed):
+def _share_label(one: Item, other: Item, layout: Layout) -> bool:
+    same = place(one, layout).label == place(other, layout).label
+    return same and one.image != other.image
+
+
+def _check(item: Item, placed: Placed, flavor: Flavor) -> Problem | None:
+    if not is_safe(placed.listed):
         message = "its path could not be listed safely; --out DIR gives it another name in a view"
         return Problem("unsafe-path", item.image, message)
-    if label_path(listed, flavor) is None:
-        suffix = os.path.splitext(listed)[1]
+    if not placed.label:
+        suffix = os.path.splitext(placed.listed)[1]
         message = f"{flavor.value} darknet finds no label for a {suffix!r} image in this place"
         return Problem("unsupported-image", item.image, message)
     return None
@@ -86,18 +106,26 @@ def view_path(view: str, item: Item) -> str:
 
     A name that had to be changed gets a few digits of its digest, so that no two become one.
     """
-    parts = [
-        part
-        for part in item.name.split("/")
-        if part not in ("CLS-LOC", "DET", "", ".", "..") and split_of_folder(part) != item.split
-    ]
-    plain = "/".join(parts)
-    safe = "/".join(map(_without_traps, parts))
-    if safe != plain:
+    stem, suffix = os.path.splitext(item.file)
+    folder, changed = _view_folder(item.place, item.split)
+    safe = _without_traps(stem)
+    if changed or safe != stem:
         token = hashlib.sha256(item.name.encode("utf-8", "surrogatepass")).hexdigest()
         safe = f"{safe}-{token[:8]}"
-    suffix = os.path.splitext(item.image)[1].lower()
-    return os.path.join(view, item.split or "train", safe + _SUFFIXES.get(suffix, suffix))
+    suffix = suffix.lower()
+    return f"{view}/{folder}{safe}{_SUFFIXES.get(suffix, suffix)}"
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _view_folder(place: str, split: Split | Literal[""]) -> tuple[str, bool]:
+    """Return the folders of images in a view, each with `/` behind, and whether any is renamed."""
+    parts = [
+        part
+        for part in place.split("/")
+        if part not in ("CLS-LOC", "DET", "", ".", "..") and split_of_folder(part) != split
+    ]
+    safe = [_without_traps(part) for part in parts]
+    return "".join(f"{part}/" for part in (split or "train", *safe)), safe != parts
 
 
 def _without_traps(name: str) -> str:

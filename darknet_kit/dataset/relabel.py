@@ -8,14 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from msgspec import structs
-
-from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import Problem
+from darknet_kit.core.records import Item
 from darknet_kit.dataset.difficult import write_difficult
-from darknet_kit.dataset.place import Placed
+from darknet_kit.dataset.place import Layout, place
 from darknet_kit.dataset.reading import read_image
-from darknet_kit.dataset.shard import find_in_the_way, write_placed
+from darknet_kit.dataset.shard import put_label
 from darknet_kit.formats.yolo import Label, format_label
 
 
@@ -29,7 +27,7 @@ class RelabelRules:
     folder: str
     new_ids: Mapping[int, int]
     classes: int
-    flavor: Flavor
+    layout: Layout
     keep_negatives: bool
     replace_labels: bool
     write: bool
@@ -39,18 +37,18 @@ class RelabelRules:
 class RelabelJob:
     """One image. From the path `difficult` the labels of its difficult objects are found."""
 
-    placed: Placed
+    item: Item
     difficult: str
 
 
 @dataclass(slots=True)
 class Relabelled:
-    """What came of a shard. `difficult` runs parallel to the paths that are `kept`.
+    """What came of a shard. `difficult` runs parallel to the paths that are `listed`.
 
     Classes by their new ids: their boxes, and the `shown`, images that show them.
     """
 
-    kept: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
     difficult: list[str] = field(default_factory=list)
     difficult_boxes: int = 0
     boxes: Counter[int] = field(default_factory=Counter)
@@ -65,7 +63,7 @@ def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabel
     """Write links and labels of the images that are wanted. Raises WriteError."""
     done = Relabelled()
     for job in jobs:
-        labels = _read(job.placed.item.image, rules, done.problems)
+        labels = _read(job.item.image, rules, done.problems)
         if labels is None:
             continue
         if not labels and not rules.keep_negatives:
@@ -73,15 +71,14 @@ def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabel
             continue
         content = "".join(map(_line, labels)).encode()
         # Links lead to the originals, not to the links of the set that this one is made of.
-        item = structs.replace(job.placed.item, image=os.path.realpath(job.placed.item.image))
-        original = replace(job.placed, item=item)
-        in_the_way = find_in_the_way(original, content, rules.replace_labels)
-        if in_the_way:
-            done.problems.append(in_the_way)
+        original = os.path.realpath(job.item.image)
+        placed = place(job.item, rules.layout)
+        put = put_label(original, placed, content, replace=rules.replace_labels, write=rules.write)
+        if isinstance(put, Problem):
+            done.problems.append(put)
             continue
-        if rules.write:
-            done.written += write_placed(original, content)
-        done.kept.append(original.listed)
+        done.written += put
+        done.listed.append(placed.listed)
         done.negatives += not labels
         done.boxes.update(label.class_id for label in labels)
         done.shown.update({label.class_id for label in labels})
@@ -91,7 +88,7 @@ def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabel
 
 def _read(image: str, rules: RelabelRules, problems: list[Problem]) -> list[Label] | None:
     """Return the labels of chosen classes, by new ids; None where image or label is not there."""
-    found = read_image(image, rules.flavor)
+    found = read_image(image, rules.layout.flavor)
     if not os.path.isfile(image):
         problems.append(Problem("missing-image", image, "listed, but not there"))
         return None
@@ -111,9 +108,10 @@ def _strange(labels: Iterable[Label], path: str, classes: int) -> Iterator[Probl
 
 def _keep_difficult(job: RelabelJob, rules: RelabelRules, done: Relabelled) -> None:
     """Write the labels of the image's difficult objects. Raises WriteError."""
-    hard = read_image(job.difficult, rules.flavor).labels if job.difficult else None
+    flavor = rules.layout.flavor
+    hard = read_image(job.difficult, flavor).labels if job.difficult else None
     lines = [_line(label) for label in _choose(hard or (), rules.new_ids)]
-    path = write_difficult(rules.folder, job.placed.item, lines, rules.flavor, write=rules.write)
+    path = write_difficult(rules.folder, job.item, lines, flavor, write=rules.write)
     done.difficult.append(path)
     done.difficult_boxes += len(lines)
 

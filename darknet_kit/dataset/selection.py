@@ -77,7 +77,8 @@ def select_images(source: Dataset, options: SubsetOptions, progress: Progress) -
     for split, images in listed.items():
         names = _names(images)
         for place in places if split == "train" else range(len(images)):
-            selection.items.append(Item(images[place], "", names[place], split))
+            folder, file = os.path.split(images[place])
+            selection.items.append(Item(folder, file, os.path.dirname(names[place]), split=split))
     return selection
 
 

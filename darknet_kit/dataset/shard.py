@@ -3,22 +3,23 @@
 It writes nothing but label files and links, each whole or absent; running it twice is harmless.
 """
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from darknet_kit.core.boxes import BoxConvention, ordered, overhang
-from darknet_kit.core.files import holds, link, write_bytes
-from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
+from darknet_kit.core.files import holds, iter_contents, link, put_bytes
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item
 from darknet_kit.dataset.difficult import write_difficult
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
-from darknet_kit.dataset.place import Placed
+from darknet_kit.dataset.place import Layout, Placed, place
 from darknet_kit.errors import DatasetError
+from darknet_kit.formats.datafile import format_lines
 from darknet_kit.formats.image import read_image_header
-from darknet_kit.formats.pascal import find_names, read_pascal
+from darknet_kit.formats.pascal import find_names, parse_content
 from darknet_kit.formats.tree import stem_of
 
 
@@ -30,7 +31,7 @@ class ShardRules:
     """
 
     folder: str
-    flavor: Flavor
+    layout: Layout
     class_ids: dict[str, int]
     convention: BoxConvention
     objects: ObjectRules
@@ -40,20 +41,14 @@ class ShardRules:
     write: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One image. `annotation` is given where it does not come from a file of its own."""
-
-    placed: Placed
-    annotation: Annotation | None = None
-
-
 @dataclass(slots=True)
 class ShardResult:
-    """What came of a shard. `kept` are the listed paths, in order, and `difficult` runs parallel;
-    `left_out` counts images that show none of the classes that were chosen."""
+    """What came of a shard. `listed` are the lines for the list of images, `images` their number;
+    where they are to validate on, `difficult` runs parallel. `left_out` counts images that show
+    none of the classes that were chosen."""
 
-    kept: list[str] = field(default_factory=list)
+    listed: str = ""
+    images: int = 0
     difficult: list[str] = field(default_factory=list)
     difficult_boxes: int = 0
     negatives: int = 0
@@ -64,49 +59,90 @@ class ShardResult:
     problems: list[Problem] = field(default_factory=list)
 
 
-def convert_shard(jobs: Sequence[Job], rules: ShardRules) -> ShardResult:
-    """Write the labels of some images and tell what came of each. Raises WriteError."""
+def convert_shard(items: Sequence[Item], rules: ShardRules) -> ShardResult:
+    """Write the labels of some images that have annotation files of their own, or none.
+
+    Raises WriteError.
+    """
+    contents = iter_contents([item.annotation for item in items if item.notes])
+    readings = (
+        _read(item, next(contents), rules.convention) if item.notes else None for item in items
+    )
+    return _convert(zip(items, readings, strict=True), rules)
+
+
+def convert_parsed(
+    jobs: Sequence[tuple[Item, Annotation | None]], rules: ShardRules
+) -> ShardResult:
+    """Write the labels of some images whose annotations are given. Raises WriteError."""
+    return _convert(jobs, rules)
+
+
+def _read(
+    item: Item, content: bytes | OSError, convention: BoxConvention
+) -> Annotation | DatasetError:
+    try:
+        return parse_content(content, item.annotation, convention)
+    except DatasetError as error:
+        return error
+
+
+def _convert(
+    jobs: Iterable[tuple[Item, Annotation | DatasetError | None]], rules: ShardRules
+) -> ShardResult:
     result = ShardResult()
-    for job in jobs:
-        labelled = _label(job, rules, result)
+    listed: list[str] = []
+    class_ids: list[int] = []
+    for item, annotation in jobs:
+        labelled = _label(item, annotation, rules, result)
         if labelled is None:
             continue
+        placed = place(item, rules.layout)
         content = "".join(labelled.lines).encode()
-        in_the_way = find_in_the_way(job.placed, content, rules.replace_labels)
-        if in_the_way:
-            result.problems.append(in_the_way)
-            continue
-        if rules.write:
-            result.written += write_placed(job.placed, content)
-        result.kept.append(job.placed.listed)
-        result.difficult.append(
-            write_difficult(
-                rules.folder, job.placed.item, labelled.difficult, rules.flavor, write=rules.write
-            )
+        put = put_label(
+            item.image, placed, content, replace=rules.replace_labels, write=rules.write
         )
-        result.difficult_boxes += len(labelled.difficult)
+        if isinstance(put, Problem):
+            result.problems.append(put)
+            continue
+        result.written += put
+        listed.append(placed.listed)
+        if item.split == "valid":
+            lines, flavor = labelled.difficult, rules.layout.flavor
+            hard = write_difficult(rules.folder, item, lines, flavor, write=rules.write)
+            result.difficult.append(hard)
+            result.difficult_boxes += len(lines)
         result.negatives += not labelled.lines
-        result.boxes.update(labelled.class_ids)
-        result.excluded.update(labelled.excluded)
+        class_ids.extend(labelled.class_ids)
+        if labelled.excluded:
+            result.excluded.update(labelled.excluded)
+    result.listed, result.images = format_lines(listed), len(listed)
+    result.boxes.update(class_ids)
     return result
 
 
-def _label(job: Job, rules: ShardRules, result: ShardResult) -> Labelled | None:
+def _label(
+    item: Item,
+    annotation: Annotation | DatasetError | None,
+    rules: ShardRules,
+    result: ShardResult,
+) -> Labelled | None:
     """Return the labels of one image, or None where it must be left out."""
-    item, problems = job.placed.item, result.problems
-    if not item.annotation:
+    if annotation is None:
         return Labelled()
+    problems = result.problems
     try:
-        annotation = job.annotation or read_pascal(item.annotation, rules.convention)
+        if isinstance(annotation, DatasetError):
+            raise annotation
         if rules.drop_negatives and shows_none(annotation, rules.class_ids):
             result.left_out += 1
             result.excluded["other-class"] += len(annotation.objects)
             return None
-        width, height = _image_size(annotation, item.image, rules.verify_images, problems)
+        width, height = _image_size(annotation, item, rules.verify_images, problems)
     except DatasetError as error:
         problems.append(Problem(error.code, error.path or "", error.message, error.line or 0))
         return None
-    if _is_misnamed(annotation.filename, item.image):
+    if _is_misnamed(annotation.filename, item.file):
         message = f"<filename> is {annotation.filename!r:.200}"
         problems.append(Problem("other-filename", item.annotation, message))
     labelled = label_objects(
@@ -133,12 +169,11 @@ def _label(job: Job, rules: ShardRules, result: ShardResult) -> Labelled | None:
 def _is_misnamed(filename: str, image: str) -> bool:
     """Tell whether `<filename>` is of another image; ILSVRC's has no suffix, some have folders."""
     name = os.path.basename(filename.replace("\\", "/"))
-    stem = stem_of(os.path.basename(image))
-    return bool(name) and stem not in (name, stem_of(name))
+    return bool(name) and name != image and stem_of(image) not in (name, stem_of(name))
 
 
 def _image_size(
-    annotation: Annotation, image: str, verify: bool, problems: list[Problem]
+    annotation: Annotation, item: Item, verify: bool, problems: list[Problem]
 ) -> tuple[int, int]:
     """Return width and height in px: the annotation's where sane, else the image's.
 
@@ -148,6 +183,7 @@ def _image_size(
     stated = (annotation.width, annotation.height)
     if all(stated) and not verify and not _reaches_beyond(annotation):
         return stated
+    image = item.image
     header = read_image_header(image)
     actual = (header.width, header.height)
     if header.orientation != 1:
@@ -167,36 +203,38 @@ def _image_size(
 def _reaches_beyond(annotation: Annotation) -> bool:
     width, height = annotation.width, annotation.height
     return any(
-        overhang(ordered(entry.box), width, height) > EDGE_PX for entry in annotation.objects
+        not is_inside(entry.box, width, height)
+        and overhang(ordered(entry.box), width, height) > EDGE_PX
+        for entry in annotation.objects
     )
 
 
-def find_in_the_way(placed: Placed, content: bytes, replace: bool) -> Problem | None:
-    """Return a problem where another label is in the place of this one and must not be replaced."""
-    if replace or not os.path.lexists(placed.label) or holds(placed.label, content):
-        return None
-    message = f"{placed.label} holds other labels; --overwrite replaces them"
-    return Problem("label-exists", placed.item.image, message)
+def put_label(
+    image: str, placed: Placed, content: bytes, *, replace: bool, write: bool
+) -> bool | Problem:
+    """Write a label and, in a view, the link to its image; tell whether the label was written.
 
-
-def write_placed(placed: Placed, content: bytes) -> bool:
-    """Write a label and, in a view, the link beside it; return whether the label was written.
-
+    A problem says that another label is in its place, which only `replace` permits to replace.
     Raises WriteError.
     """
-    written = write_bytes(placed.label, content)
-    if placed.listed != placed.item.image:
-        link(placed.item.image, placed.listed)
-    return written
+    there = holds(placed.label, content)
+    if there is False and not replace:
+        message = f"{placed.label} holds other labels; --overwrite replaces them"
+        return Problem("label-exists", image, message)
+    if write:
+        if not there:
+            put_bytes(placed.label, content, new=there is None)
+        if placed.listed != image:
+            link(image, placed.listed)
+    return write and not there
 
 
 def collect_names(items: Sequence[Item]) -> Counter[str]:
     """Count the class names in some XML files; unreadable ones are reported when converted."""
     names: Counter[str] = Counter()
-    for path in (item.annotation for item in items):
-        try:
-            with open(path, "rb", buffering=0) as stream:
-                names.update(find_names(stream.read(), path))
-        except (OSError, DatasetError):
-            continue
+    paths = [item.annotation for item in items]
+    for path, content in zip(paths, iter_contents(paths), strict=True):
+        if isinstance(content, bytes):
+            with contextlib.suppress(DatasetError):
+                names.update(find_names(content, path))
     return names

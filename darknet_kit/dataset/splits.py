@@ -25,7 +25,7 @@ def assign_splits(items: Sequence[Item], valid_fraction: float, seed: int) -> li
         )
     stated = {item.split for item in items}
     if "valid" in stated:
-        return [replace(item, split=item.split or "train") for item in items]
+        return [item if item.split else replace(item, split="train") for item in items]
     if "test" in stated and stated & {"train", ""}:
         return [replace(item, split="valid" if item.split == "test" else "train") for item in items]
     return [

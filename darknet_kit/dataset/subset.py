@@ -12,12 +12,12 @@ from darknet_kit.core.records import Split
 from darknet_kit.dataset.classes import Classes, name_unshown
 from darknet_kit.dataset.difficult import fill_gaps
 from darknet_kit.dataset.output import DatasetFiles, OutputPaths, Target, paths_for
-from darknet_kit.dataset.place import Placement, check_view, place_items
+from darknet_kit.dataset.place import Layout, Placement, check_view, place_items
 from darknet_kit.dataset.reading import Dataset, iter_listed, read_dataset
 from darknet_kit.dataset.relabel import RelabelJob, Relabelled, RelabelRules, relabel_shard
 from darknet_kit.dataset.selection import Selection, SubsetOptions, select_images
 from darknet_kit.errors import AnyPath, UsageError
-from darknet_kit.formats.datafile import read_difficult
+from darknet_kit.formats.datafile import format_lines, read_difficult
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Subset:
     def add(self, split: Split, done: Relabelled) -> None:
         """Count what came of one shard."""
         counts = self.splits.setdefault(split, SubsetCounts())
-        counts.images += len(done.kept)
+        counts.images += len(done.listed)
         counts.negatives += done.negatives
         counts.boxes.update(done.boxes)
         counts.shown.update(done.shown)
@@ -92,7 +92,7 @@ def subset(
         folder,
         selection.classes.new_ids,
         len(source.names),
-        source.flavor,
+        Layout(source.flavor, folder),
         keep_negatives=options.keep_unlabelled,
         replace_labels=options.overwrite,
         write=not options.dry_run,
@@ -140,8 +140,8 @@ def _link_images(
     progress: Progress,
 ) -> Subset:
     classes = selection.classes
-    placement = place_items(selection.items, source.flavor, target.paths.folder)
-    target.begin(placement.placed)
+    placement = place_items(selection.items, rules.layout)
+    target.begin(placement.folders)
     result = Subset(target.paths, [*classes.names], notes=[*classes.notes])
     result.left_out, result.surplus = selection.negatives, selection.surplus
     files = DatasetFiles(classes.names, classes.wnids)
@@ -151,11 +151,11 @@ def _link_images(
     tell = selection.continue_progress(progress)
     for split, done in map_groups(work, jobs, workers=workers, progress=tell):
         result.add(split, done)
-        files.lists.setdefault(split, []).extend(done.kept)
+        files.lists.setdefault(split, []).append(format_lines(done.listed))
         if split == "valid":
             files.difficult.extend(done.difficult)
         problems.extend(done.problems)
-    files.difficult = fill_gaps(rules.folder, files.difficult, rules.flavor, write=rules.write)
+    files.difficult = fill_gaps(rules.folder, files.difficult, source.flavor, write=rules.write)
     result.problems.update(problem.code for problem in problems)
     result.notes.extend(name_unshown(result.names, result.train_boxes))
     target.finish(files, problems, counts_of(result))
@@ -169,10 +169,10 @@ def _jobs(source: Dataset, placement: Placement) -> dict[Split, list[RelabelJob]
     difficult = dict(zip(paths, read_difficult(source.data, listed), strict=False))
     return {
         split: [
-            RelabelJob(one, difficult.get(one.item.image, "") if split == "valid" else "")
-            for one in placed
+            RelabelJob(item, difficult.get(item.image, "") if split == "valid" else "")
+            for item in items
         ]
-        for split, placed in placement.by_split().items()
+        for split, items in placement.items.items()
     }
 
 

@@ -136,12 +136,12 @@ class _Index:
             folders = [one for one in folders if f"{one.path}/{name}".endswith(end)] or folders
         if len(folders) > 1:
             folders = [one for one in folders if split_name in one.relative.split("/")] or folders
-        return [item_of(folder, name, "") for folder in folders]
+        return [item_of(folder, name) for folder in folders]
 
     def unused(self, used: set[str]) -> list[Item]:
         """Return the other images, but for panoptic masks, which lie among the annotations."""
         items = [
-            item_of(folder, name, "")
+            item_of(folder, name)
             for name, folders in self._folders.items()
             for folder in folders
             if f"{folder.path}/{name}" not in used
@@ -162,7 +162,7 @@ def _collect(
         if problem:
             found.problems.append(Problem(problem[0], file.path, problem[1]))
             continue
-        item = replace(fitting[0], annotation=file.path, split="" if alone else stated)
+        item = replace(fitting[0], notes=file.path, split="" if alone else stated)
         taken.add(item.image)
         found.items.append(item)
         found.annotations.append(annotation)

@@ -169,7 +169,7 @@ def _pair_solutions(root: str, progress: Progress) -> tuple[Pairs, list[Annotati
             message = f"{stem} has a row already"
             pairs.problems.append(Problem("duplicate-image", path, message, line))
         elif stem in items:
-            annotated[stem] = (replace(items[stem], annotation=path), annotation)
+            annotated[stem] = (replace(items[stem], notes=path), annotation)
         else:
             message = f"there is no image with the stem {stem!r}"
             pairs.problems.append(Problem("missing-image", path, message, line))

@@ -5,12 +5,16 @@ file they hold do not count, so `VOC2007/Annotations/1.xml` belongs to `VOC2007/
 and `Annotations/CLS-LOC/train/n0/a.xml` to `Data/CLS-LOC/train/n0/a.JPEG`.
 """
 
+import functools
 import os
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import structs
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
@@ -104,91 +108,117 @@ def unreadable(folders: Iterable[Folder]) -> list[Problem]:
     ]
 
 
+_Table = dict[str, Item]
+"""The images of a place by their stems, with their annotations as far as they are found."""
+
+
 class _Matching:
-    """Images by their place and stem, and which of them have an annotation by now."""
+    """Annotations to images, place by place: a tree's stems are never held all at once."""
 
     def __init__(self, pairs: Pairs, folders: list[Folder]) -> None:
         self._pairs = pairs
-        self._folders = folders
-        self._images: dict[Place, dict[str, tuple[Folder, str]]] = defaultdict(dict)
-        self._places: dict[str, list[Place]] = defaultdict(list)
-        self._taken: set[tuple[Place, str]] = set()
-        self._annotated = {place_of(folder.relative) for folder in folders if folder.annotations}
+        self._places: dict[Place, list[Folder]] = defaultdict(list)
         for folder in folders:
-            place = place_of(folder.relative)
-            if not (place and place[-1].startswith("Segmentation")):  # masks, under the same stems
-                self._add_images(folder, place)
-
-    def _add_images(self, folder: Folder, place: Place) -> None:
-        for name in folder.images:
-            stem = stem_of(name)
-            other = self._images[place].setdefault(stem, (folder, name))
-            if other == (folder, name):
-                self._places[stem].append(place)
-            else:
-                message = f"shares its stem, and so its label, with {other[0].path}/{other[1]}"
-                problem = Problem("same-stem", f"{folder.path}/{name}", message)
-                self._pairs.problems.append(problem)
+            if folder.images or folder.annotations:
+                self._places[place_of(folder.relative)].append(folder)
 
     def match(self) -> None:
         """Fill `items` and `unlabelled`: images in the right place first, then by stem alone."""
         astray: list[tuple[Folder, str]] = []
-        for folder in self._folders:
-            place = place_of(folder.relative)
-            for name in folder.annotations:
-                if stem_of(name) in self._images.get(place, ()):
-                    self._take(place, folder, name)
-                else:
-                    astray.append((folder, name))
-        for folder, name in astray:
-            places = self._free_places(stem_of(name), place_of(folder.relative))
-            if len(places) == 1:
-                self._take(places[0], folder, name)
+        free: dict[Place, _Table] = {}
+        for place, folders in self._places.items():
+            # Masks lie under the same stems.
+            masks = bool(place) and place[-1].startswith("Segmentation")
+            table = {} if masks else self._tabulate(folders)
+            for folder in folders:
+                astray.extend((folder, name) for name in self._match_folder(folder, table))
+            if any(folder.annotations for folder in folders):
+                self._file(table)
             else:
-                self._pairs.problems.append(self._unmatched(folder, name, places))
-        for place, images in self._images.items():
-            for stem, (folder, name) in images.items():
-                if (place, stem) not in self._taken:
-                    self._pairs.unlabelled.append(item_of(folder, name, ""))
+                free[place] = table
+        self._match_astray(astray, free)
+        for table in free.values():
+            self._file(table)
 
-    def _free_places(self, stem: str, place: Place) -> list[Place]:
-        """Return where an annotation from `place` may find its image by stem alone.
+    def _tabulate(self, folders: list[Folder]) -> _Table:
+        table: _Table = {}
+        for folder in folders:
+            for name in folder.images:
+                item = item_of(folder, name)
+                other = table.setdefault(stem_of(name), item)
+                if other is not item:
+                    message = f"shares its stem, and so its label, with {other.image}"
+                    self._pairs.problems.append(Problem("same-stem", item.image, message))
+        return table
 
-        Numbers for names come back in every set: a folder of annotations with images of its own,
-        or of images with annotations of its own, is not matched across.
+    def _match_folder(self, folder: Folder, table: _Table) -> Iterator[str]:
+        """Match one folder's annotations to the images of its place; yield those of no image.
+
+        Numbers for names come back in every set: from a place with images of its own no
+        annotation is matched to another one's.
         """
-        if place in self._images:
-            return []
-        return [other for other in self._places.get(stem, ()) if other not in self._annotated]
+        for name in folder.annotations:
+            if stem_of(name) in table:
+                self._take(table, folder, name)
+            elif table:
+                self._pairs.problems.append(_missing(folder, name))
+            else:
+                yield name
 
-    def _take(self, place: Place, folder: Folder, name: str) -> None:
-        stem, path = stem_of(name), f"{folder.path}/{name}"
-        if (place, stem) in self._taken:
+    def _match_astray(self, astray: list[tuple[Folder, str]], free: dict[Place, _Table]) -> None:
+        """Match by stem alone, among the places that have no annotations of their own."""
+        tables: dict[str, list[_Table]] = defaultdict(list)
+        for table in free.values() if astray else ():
+            for stem in table:
+                tables[stem].append(table)
+        for folder, name in astray:
+            fitting = tables.get(stem_of(name), [])
+            if len(fitting) == 1:
+                self._take(fitting[0], folder, name)
+            elif fitting:
+                self._pairs.problems.append(self._ambiguous(folder, name, fitting))
+            else:
+                self._pairs.problems.append(_missing(folder, name))
+
+    def _take(self, table: _Table, folder: Folder, name: str) -> None:
+        stem, suffix = os.path.splitext(name)
+        item = table[stem]
+        if item.notes:
             message = "another annotation of the same image was taken already"
+            path = f"{folder.path}/{name}"
             self._pairs.problems.append(Problem("duplicate-image", path, message))
-            return
-        self._taken.add((place, stem))
-        image_folder, image = self._images[place][stem]
-        self._pairs.items.append(item_of(image_folder, image, path))
+        else:
+            suffix = sys.intern(suffix)
+            table[stem] = structs.replace(item, notes=folder.path, suffix=suffix)
 
-    def _unmatched(self, folder: Folder, name: str, places: list[Place]) -> Problem:
-        stem, path = stem_of(name), f"{folder.path}/{name}"
-        if not places:
-            return Problem("missing-image", path, f"there is no image with the stem {stem!r}")
-        first, second = (self._images[place][stem][0].relative or "." for place in places[:2])
+    def _file(self, table: _Table) -> None:
+        for item in table.values():
+            (self._pairs.items if item.notes else self._pairs.unlabelled).append(item)
+
+    def _ambiguous(self, folder: Folder, name: str, tables: list[_Table]) -> Problem:
+        stem = stem_of(name)
+        first, second = (
+            os.path.relpath(table[stem].folder, self._pairs.root) for table in tables[:2]
+        )
         message = f"there are images with the stem {stem!r} in {first!r} and in {second!r}"
-        return Problem("ambiguous-image", path, message)
+        return Problem("ambiguous-image", f"{folder.path}/{name}", message)
 
 
-def item_of(folder: Folder, name: str, annotation: str) -> Item:
-    """Return the item of an image, named by its place, its split as its folders say."""
-    place = place_of(folder.relative)
-    return Item(
-        image=f"{folder.path}/{name}",
-        annotation=annotation,
-        name="/".join((*place, stem_of(name))),
-        split=_split_of(place),
-    )
+def _missing(folder: Folder, name: str) -> Problem:
+    message = f"there is no image with the stem {stem_of(name)!r}"
+    return Problem("missing-image", f"{folder.path}/{name}", message)
+
+
+def item_of(folder: Folder, name: str) -> Item:
+    """Return the item of an image as yet without annotation, its split as its folders say."""
+    place, split = _describe(folder.relative)
+    return Item(folder.path, name, place, split=split)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _describe(relative: str) -> tuple[str, Split | Literal[""]]:
+    place = place_of(relative)
+    return "/".join(place), _split_of(place)
 
 
 def place_of(relative: str) -> Place:

@@ -11,6 +11,7 @@ from typing import Any
 from lxml import etree
 
 from darknet_kit.core.boxes import BoxConvention, box_from_pascal
+from darknet_kit.core.files import iter_contents
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath, DatasetError
@@ -25,7 +26,6 @@ _PARSER = etree.XMLParser(
     remove_comments=True,
     remove_pis=True,
 )
-_PIECE = 1 << 16  # bytes
 _TRUE = frozenset(("1", "true", "yes"))
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -70,28 +70,20 @@ def parse_any(content: bytes, path: str, convention: BoxConvention) -> Annotatio
 
 def read_pascal(path: AnyPath, convention: BoxConvention = BoxConvention.INCLUSIVE) -> Annotation:
     """Read one annotation file. Raises DatasetError as `parse_pascal`, or `cannot-read`."""
-    return parse_pascal(read_annotation(path), os.fspath(path), convention)
+    (content,) = iter_contents([os.fspath(path)])
+    return parse_content(content, os.fspath(path), convention)
 
 
-def read_annotation(path: AnyPath) -> bytes:
-    """Return the bytes of a file, which is most often small. Raises DatasetError
-    (`cannot-read`)."""
-    try:
-        stream = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            content = os.read(stream, _PIECE)
-            while len(content) % _PIECE == 0 and (more := os.read(stream, _PIECE)):
-                content += more
-        finally:
-            os.close(stream)
-    except OSError as error:
+def parse_content(content: bytes | OSError, path: str, convention: BoxConvention) -> Annotation:
+    """Parse what `iter_contents` yields. Raises DatasetError as `read_pascal`."""
+    if isinstance(content, OSError):
         raise DatasetError(
-            f"cannot read: {error.strerror}",
+            f"cannot read: {content.strerror}",
             code="cannot-read",
             hint="Check that the file may be read.",
             path=path,
-        ) from error
-    return content
+        ) from content
+    return parse_pascal(content, path, convention)
 
 
 def find_names(content: bytes, path: str) -> Iterator[str]:

@@ -48,8 +48,7 @@ def _apply_lists(pairs: Pairs, kit: str) -> None:
     main = os.path.join(pairs.root, kit, _MAIN)
     splits = _read_splits(main)
     below = os.path.join(pairs.root, kit, "")
-    stems = {item.image: _stem(item) for item in pairs.items if item.image.startswith(below)}
-    found = splits.keys() & set(stems.values())
+    found = splits.keys() & {item.stem for item in pairs.items if _lies_in(item, below)}
     for stem in sorted(splits.keys() - found):
         message = f"{stem!r} is listed as {splits[stem]}, but is not an annotated image here"
         pairs.problems.append(Problem("missing-in-tree", main, message))
@@ -57,18 +56,18 @@ def _apply_lists(pairs: Pairs, kit: str) -> None:
         return
     items: list[Item] = []
     for item in pairs.items:
-        if item.image not in stems:
+        if not _lies_in(item, below):
             items.append(item)
-        elif stems[item.image] in splits:
-            items.append(replace(item, split=splits[stems[item.image]]))
+        elif item.stem in splits:
+            items.append(replace(item, split=splits[item.stem]))
         else:
             message = f"in none of the lists of {kit or '.'}/{_MAIN}"
             pairs.problems.append(Problem("not-in-split", item.image, message))
     pairs.items = items
 
 
-def _stem(item: Item) -> str:
-    return stem_of(os.path.basename(item.image))
+def _lies_in(item: Item, folder: str) -> bool:
+    return f"{item.folder}/".startswith(folder)
 
 
 def _read_splits(main: str) -> dict[str, Split]:
