@@ -1,4 +1,4 @@
-"""One scene in every format: four conversions, the same labels."""
+"""One scene as every tool writes it: the same labels from all of them."""
 
 import json
 from collections.abc import Callable
@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from .sets import lines, pascal_xml, write_picture
+from .sets import lines, write_picture
 
 SIZE = (200, 100)
 TENCH, COBRA = "n01440764", "n01748264"
+WNIDS = {"tench": TENCH, "cobra": COBRA}
+Things = list[tuple[str, int, int, int, int]]
 # Image: its objects as class and edges in pixels from the top-left corner.
-SCENE: dict[str, list[tuple[str, int, int, int, int]]] = {
+SCENE: dict[str, Things] = {
     "one": [("tench", 0, 0, 200, 100)],
     "two": [("cobra", 20, 10, 60, 50), ("tench", 100, 50, 102, 54)],
     "none": [],
@@ -29,79 +31,192 @@ LABELS = {
     ],
 }
 NAMES = ["tench", "cobra"]
+LIST = "tench\ncobra\n"
+OBJECT = """
+  <object><name>{0}</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>
+    <bndbox><xmin>{1}</xmin><ymin>{2}</ymin><xmax>{3}</xmax><ymax>{4}</ymax></bndbox></object>"""
+SIZED = "<size><width>200</width><height>100</height><depth>3</depth></size>"
 
 
-def write_as_voc(root: Path) -> None:
-    """Pixel numbers from 1, both ends inside."""
+def write_pairs(
+    root: Path, image: str, annotation: str, head: str = SIZED, entry: str = OBJECT, first: int = 0
+) -> None:
+    """Write images and XML, both named by a pattern; `first` is the number of the first pixel."""
     for stem, things in SCENE.items():
-        write_picture(root / f"JPEGImages/{stem}.jpg", SIZE)
-        shifted = [(name, x1 + 1, y1 + 1, x2, y2) for name, x1, y1, x2, y2 in things]
-        write_xml(root / f"Annotations/{stem}.xml", shifted)
-    (root / "classes.txt").write_text("\n".join(NAMES))
+        write_picture(root / image.format(stem), SIZE)
+        path = root / annotation.format(stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shifted = [(name, x1 + first, y1 + first, x2, y2) for name, x1, y1, x2, y2 in things]
+        objects = "".join(entry.format(*thing) for thing in shifted)
+        path.write_text(f"<annotation>{head.format(stem)}{objects}\n</annotation>\n")
 
 
-def write_as_ilsvrc(root: Path) -> None:
-    """Edges from 0; objects are called by wnid."""
-    wnids = {"tench": TENCH, "cobra": COBRA}
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def voc_devkit(root: Path) -> None:
+    """Two years, lists, pixel numbers from 1."""
+    head = (
+        "<folder>VOC2007</folder><filename>{}.jpg</filename><owner><name>x</name></owner>" + SIZED
+    )
+    kit = root / "VOCdevkit/VOC2007"
+    write_pairs(kit, "JPEGImages/{}.jpg", "Annotations/{}.xml", head, first=1)
+    for year, stems in (("VOC2012", ("one", "none")), ("VOC2007", ("two", "three"))):
+        for stem in stems:
+            for kind, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+                place = kit.parent / year / kind / f"{stem}.{suffix}"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                (kit / kind / f"{stem}.{suffix}").rename(place)
+        write_text(kit.parent / year / "ImageSets/Main/trainval.txt", "\n".join(stems))
+    write_text(root / "classes.txt", LIST)
+
+
+def flat_folder(root: Path) -> None:
+    write_pairs(root, "{}.JPG", "{}.xml", first=1)
+    write_text(root / "my.names", LIST)
+
+
+def labelimg(root: Path) -> None:
+    """Edges from 0; folder and path are of the machine where it ran."""
+    head = r"<folder>x</folder><filename>{0}.png</filename><path>C:\x\{0}.png</path>" + SIZED
+    write_pairs(root, "{}.png", "{}.xml", head)
+    write_text(root / "predefined_classes.txt", LIST)
+
+
+def cvat_voc(root: Path) -> None:
+    """Floats with two digits; background first in the label map."""
+    entry = OBJECT.replace("</xmin>", ".00</xmin>").replace("</ymax>", ".0</ymax>")
+    head = "<folder></folder><filename>{}.jpg</filename><source/>" + SIZED
+    write_pairs(root, "JPEGImages/{}.jpg", "Annotations/{}.xml", head, entry)
+    write_text(root / "ImageSets/Main/default.txt", "\n".join(SCENE))
+    head = "# label:color_rgb:parts:actions\n"
+    write_text(root / "labelmap.txt", f"{head}background:0,0,0::\ntench:1,1,1::\ncobra:2,2,2::\n")
+
+
+def vott(root: Path) -> None:
+    """An export folder of its own; floats of 16 digits."""
+    entry = OBJECT.replace("</xmax>", ".0000000000000001</xmax>")
+    folder = root / "x-PascalVOC-export"
+    write_pairs(folder, "JPEGImages/{}.jpg", "Annotations/{}.xml", SIZED, entry)
+    items = "item {\n id: 1\n name: 'tench'\n}\nitem {\n id: 2\n name: 'cobra'\n}\n"
+    write_text(folder / "pascal_label_map.pbtxt", items)
+    write_text(folder / "ImageSets/Main/tench_train.txt", "")
+
+
+def roboflow_voc(root: Path) -> None:
+    """A digest in each name; xmin before xmax before ymin."""
+    entry = (
+        "<object><name>{0}</name><bndbox><xmin>{1}</xmin><xmax>{3}</xmax><ymin>{2}</ymin>"
+        "<ymax>{4}</ymax></bndbox></object>"
+    )
+    write_pairs(root, "train/{}_jpg.rf.jpg", "train/{}_jpg.rf.xml", SIZED, entry)
+    write_text(root / "classes.txt", LIST)
+
+
+def fiftyone_voc(root: Path) -> None:
+    write_pairs(root, "data/{}.jpg", "labels/{}.xml")
+    write_text(root / "classes.txt", LIST)
+
+
+def ilsvrc(root: Path) -> None:
+    """Edges from 0; objects are called by wnid, `<filename>` has no suffix."""
+    place, entry = f"CLS-LOC/train/{TENCH}/{{}}", OBJECT
+    write_pairs(root, f"Data/{place}.JPEG", f"Annotations/{place}.xml", SIZED, entry)
+    for path in (root / "Annotations").rglob("*.xml"):
+        text = path.read_text()
+        for name, wnid in WNIDS.items():
+            text = text.replace(f"<name>{name}<", f"<name>{wnid}<")
+        path.write_text(text)
+    write_text(root / "LOC_synset_mapping.txt", f"{TENCH} tench, fish\n{COBRA} cobra\n")
+
+
+def kaggle_csv(root: Path) -> None:
+    """No XML, and no size."""
+    rows = ["ImageId,PredictionString"]
     for stem, things in SCENE.items():
         write_picture(root / f"Data/CLS-LOC/train/{TENCH}/{stem}.JPEG", SIZE)
-        named = [(wnids[name], x1, y1, x2, y2) for name, x1, y1, x2, y2 in things]
-        write_xml(root / f"Annotations/CLS-LOC/train/{TENCH}/{stem}.xml", named)
-    (root / "LOC_synset_mapping.txt").write_text(f"{TENCH} tench, fish\n{COBRA} cobra\n")
+        words = [str(word) for thing in things for word in (WNIDS[thing[0]], *thing[1:])]
+        rows.append(f"{stem},{' '.join(words)}")
+    write_text(root / "LOC_train_solution.csv", "\n".join(rows) + "\n")
+    write_text(root / "LOC_synset_mapping.txt", f"{TENCH} tench, fish\n{COBRA} cobra\n")
 
 
-def write_as_coco(root: Path) -> None:
-    """Corner and size from 0; sparse category ids."""
-    for stem in SCENE:
-        write_picture(root / f"train2017/{stem}.jpg", SIZE)
+def coco_document(pattern: str, categories: list[tuple[int, str]], above: str = "") -> str:
     numbers = {stem: 70 + index for index, stem in enumerate(SCENE)}
-    document = {
-        "images": [
-            {"id": number, "file_name": f"{stem}.jpg", "width": SIZE[0], "height": SIZE[1]}
-            for stem, number in numbers.items()
-        ],
-        "annotations": [
-            {
-                "id": 1,
-                "image_id": numbers[stem],
-                "category_id": {"tench": 3, "cobra": 90}[name],
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-            }
-            for stem, things in SCENE.items()
-            for name, x1, y1, x2, y2 in things
-        ],
-        "categories": [{"id": 90, "name": "cobra"}, {"id": 3, "name": "tench"}],
-    }
-    (root / "annotations").mkdir()
-    path = root / "annotations/instances_train2017.json"
-    path.write_text(json.dumps(document))
+    ids = {name: number for number, name in categories}
+    images = [
+        {"id": number, "file_name": pattern.format(stem), "width": SIZE[0], "height": SIZE[1]}
+        for stem, number in numbers.items()
+    ]
+    annotations = [
+        {
+            "id": 1,
+            "image_id": numbers[stem],
+            "category_id": ids[name],
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+        }
+        for stem, things in SCENE.items()
+        for name, x1, y1, x2, y2 in things
+    ]
+    listed = [
+        {"id": number, "name": name, "supercategory": "none" if name == above else above}
+        for number, name in categories
+    ]
+    document = {"images": images, "annotations": annotations, "categories": listed}
+    return json.dumps(document)
 
 
-def write_as_coco_in_pascal(root: Path) -> None:
-    """Edges from 0 in Pascal XML, as tools export COCO."""
-    for stem, things in SCENE.items():
-        write_picture(root / f"train/{stem}.jpg", SIZE)
-        write_xml(root / f"train/{stem}.xml", things)
-    (root / "classes.txt").write_text("\n".join(NAMES))
+def write_pictures(root: Path, pattern: str) -> None:
+    for stem in SCENE:
+        write_picture(root / pattern.format(stem), SIZE)
 
 
-def write_xml(path: Path, things: list[tuple[str, int, int, int, int]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(pascal_xml(*things, size=SIZE))
+def coco_instances(root: Path) -> None:
+    """Sparse category ids, in no order."""
+    write_pictures(root, "train2017/{}.jpg")
+    text = coco_document("{}.jpg", [(90, "cobra"), (3, "tench")])
+    write_text(root / "annotations/instances_train2017.json", text)
+
+
+def roboflow_coco(root: Path) -> None:
+    """The file lies beside the images; category 0 is what all are, and has no object."""
+    write_pictures(root, "train/{}_jpg.rf.jpg")
+    text = coco_document("{}_jpg.rf.jpg", [(0, "fishes"), (1, "tench"), (2, "cobra")], "fishes")
+    write_text(root / "train/_annotations.coco.json", text)
+
+
+def labelme_coco(root: Path) -> None:
+    """Images are named with their folder; category 0 is the background."""
+    write_pictures(root, "JPEGImages/{}.jpg")
+    names = [(0, "_background_"), (1, "tench"), (2, "cobra")]
+    write_text(root / "annotations.json", coco_document("JPEGImages/{}.jpg", names))
+
+
+PLAIN = ["--box-convention", "plain"]
 
 
 @pytest.mark.parametrize(
     ("kind", "write", "options"),
     [
-        ("voc", write_as_voc, []),
-        ("voc", write_as_coco_in_pascal, ["--box-convention", "plain"]),
-        ("coco", write_as_voc, ["--box-convention", "inclusive"]),
-        ("ilsvrc", write_as_ilsvrc, []),
-        ("coco", write_as_coco, []),
-        ("coco", write_as_coco_in_pascal, []),
+        ("voc", voc_devkit, []),
+        ("voc", flat_folder, []),
+        ("voc", labelimg, PLAIN),
+        ("voc", cvat_voc, PLAIN),
+        ("voc", vott, PLAIN),
+        ("voc", roboflow_voc, PLAIN),
+        ("voc", fiftyone_voc, PLAIN),
+        ("coco", fiftyone_voc, []),
+        ("coco", flat_folder, ["--box-convention", "inclusive"]),
+        ("ilsvrc", ilsvrc, []),
+        ("ilsvrc", kaggle_csv, []),
+        ("coco", coco_instances, []),
+        ("coco", roboflow_coco, []),
+        ("coco", labelme_coco, []),
     ],
 )
-def test_every_format_gives_the_same_labels(
+def test_every_tool_gives_the_same_labels(
     tmp_path: Path,
     dkit: Callable[..., object],
     kind: str,
@@ -112,10 +227,11 @@ def test_every_format_gives_the_same_labels(
     root.mkdir()
     write(root)
     dkit("convert", kind, root, "--out", out, "--name", "scene", "--valid-fraction", "0", *options)
-    assert lines(out / "scene.names") == NAMES
     images = [Path(line) for line in lines(out / "train.txt")]
-    assert {image.stem for image in images} == SCENE.keys()
-    assert {image.stem: lines(image.with_suffix(".txt")) for image in images} == LABELS
+    labels = {image.stem.split("_jpg")[0]: lines(image.with_suffix(".txt")) for image in images}
+    assert lines(out / "scene.names") == NAMES
+    assert labels == LABELS
+    assert len(images) == len(SCENE)
     assert lines(out / "valid.txt") == []
     assert lines(out / "problems.csv")[1:] == []
     if kind == "ilsvrc":

@@ -15,8 +15,10 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
