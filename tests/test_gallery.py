@@ -154,7 +154,6 @@ def test_a_browser_filters_and_enlarges(hostile: Path, tmp_path: Path) -> None:
     choose("classes", "0"); tell();
     choose("problems", "clipped-box"); tell();
     document.querySelector("figure:not([hidden]) button").click();
-    const dialog = document.querySelector("dialog");
     report.push(dialog.open, dialog.querySelectorAll("img").length);
     dialog.close();
     choose("classes", ""); choose("problems", "unreadable-image"); tell();
