@@ -134,7 +134,7 @@ def test_a_name_that_no_font_has_is_a_number(dkit: Dkit, data: Path) -> None:
     Path("out/set.names").write_text("臉\ndog\n", encoding="utf-8")
     (tag,) = place_tags([DrawnBox(Box(0, 0, 200, 200), 7, "臉")], (200, 200))
     assert tag.text == "#7"
-    assert "1 class names are drawn as numbers" in dkit("show", data).stdout
+    assert "1 of the class names drawn as numbers" in dkit("show", data).stdout
 
 
 def test_a_font_is_found_for_other_scripts() -> None:
@@ -171,6 +171,11 @@ def test_pictures_of_every_mode_are_opened(tmp_path: Path) -> None:
         assert (opened.mode, opened.size) == ("RGB", (30, 20))
     Image.new("CMYK", (300, 200)).save(tmp_path / "a.jpg")
     assert open_picture(str(tmp_path / "a.jpg"), most=100).size == (100, 67)
+
+
+def test_sixteen_bits_of_grey_are_not_clipped(tmp_path: Path) -> None:
+    Image.new("I;16", (4, 4), 128 * 256 + 77).save(tmp_path / "a.png")
+    assert open_picture(str(tmp_path / "a.png")).getpixel((1, 1)) == GRAY
 
 
 def encoded(kind: str) -> bytes:

@@ -280,8 +280,10 @@ def _oddities(request: _Request, rendered: "Rendered", without_label: int) -> li
         lines.append(f"  {without_label:,} of them have NO label file")
         lines.append(f"  where {request.dataset.flavor.value} darknet looks")
     if rendered.undrawn:
-        lines.append(f"  {len(rendered.undrawn):,} class names are drawn as numbers, since no font")
-        lines.append("  here has their letters; the packages fonts-noto and fonts-noto-cjk do")
+        lines.append(
+            f"  {len(rendered.undrawn):,} of the class names drawn as numbers: no font here"
+        )
+        lines.append("  has their letters (fonts-noto-core and fonts-noto-cjk do)")
     return lines
 
 

@@ -54,7 +54,7 @@ def open_picture(path: str, most: int | None = None) -> Image.Image:
             with Image.open(path) as image:
                 if most:
                     image.draft("RGB", (most, most))  # JPEG decodes at a fraction of the cost
-                picture = image.convert("RGB")
+                picture = _eight_bits(image).convert("RGB")
         except OSError:
             raise
         except Exception as error:  # decoders raise what they like at damaged files
@@ -62,6 +62,13 @@ def open_picture(path: str, most: int | None = None) -> Image.Image:
     if most:
         picture.thumbnail((most, most))
     return picture
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return 16 bits of grey as 8, the lower ones dropped as engines do; Pillow would clip."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
 
 
 def draw_boxes(picture: Image.Image, boxes: Sequence[DrawnBox]) -> Image.Image:

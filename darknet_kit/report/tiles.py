@@ -79,8 +79,12 @@ def _make_tile(drawn: Drawn, names: Sequence[str], size: int) -> Tile:
 
 
 def _said(reason: str) -> str:
-    """Return what a decoder said, without the path that Pillow repeats."""
-    return "this is no image that can be read" if "cannot identify" in reason else reason
+    """Return what a decoder said, in other words where its own are long or alarming."""
+    if "cannot identify" in reason:
+        return "this is no image that can be read"
+    if "decompression bomb" in reason:
+        return "this image has too many pixels to be drawn here"
+    return reason
 
 
 def _fit(size: tuple[int, int], most: int) -> tuple[int, int]:
