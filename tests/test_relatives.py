@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.cli import stats as stats_command
-from darknet_kit.dataset.relatives import find_alike, find_kin
+from darknet_kit.dataset.relatives import Kin, find_alike, find_kin
 from darknet_kit.engine.upstream import find_word_tree
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.wordtree import WordTree, read_word_tree
+from darknet_kit.report.likeness import describe_kin
 from tests.conftest import Ended
 
 Dkit = Callable[..., Ended]
@@ -149,6 +150,19 @@ def data(tmp_path: Path) -> Path:
     (tmp_path / "train.txt").write_text("")
     (tmp_path / "x.data").write_text("train = train.txt\nnames = x.names\n")
     return tmp_path / "x.data"
+
+
+def test_a_line_names_as_many_relatives_as_fit() -> None:
+    names = [f"breed number {number:02}" for number in range(40)]
+    kin = [Kin("n1", "dog", tuple(range(40))), *(Kin("n2", "cat", (0, 1)) for _ in range(9))]
+    short = describe_kin(kin, names, show_all=False)
+    assert len(short) == 1 + 8 + 1
+    assert "… 2 more kinds" in short[-1]
+    assert len(short[1]) <= 100
+    said, rest = short[1].split(" and ")
+    assert said.count("breed") + int(rest.removesuffix(" more")) == 40
+    whole = describe_kin(kin, names, show_all=True)
+    assert (len(whole), whole[1].count("breed")) == (11, 40)
 
 
 def test_stats_says_what_is_alike(data: Path, tree_file: Path, dkit: Dkit) -> None:

@@ -125,9 +125,14 @@ def plot_aspects(axes: Axes, shapes: BoxShapes) -> None:
     ends = (min(-2, math.floor(min(places))), max(2, math.ceil(max(places))))
     axes.set_xlim(ends[0] - 0.3, ends[1] + 0.3)
     octaves = range(ends[0], ends[1] + 1)
-    axes.set_xticks(octaves, [f"{2**o}:1" if o >= 0 else f"1:{2**-o}" for o in octaves])
+    axes.set_xticks(octaves, [_name_aspect(octave) for octave in octaves])
     axes.set_xlabel("width to height", fontsize=9)
     _scale_counts(axes, "boxes")
+
+
+def _name_aspect(octave: int) -> str:
+    name = f"{2**octave}:1" if octave >= 0 else f"1:{2**-octave}"
+    return f"{name}+" if abs(octave) == _OCTAVES else name
 
 
 def plot_crowds(axes: Axes, per_image: Mapping[int, int]) -> None:

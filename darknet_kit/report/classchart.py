@@ -140,7 +140,9 @@ def _plot_ranks(axes: Axes, ranked: Sequence[ClassRow], splits: Sequence[Split])
     for split in splits:
         counts = np.array(sorted((row.boxes[split] for row in ranked), reverse=True))
         shown = np.where(counts > 0, counts, np.nan)
-        axes.plot(positions, shown, color=MARKS[split][0], lw=1.8)
+        color, marker = MARKS[split]
+        apart = len(ranked) // 6
+        axes.plot(positions, shown, marker, ls="-", color=color, mec="white", markevery=apart)
     if _find_scale(ranked, splits).logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -6,7 +6,7 @@ from typing import Any
 from darknet_kit.dataset.relatives import STEPS_UP, Kin
 from darknet_kit.report.classtable import cut_name
 
-_WIDTH = 96  # columns of a line
+_WIDTH = 100  # columns of a line
 _FEW_GROUPS = 8
 
 
@@ -49,7 +49,7 @@ def _fit(line: str, names: Sequence[str], whole: bool) -> str:
     """Return a line with as many names as fit, and how many do not."""
     for number, name in enumerate(names):
         longer = f"{line}{', ' if number else ''}{cut_name(name)}"
-        if number and not whole and len(longer) > _WIDTH:
+        if number and not whole and len(longer) > _WIDTH - len(" and 1,000 more"):
             return f"{line} and {len(names) - number} more"
         line = longer
     return line
