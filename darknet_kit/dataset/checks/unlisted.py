@@ -25,7 +25,8 @@ def find_unlisted(
     expected: dict[str, set[str]] = {}
     for entries in lists:
         for _, path in entries:
-            folder, name = os.path.split(label_path(path, rules.flavor) or "")
+            label = label_path(path, rules.flavor)
+            folder, name = os.path.split(os.path.abspath(label)) if label else ("", "")
             if name:
                 expected.setdefault(folder, set()).add(name)
     others = set(map(os.path.abspath, known))
