@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from darknet_kit.dataset.checks.whole import HowToCheck, check_data
     from darknet_kit.dataset.convert import (
         ConvertOptions,
         convert_coco,
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "CfgRequest": "network.model",
     "ConvertOptions": "dataset.convert",
+    "HowToCheck": "dataset.checks.whole",
     "SubsetOptions": "dataset.selection",
     "check_cfg": "network.check",
+    "check_data": "dataset.checks.whole",
     "convert_coco": "dataset.convert",
     "convert_ilsvrc": "dataset.convert",
     "convert_voc": "dataset.convert",
@@ -51,9 +54,11 @@ _HOMES = {
 __all__ = [
     "CfgRequest",
     "ConvertOptions",
+    "HowToCheck",
     "SubsetOptions",
     "__version__",
     "check_cfg",
+    "check_data",
     "convert_coco",
     "convert_ilsvrc",
     "convert_voc",

@@ -4,6 +4,7 @@ import ast
 import csv
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -390,6 +391,15 @@ def test_the_csv_lists_what_the_screen_cuts_short(dkit: Dkit, data: Path, tmp_pa
     refused = dkit("check", data, "-o", data)
     assert refused.exit_code == 2
     assert "classes = 2" in data.read_text()
+
+
+def test_show_draws_what_the_csv_lists(dkit: Dkit, data: Path, tmp_path: Path) -> None:
+    put("0.txt", BOX + "9 .5 .5 .2 .2\n")(tmp_path)
+    ended = dkit("check", data, "-o", tmp_path / "found.csv", "--json")
+    words = shlex.split(json.loads(ended.stdout)["next_command"])[1:]
+    drawn = dkit(*words, "-o", tmp_path / "drawn.png")
+    assert drawn.exit_code == 0
+    assert "Drew 1 of 1 images" in drawn.stdout
 
 
 def test_many_mistakes_of_one_file_are_one_finding(dkit: Dkit, data: Path) -> None:

@@ -77,7 +77,7 @@ def check(
     return Outcome(
         summary=[*_describe(given, looked), "", *_verdict(tally, output)],
         data=_data(given, looked, tally, output),
-        next_command="" if tally.total(Level.ERROR) else _next_command(given),
+        next_command=_next_command(given, tally, output),
         exit_code=1 if failed else 0,
     )
 
@@ -166,8 +166,11 @@ def _describe_group(group: Group) -> list[str]:
     return [*lines, f"  {cure}"] if cure else lines
 
 
-def _next_command(given: dict[FileKind, str]) -> str:
+def _next_command(given: dict[FileKind, str], tally: Tally, output: str | None) -> str:
     data, cfg = given.get(FileKind.DATA), given.get(FileKind.CFG)
+    if tally.total(Level.ERROR):
+        shows = f"dkit show {shown(data)} --problems {shown(output)}" if data and output else ""
+        return shows if tally.groups.keys() & FAULTS.keys() else ""
     if data and cfg:
         words = [given[kind] for kind in FileKind if kind in given]
         return f"dkit train {' '.join(map(shown, words))}"

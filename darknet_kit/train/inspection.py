@@ -146,7 +146,7 @@ def inspect(
         result.cfg = _read_network(files[FileKind.CFG], note)
     if FileKind.DATA in files:
         how = replace(how, max_boxes=_max_boxes(result.cfg))
-        result.data = check_data(files[FileKind.DATA], how, note, progress)
+        result.data = check_data(files[FileKind.DATA], note, how, progress)
     if result.cfg is not None:
         _check_network(result.cfg, result.data, how.flavor, note)
     if FileKind.WEIGHTS in files:

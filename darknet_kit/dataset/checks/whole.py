@@ -54,7 +54,10 @@ class DataCheck:
 
 
 def check_data(
-    path: AnyPath, how: HowToCheck, note: Note, progress: Progress = no_progress
+    path: AnyPath,
+    note: Note,
+    how: HowToCheck = HowToCheck(),
+    progress: Progress = no_progress,
 ) -> DataCheck:
     """Look at a whole data set and note each finding, lists in order; never raises for bad data.
 
