@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.gpuchoice import GpuChoice, choose_gpu
+from darknet_kit.cli.needs import describe_needs, format_size, list_needs
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.files import holds, make_folder
@@ -15,6 +17,7 @@ from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
 from darknet_kit.formats.datafile import iter_image_list
 from darknet_kit.network.catalog import DEFAULT_MODEL, MODELS, Model
+from darknet_kit.network.estimate import estimate_needs
 from darknet_kit.network.layers import infer_layers, total_bflops
 from darknet_kit.network.model import CfgPlan, CfgRequest, make_cfg, plan_cfg
 from darknet_kit.network.retarget import parse_override
@@ -70,6 +73,8 @@ _LISTED_CLASSES = 80
     metavar="SECTION.KEY=VALUE",
     help="Any value: net.angle=5, yolo.ignore_thresh=.5, 138.filters=255 (layer 138).",
 )
+@click.option("--gpu", metavar="NAME", help="The card to train on.  [default: this machine's]")
+@click.option("--gpu-memory", type=float, metavar="GB", help="Its memory: decides subdivisions.")
 @click.option("--list", "listing", is_flag=True, help="Show the models and end.")
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="[default: MODEL-CLASSES.cfg]"
@@ -90,6 +95,8 @@ def command(
     anchors: str,
     counters_per_class: bool,
     overrides: tuple[str, ...],
+    gpu: str | None,
+    gpu_memory: float | None,
     listing: bool,
     output: str | None,
     overwrite: bool,
@@ -108,6 +115,7 @@ def command(
             hint="Leave one of them away.",
         )
     dataset = read_dataset(data) if data is not None else None
+    card = choose_gpu(gpu, gpu_memory)
     request = CfgRequest(
         classes=_count_classes(classes, dataset),
         model=model or DEFAULT_MODEL,
@@ -119,6 +127,7 @@ def command(
         learning_rate=learning_rate,
         gpus=gpus,
         overrides=[parse_override(text) for text in overrides],
+        gpu_memory=card.memory if card else None,
     )
     if dataset is not None:
         request = _look_at_data(request, dataset, anchors == "computed", counters_per_class)
@@ -131,7 +140,7 @@ def command(
     plan = plan_cfg(request)
     path = Path(output or f"{plan.name}-{plan.classes}.cfg")
     written = False if dry_run else _write(path, plan, overwrite)
-    return _describe(plan, path, data, dry_run=dry_run, written=written)
+    return _describe(plan, path, data, card, gpus, dry_run=dry_run, written=written)
 
 
 def _count_classes(classes: int | None, dataset: Dataset | None) -> int:
@@ -201,7 +210,14 @@ def _write(path: Path, plan: CfgPlan, overwrite: bool) -> bool:
 
 
 def _describe(
-    plan: CfgPlan, path: Path, data: str | None, *, dry_run: bool, written: bool
+    plan: CfgPlan,
+    path: Path,
+    data: str | None,
+    card: GpuChoice | None,
+    gpus: int,
+    *,
+    dry_run: bool,
+    written: bool,
 ) -> Outcome:
     layers = infer_layers(plan.cfg)
     floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
@@ -216,6 +232,7 @@ def _describe(
         f"  {width}x{height} pixels, {len(layers)} layers, {floats / 1e6:.2f} million parameters, "
         f"{bflops:.3f} BFLOPs an image",
         *(f"  {fact:<{column}}  {reason}" for fact, reason in facts),
+        *describe_needs(plan.cfg, card, gpus),
         *([f"  start from {start}, the weights published for its first layers"] if start else []),
     ]
     settings = [
@@ -236,6 +253,7 @@ def _describe(
             "parameters": floats,
             "bflops": round(bflops, 3),
             "settings": settings,
+            "needs": list_needs(plan.cfg, card, gpus),
             "pretrained": start or None,
         },
         next_command=""
@@ -245,10 +263,11 @@ def _describe(
 
 
 def _list_models() -> Outcome:
-    rows = [("model", "size", "layers", "parameters", "BFLOPs", "good for")]
+    rows = [("model", "size", "layers", "parameters", "BFLOPs", "GPU memory", "good for")]
     models = []
     for model in MODELS.values():
-        layers = infer_layers(make_cfg(CfgRequest(_LISTED_CLASSES, model.name)))
+        cfg = make_cfg(CfgRequest(_LISTED_CLASSES, model.name))
+        layers, memory = infer_layers(cfg), estimate_needs(cfg).memory
         floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
         size = f"{model.size}x{model.size}"
         rows.append(
@@ -258,22 +277,26 @@ def _list_models() -> Outcome:
                 str(len(layers)),
                 f"{floats:,}",
                 f"{bflops:.3f}",
+                format_size(memory),
                 model.good_for,
             )
         )
-        models.append(_model_data(model, len(layers), floats, bflops))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        models.append(_model_data(model, len(layers), floats, bflops, memory))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
     table = [
         "  ".join(
             [
                 row[0].ljust(widths[0]),
-                *(row[column].rjust(widths[column]) for column in range(1, 5)),
-                row[5],
+                *(row[column].rjust(widths[column]) for column in range(1, 6)),
+                row[6],
             ]
         )
         for row in rows
     ]
-    note = f"For {_LISTED_CLASSES} classes, one image at the default size."
+    note = (
+        f"For {_LISTED_CLASSES} classes at the default size and subdivisions; "
+        "--gpu-memory GB makes a training fit."
+    )
     return Outcome(
         summary=[*table, "", note],
         data={"models": models},
@@ -281,7 +304,9 @@ def _list_models() -> Outcome:
     )
 
 
-def _model_data(model: Model, layers: int, floats: int, bflops: float) -> dict[str, object]:
+def _model_data(
+    model: Model, layers: int, floats: int, bflops: float, memory: int
+) -> dict[str, object]:
     return {
         "name": model.name,
         "about": model.about,
@@ -290,5 +315,6 @@ def _model_data(model: Model, layers: int, floats: int, bflops: float) -> dict[s
         "layers": layers,
         "parameters": floats,
         "bflops": round(bflops, 3),
+        "gpu_memory": memory,
         "pretrained": model.pretrained or None,
     }

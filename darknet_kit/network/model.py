@@ -3,6 +3,7 @@
 `plan_cfg` computes what is to be said, each value with its reason, and says it.
 """
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from darknet_kit.formats.cfg import Cfg, Section, format_cfg, parse_cfg
 from darknet_kit.network.anchors import Anchors, set_anchors
 from darknet_kit.network.catalog import DEFAULT_MODEL, Model, find_model
 from darknet_kit.network.draft import Draft
+from darknet_kit.network.estimate import estimate_memory, fit_subdivisions
 from darknet_kit.network.heading import format_heading, without_heading
 from darknet_kit.network.heads import Head, find_heads
 from darknet_kit.network.layers import infer_layers, largest_stride
@@ -30,7 +32,8 @@ class CfgRequest:
 
     `base` is a cfg to set up instead of a model. `size` is (width, height) in pixels; so are
     `anchors`, and none keeps the network's own. `names` are the classes, where they are known,
-    `counters` the boxes of each, where the rare are to count for more.
+    `counters` the boxes of each, where the rare are to count for more. `gpu_memory` is what one
+    GPU can give, in bytes; it decides the subdivisions where nobody else does.
     """
 
     classes: int
@@ -48,6 +51,7 @@ class CfgRequest:
     names: Sequence[str] = ()
     counters: Sequence[int] = ()
     overrides: Sequence[Override] = ()
+    gpu_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +100,25 @@ def plan_cfg(request: CfgRequest) -> CfgPlan:
     batch, subdivisions = _require_batch(request, *_batch_of(net))
     schedule = _plan_schedule(request, net)
     cfg = retarget_heads(base.cfg, request.classes, request.counters)
-    values = {"batch": batch, "subdivisions": subdivisions, "width": size[0], "height": size[1]}
-    cfg = set_net(cfg, values | _schedule_values(net, schedule))
+    cfg = set_net(cfg, {"batch": batch, "width": size[0], "height": size[1]})
+    if request.gpu_memory is not None and request.subdivisions is None:
+        subdivisions = _require_fit(_override(cfg, request), batch, request.gpu_memory)
+    cfg = set_net(cfg, {"subdivisions": subdivisions} | _schedule_values(net, schedule))
     cfg = set_anchors(cfg, request.anchors) if request.anchors else cfg
     settings = [
         *_head_settings(cfg, request),
         *(item for item in schedule.settings if cfg.net.text(item.key) == item.value),
-        Setting("subdivisions", str(subdivisions), f"{batch // subdivisions} images at a time"),
+        _subdivisions_setting(_override(cfg, request), batch, subdivisions, request.gpu_memory),
     ]
     mirrored = find_mirrored(request.names)
     if mirrored:
         cfg = set_net(cfg, {"flip": 0})
         reason = f"{mirrored[0]} and {mirrored[1]} are mirror images of each other"
         settings.append(Setting("flip", "0", reason))
-    for override in request.overrides:
-        cfg = apply_override(cfg, override)
-        key = f"{override.where}.{override.key}"
-        settings.append(Setting(key, override.value, "as asked for"))
+    cfg = _override(cfg, request)
+    settings += [
+        Setting(f"{one.where}.{one.key}", one.value, "as asked for") for one in request.overrides
+    ]
     heading = format_heading(base.name, base.about, base.pretrained, request.classes, settings)
     return CfgPlan(
         name=base.name,
@@ -125,6 +131,10 @@ def plan_cfg(request: CfgRequest) -> CfgPlan:
         settings=tuple(settings),
         cfg=parse_cfg(heading + format_cfg(cfg)),
     )
+
+
+def _override(cfg: Cfg, request: CfgRequest) -> Cfg:
+    return functools.reduce(apply_override, request.overrides, cfg)
 
 
 def _require_classes(request: CfgRequest) -> None:
@@ -179,6 +189,28 @@ def _require_batch(
             hint="Use a batch of at least 2; 64 is usual.",
         )
     return batch, subdivisions
+
+
+def _require_fit(cfg: Cfg, batch: int, memory: int) -> int:
+    subdivisions = fit_subdivisions(cfg, batch, memory)
+    if subdivisions is None:
+        least = estimate_memory(cfg, 1)
+        raise UsageError(
+            f"one image at a time needs about {least / 1e9:.1f} GB, and the GPU can give "
+            f"{memory / 1e9:.1f} GB",
+            code="too-little-memory",
+            hint="Make it smaller by --size or --model; --set yolo.random=0 keeps it from growing.",
+        )
+    return subdivisions
+
+
+def _subdivisions_setting(cfg: Cfg, batch: int, subdivisions: int, memory: int | None) -> Setting:
+    images = batch // subdivisions
+    reason = f"{images} image{'s' * (images > 1)} at a time"
+    if memory is not None:
+        needed = estimate_memory(cfg, images) / 1e9
+        reason += f": about {needed:.1f} of the {memory / 1e9:.1f} GB that the GPU can give"
+    return Setting("subdivisions", str(subdivisions), reason)
 
 
 def _plan_schedule(request: CfgRequest, net: Section) -> Schedule:

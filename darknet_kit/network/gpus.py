@@ -1,0 +1,86 @@
+"""Graphics cards people train on: memory and single-precision speed, as NVIDIA publishes them."""
+
+import re
+from dataclasses import dataclass
+
+from darknet_kit.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class GpuModel:
+    """A kind of card: memory in GB (of 1000**3 bytes), billions of operations a ms (TFLOPS)."""
+
+    name: str
+    memory_gb: float
+    tflops: float
+
+
+GPUS = (
+    GpuModel("Tesla K80", 12, 4.1),
+    GpuModel("GTX 970", 4, 3.9),
+    GpuModel("GTX 1050 Ti", 4, 2.1),
+    GpuModel("GTX 1060", 6, 4.4),
+    GpuModel("GTX 1070", 8, 6.5),
+    GpuModel("GTX 1080 Ti", 11, 11.3),
+    GpuModel("GTX 1080", 8, 8.9),
+    GpuModel("GTX 1650", 4, 3.0),
+    GpuModel("GTX 1660", 6, 5.0),
+    GpuModel("Titan Xp", 12, 12.1),
+    GpuModel("Tesla P40", 24, 11.8),
+    GpuModel("Tesla P100", 16, 9.3),
+    GpuModel("Tesla T4", 16, 8.1),
+    GpuModel("Tesla V100", 16, 15.7),
+    GpuModel("Titan RTX", 24, 16.3),
+    GpuModel("RTX 2060", 6, 6.5),
+    GpuModel("RTX 2070", 8, 7.5),
+    GpuModel("RTX 2080 Ti", 11, 13.4),
+    GpuModel("RTX 2080", 8, 10.1),
+    GpuModel("RTX 3050", 8, 9.1),
+    GpuModel("RTX 3060", 12, 12.7),
+    GpuModel("RTX 3070", 8, 20.3),
+    GpuModel("RTX 3080", 10, 29.8),
+    GpuModel("RTX 3090", 24, 35.6),
+    GpuModel("RTX 4060", 8, 15.1),
+    GpuModel("RTX 4070", 12, 29.1),
+    GpuModel("RTX 4080", 16, 48.7),
+    GpuModel("RTX 4090", 24, 82.6),
+    GpuModel("A10", 24, 31.2),
+    GpuModel("A100", 40, 19.5),
+    GpuModel("A40", 48, 37.4),
+    GpuModel("L4", 24, 30.3),
+    GpuModel("L40", 48, 90.5),
+    GpuModel("H100", 80, 66.9),
+    GpuModel("H200", 141, 66.9),
+)
+
+
+def find_gpu(name: str) -> GpuModel | None:
+    """Return the card that a name means (`NVIDIA GeForce RTX 3090`, `3090`); else None.
+
+    The longest name that fits counts, so that a 2080 Ti is no 2080.
+    """
+    wanted = _key(name)
+    fitting = [gpu for gpu in GPUS if _is_named(_key(gpu.name), wanted)]
+    return max(fitting, key=lambda gpu: len(_key(gpu.name)), default=None)
+
+
+def require_gpu(name: str) -> GpuModel:
+    """Return the card that a name means. Raises UsageError."""
+    gpu = find_gpu(name)
+    if gpu is None:
+        raise UsageError(
+            f"no card called {name!r} is known here",
+            code="unknown-gpu",
+            hint=f"Known are {', '.join(gpu.name for gpu in GPUS)}; give memory by --gpu-memory.",
+        )
+    return gpu
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9]|nvidia|geforce|tesla|quadro|rtx|gtx", "", name.lower())
+
+
+def _is_named(known: str, wanted: str) -> bool:
+    """Tell whether a name begins with a known one, and no digit follows: an A10 is no A100."""
+    rest = wanted.removeprefix(known)
+    return wanted.startswith(known) and not rest[:1].isdigit()

@@ -1,0 +1,171 @@
+"""What a training needs: arrays counted by hand, cards by name, times by arithmetic."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from darknet_kit.errors import UsageError
+from darknet_kit.formats.cfg import parse_cfg
+from darknet_kit.network.estimate import (
+    CUDA_BYTES,
+    WORKSPACE_BYTES,
+    estimate_hours,
+    estimate_memory,
+    estimate_needs,
+    fit_subdivisions,
+)
+from darknet_kit.network.gpus import GPUS, find_gpu, require_gpu
+from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.network.retarget import parse_override
+from tests.conftest import Ended
+
+Dkit = Callable[..., Ended]
+NET = """[net]
+batch=8
+subdivisions=2
+width=32
+height=32
+channels=3
+max_batches=12000
+{adam}
+[convolutional]
+batch_normalize=1
+filters=4
+size=3
+pad=1
+stride=2
+activation=mish
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=18
+size=1
+activation=linear
+[yolo]
+classes=1
+num=3
+mask=0,1,2
+anchors=4,4, 8,8, 16,16
+random={random}
+"""
+
+
+def by_hand(images: int, optimizer: int) -> int:
+    """16 x 16 x 4 four times (output, delta, x, input of mish), 8 x 8 x 4 three times (indices
+    too), 8 x 8 x 18 twice, and three times for the head; for mAP another network, outputs alone."""
+    first, pooled, last = 16 * 16 * 4, 8 * 8 * 4, 8 * 8 * 18
+    training = images * (32 * 32 * 3 + 4 * first + 3 * pooled + 2 * last + 3 * last)
+    testing = 32 * 32 * 3 + first + pooled + 2 * last
+    weights = 4 * 4 + 4 * 27 + 18 + 4 * 18
+    values = training + testing + weights * (optimizer + 1)
+    return 4 * values + CUDA_BYTES + WORKSPACE_BYTES
+
+
+@pytest.mark.parametrize("images", [1, 4])
+@pytest.mark.parametrize(("adam", "optimizer"), [("", 2), ("adam=1", 4)])
+def test_memory_by_hand(images: int, adam: str, optimizer: int) -> None:
+    cfg = parse_cfg(NET.format(adam=adam, random=0))
+    assert estimate_memory(cfg, images) == by_hand(images, optimizer)
+
+
+def test_random_grows_the_network() -> None:
+    small, grown = (parse_cfg(NET.format(adam="", random=value)) for value in (0, 1))
+    # 1.4 x 32 pixels and a step more are 76.8, in steps of 32: 64, four times the area.
+    wide = parse_cfg(NET.format(adam="", random=0).replace("=32", "=64"))
+    assert estimate_memory(grown, 2) == estimate_memory(wide, 2) > estimate_memory(small, 2)
+
+
+def test_fewest_subdivisions_that_fit() -> None:
+    cfg = parse_cfg(NET.format(adam="", random=0))
+    for parts in (1, 2, 4, 8):
+        needed = estimate_memory(cfg, 8 // parts)
+        assert fit_subdivisions(cfg, 8, needed) == parts
+    assert fit_subdivisions(cfg, 8, needed - 1) is None
+
+
+def test_disk_by_hand() -> None:
+    needs = estimate_needs(parse_cfg(NET.format(adam="", random=0)))
+    # 12,000 iterations: one file after 10,000, and _last, _best, _final.
+    assert needs.weights_disk == 4 * (20 + 4 * (4 * 4 + 4 * 27 + 18 + 4 * 18))
+    assert needs.log_disk == 12_000 * (2 * (171 + 52) + 170)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("NVIDIA GeForce RTX 3090", "RTX 3090"),
+        ("3090", "RTX 3090"),
+        ("rtx2080ti", "RTX 2080 Ti"),
+        ("NVIDIA GeForce RTX 2080 SUPER", "RTX 2080"),
+        ("Tesla V100-SXM2-16GB", "Tesla V100"),
+        ("NVIDIA A100-SXM4-40GB", "A100"),
+        ("NVIDIA A10", "A10"),
+        ("NVIDIA TITAN Xp", "Titan Xp"),
+        ("L40S", "L40"),
+        ("NVIDIA A1000", None),
+        ("Radeon", None),
+        ("", None),
+    ],
+)
+def test_cards_by_name(name: str, found: str | None) -> None:
+    gpu = find_gpu(name)
+    assert (gpu.name if gpu else None) == found
+
+
+def test_every_card_is_found_by_its_own_name() -> None:
+    assert [find_gpu(gpu.name) for gpu in GPUS] == list(GPUS)
+    with pytest.raises(UsageError, match="'Voodoo2'"):
+        require_gpu("Voodoo2")
+
+
+def test_a_thousand_classes_take_most_of_a_year() -> None:
+    cfg = make_cfg(CfgRequest(1000, size=(608, 608)))
+    gpu = require_gpu("GTX 1060")
+    # By hand: 2,000,000 x 64 images x 3 x 142.743 billion operations at 0.35 x 4.4 TFLOPS.
+    seconds = 2_000_000 * 64 * 3 * 142.743e9 / (0.35 * 4.4e12)
+    assert estimate_hours(cfg, gpu) == pytest.approx(seconds / 3600, rel=1e-4)
+    assert 240 < estimate_hours(cfg, gpu) / 24 < 450
+
+
+def test_small_networks_wait_for_images() -> None:
+    cfg = make_cfg(CfgRequest(3, "dkit-nano", max_batches=6000))
+    assert estimate_hours(cfg, require_gpu("H100")) == pytest.approx(6000 * 8 / 1000 / 3600)
+
+
+class TestCommand:
+    def test_memory_decides_subdivisions(self, dkit: Dkit) -> None:
+        words = ("make-cfg", "--classes", "20", "--dry-run", "--json")
+        counts = [
+            json.loads(dkit(*words, "--gpu-memory", memory).stdout)["subdivisions"]
+            for memory in ("6", "8", "12", "24")
+        ]
+        assert counts == sorted(counts, reverse=True)
+        assert len(set(counts)) > 2
+        fixed = dkit(*words, "--gpu-memory", "24", "--subdivisions", "64")
+        assert json.loads(fixed.stdout)["subdivisions"] == 64
+
+    def test_a_named_card_tells_how_long(self, dkit: Dkit) -> None:
+        words = ("make-cfg", "--classes", "1000", "--size", "608", "--dry-run")
+        ended = dkit(*words, "--gpu", "GTX 1080", "--set", "yolo.random=0")
+        assert "days on one GTX 1080" in ended.stdout
+        assert "of disk, for weights" in ended.stdout
+        many = dkit(*words, "--gpu", "GTX 1060", "--set", "yolo.random=0", "--gpus", "2")
+        assert "on 2 x GTX 1060" in many.stdout
+
+    def test_too_little_memory(self, dkit: Dkit) -> None:
+        ended = dkit("make-cfg", "--classes", "20", "--gpu-memory", "2", "--dry-run")
+        assert (ended.exit_code, "too-little-memory" in ended.stderr) == (2, True)
+
+    @pytest.mark.parametrize("memory", ["0", "-3", "1e9", "nan"])
+    def test_no_memory(self, dkit: Dkit, memory: str) -> None:
+        ended = dkit("make-cfg", "--classes", "20", "--gpu-memory", memory, "--dry-run")
+        assert ended.exit_code == 2
+
+
+def test_an_override_counts_before_the_memory_is_divided() -> None:
+    request = CfgRequest(20, gpu_memory=6_000_000_000)
+    assert make_cfg(request).net.integer("subdivisions") == 64
+    still = CfgRequest(20, gpu_memory=6_000_000_000, overrides=[parse_override("yolo.random=0")])
+    assert make_cfg(still).net.integer("subdivisions") < 64
