@@ -91,7 +91,12 @@ def test_other_text_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_ctrl_c_while_modules_are_loaded_is_an_exit_code(tmp_path: Path) -> None:
-    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    fake = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # even where `&` began all this\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    (tmp_path / "click.py").write_text(fake)
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{PROJECT}"}
     command = [sys.executable, "-m", "darknet_kit", "--help"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
