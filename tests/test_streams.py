@@ -91,9 +91,10 @@ def test_other_text_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_ctrl_c_while_modules_are_loaded_is_an_exit_code(tmp_path: Path) -> None:
+    """A background job ignores SIGINT; so may these tests, and what they start."""
     fake = (
         "import os, signal\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # even where `&` began all this\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"
     )
     (tmp_path / "click.py").write_text(fake)

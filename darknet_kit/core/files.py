@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -35,9 +36,10 @@ _CURES = {
     ),
 }
 _CHUNK = 1 << 20
-_READ = os.O_RDONLY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would be waited for
 _NAMELESS = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
 _SMALL = 1 << 16  # bytes; more takes a second call
+_LARGEST = 16 << 20  # bytes; no annotation of one image has more
 _AHEAD = 64  # files; a process may have 1024 open
 _LONGEST_NAME = 255  # bytes, in every file system of Linux
 
@@ -77,7 +79,7 @@ def replacing(path: AnyPath, *, binary: bool = False) -> Iterator[IO[Any]]:
     target = os.fspath(path)
     part = _part_path(target)
     try:
-        with _open(part, "wb" if binary else "w") as stream:
+        with _open(_make(part), "wb" if binary else "w") as stream:
             yield stream
         if _same_content(part, target):
             os.unlink(part)  # right already: leave even its time as it was
@@ -91,7 +93,14 @@ def replacing(path: AnyPath, *, binary: bool = False) -> Iterator[IO[Any]]:
         raise
 
 
-def _open(path: AnyPath, mode: str) -> IO[Any]:
+def _make(part: str) -> int:
+    """Open a file that is new: nothing is written through a link or a pipe of that name."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
+    return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _open(path: AnyPath | int, mode: str) -> IO[Any]:
     if "b" in mode:
         return open(path, mode)
     return open(path, mode, encoding="utf-8", errors="surrogateescape", newline="\n")
@@ -173,7 +182,8 @@ def holds(path: AnyPath, content: bytes) -> bool | None:
         except OSError:
             return False
     try:
-        return os.read(stream, len(content) + 1) == content
+        ordinary = stat.S_ISREG(os.fstat(stream).st_mode)
+        return ordinary and os.read(stream, len(content) + 1) == content
     except OSError:
         return False
     finally:
@@ -182,6 +192,9 @@ def holds(path: AnyPath, content: bytes) -> bool | None:
 
 def iter_contents(paths: Sequence[str]) -> Iterator[bytes | OSError]:
     """Yield what each file holds, or why it cannot be read, in order.
+
+    Pipes, and what has more than 16 MiB, are refused: one would be waited for, the other may be a
+    device without end.
 
     The kernel is asked for the next ones before the first is read, which on a disk or over a
     network saves most of the waiting.
@@ -206,7 +219,7 @@ def _open_ahead(path: str) -> int | OSError:
         return error
     try:
         os.posix_fadvise(stream, 0, 0, os.POSIX_FADV_WILLNEED)
-    except OSError as error:  # a pipe, or something else that is no file
+    except OSError as error:  # a pipe
         os.close(stream)
         return error
     return stream
@@ -218,11 +231,30 @@ def _read_and_close(stream: int) -> bytes | OSError:
         if len(content) < _SMALL:
             return content
         with open(stream, "rb", closefd=False) as rest:
-            return content + rest.read()
+            content += rest.read(_LARGEST)
+        too_large = OSError(errno.EFBIG, f"it has more than {_LARGEST >> 20} MiB")
+        return content if len(content) <= _LARGEST else too_large
     except OSError as error:
         return error
     finally:
         os.close(stream)
+
+
+def read_small(path: AnyPath) -> bytes:
+    """Return the content of a file as `iter_contents` yields it. Raises OSError."""
+    (content,) = iter_contents([os.fspath(path)])
+    if isinstance(content, OSError):
+        raise content
+    return content
+
+
+def open_ordinary(path: AnyPath) -> int:
+    """Open an ordinary file of any length for reading, no pipe and no device. Raises OSError."""
+    stream = os.open(path, _READ)
+    if stat.S_ISREG(os.fstat(stream).st_mode):
+        return stream
+    os.close(stream)
+    raise OSError(errno.EINVAL, "this is a pipe or a device, no file")
 
 
 def make_folder(path: AnyPath) -> Path:

@@ -5,14 +5,12 @@ A `bbox` is x, y, width, height in pixels from the top-left corner, 0-based (COC
 order of the ids, which gives Darknet's own coco.names.
 """
 
-import errno
-import os
-import stat
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from darknet_kit.core.boxes import box_from_xywh, is_finite
+from darknet_kit.core.files import open_ordinary
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath
@@ -62,16 +60,10 @@ def read_coco(path: AnyPath) -> CocoFile:
 
 def _read_bytes(path: AnyPath) -> bytes:
     try:
-        with open(path, "rb", opener=_open_at_once) as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise OSError(errno.ENXIO, "this is a pipe or a device, no file")
+        with open(open_ordinary(path), "rb") as stream:
             return stream.read()
     except OSError as error:
         raise unreadable_file(path, "a COCO instances file", error) from error
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would be waited for
 
 
 def _unique_images(images: Iterable[CocoImage], file: CocoFile) -> dict[Id, CocoImage]:

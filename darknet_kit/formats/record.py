@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from darknet_kit import __version__
-from darknet_kit.core.files import write_bytes
+from darknet_kit.core.files import read_small, write_bytes
 from darknet_kit.errors import AnyPath
 
 RECORD = "conversion.json"
@@ -18,8 +18,7 @@ RECORD = "conversion.json"
 def read_record(path: AnyPath) -> dict[str, Any] | None:
     """Read a conversion.json; None where there is none that dkit wrote."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            record = json.load(stream)
+        record = json.loads(read_small(path))
     except (OSError, ValueError, RecursionError):
         return None
     known = isinstance(record, dict) and isinstance(record.get("settings"), dict)

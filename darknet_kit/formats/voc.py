@@ -72,7 +72,8 @@ def _lies_in(item: Item, folder: str) -> bool:
 
 def _read_splits(main: str) -> dict[str, Split]:
     """Return the split of each stem. `train` and `val` win over `trainval`."""
-    lists = {stem_of(name) for name in os.listdir(main) if name.endswith(".txt")}
+    with os.scandir(main) as entries:
+        lists = {stem_of(one.name) for one in entries if _is_list(one)}
     plan: dict[str, Split] = {"test": "test", "val": "valid", "train": "train"}
     if "train" not in lists:
         plan = {"trainval": "train", "test": "test", "val": "valid"}
@@ -86,6 +87,10 @@ def _read_splits(main: str) -> dict[str, Split]:
                 if name.endswith(ending):
                     splits.update(dict.fromkeys(_stems(main, name, by_class=True), split))
     return splits
+
+
+def _is_list(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(".txt") and os.path.isfile(entry.path)
 
 
 _BY_CLASS: tuple[tuple[str, Split], ...] = (("_val", "valid"), ("_train", "train"))
