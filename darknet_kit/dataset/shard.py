@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
 from darknet_kit.core.files import holds, iter_contents, link, put_bytes
@@ -154,7 +154,8 @@ def _label(
         rules.objects,
         with_difficult=item.split == "valid",
     )
-    problems.extend(labelled.problems)
+    # Without a line, a file that speaks of many images would not say which one is meant.
+    problems.extend(one if one.line else replace(one, path=item.image) for one in labelled.problems)
     if labelled.lines or shows_none(annotation, rules.class_ids):
         return labelled  # no object at all is a statement: a negative image
     if labelled.excluded and len(labelled.excluded) == len(annotation.objects):
