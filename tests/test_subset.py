@@ -179,8 +179,8 @@ def test_the_summary_says_what_each_class_has(tmp_path: Path, dkit: Dkit, data: 
         ["2", "owl", "1", "1", "1", "1"],
         ["3", "rat", "1", "1", "1", "1"],
     ]
-    assert ["left", "out:", "1", "images", "that", "show", "none", "of", "the", "classes"] in said
-    assert ["left", "out:", "1", "images", "beyond", "1", "a", "class"] in said
+    assert ["not", "chosen:", "1"] in [words[:3] for words in said]
+    assert ["not", "drawn:", "1"] in [words[:3] for words in said]
 
 
 def test_a_subset_and_a_conversion_of_the_same_classes_agree(
