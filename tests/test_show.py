@@ -313,7 +313,7 @@ def test_negatives_are_shown_without_boxes(dkit: Dkit, data: Path) -> None:
         (["out/set.data", "--problem", "empty-box"], 2, "no-such-problem"),
         (["out/set.data", "--problems", "none.csv"], 1, "no-problem-list"),
         (["out/set.data", "--problems", "out/set.data"], 1, "no-problem-list"),
-        (["yolov4.cfg"], 2, "not-a-data-file"),
+        (["yolov4.cfg"], 1, "missing-file"),
         (["out/set.data", "-o", "set.jpg"], 2, "unknown-suffix"),
         (["out/set.data", "-o", "a.png"], 2, "file-exists"),
         (["out/set.data", "-o", "a.png", "--overwrite"], 1, "is-a-folder"),

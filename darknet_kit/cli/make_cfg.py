@@ -10,6 +10,7 @@ from darknet_kit.cli.gpuchoice import GpuChoice, choose_gpu
 from darknet_kit.cli.needs import describe_needs, format_size, list_needs
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
+from darknet_kit.cli.shownetwork import draw_network
 from darknet_kit.core.files import holds, make_folder
 from darknet_kit.dataset.counts import count_classes
 from darknet_kit.dataset.reading import Dataset, read_dataset
@@ -79,6 +80,7 @@ _LISTED_CLASSES = 80
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="[default: MODEL-CLASSES.cfg]"
 )
+@click.option("--draw", type=click.Path(), metavar="PICTURE", help="Draw it: net.png, .svg, .pdf.")
 @click.option("--overwrite", is_flag=True, help="Replace another cfg of that name.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
 def command(
@@ -99,6 +101,7 @@ def command(
     gpu_memory: float | None,
     listing: bool,
     output: str | None,
+    draw: str | None,
     overwrite: bool,
     dry_run: bool,
 ) -> Outcome:
@@ -140,6 +143,8 @@ def command(
     plan = plan_cfg(request)
     path = Path(output or f"{plan.name}-{plan.classes}.cfg")
     written = False if dry_run else _write(path, plan, overwrite)
+    if draw and not dry_run:
+        draw_network(plan.cfg, path.stem, Path(draw), overwrite)
     return _describe(plan, path, data, card, gpus, dry_run=dry_run, written=written)
 
 

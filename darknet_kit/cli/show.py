@@ -10,6 +10,7 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
+from darknet_kit.cli.shownetwork import show_network
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import iter_problems
 from darknet_kit.core.records import SPLITS, Split
@@ -43,6 +44,7 @@ _INSIDE = 60  # so many pictures can be part of a page itself
         "dkit show voc/voc.data --split valid --class dog --count 40 -o dogs.png",
         "dkit show voc/voc.data --split all --count 1000 -o voc.html",
         "dkit show voc/voc.data --problem clipped-box",
+        "dkit show yolov4-20.cfg -o yolov4.svg",
     ]
 )
 @click.argument("data", type=GivenPath())
@@ -110,8 +112,11 @@ def show(
     """Draw images with their boxes: a contact sheet, or a page.
 
     Labels are read where, and as, the engine would read them. A page opens in any browser,
-    without a network; of many images, their small copies lie in a folder beside it.
+    without a network; of many images, their small copies lie in a folder beside it. A .cfg in
+    place of DATA is drawn as a diagram, and its layers are listed.
     """
+    if data.endswith(".cfg"):
+        return show_network(data, output, overwrite)
     if classes and negatives:
         raise _contradiction("--class", "--negatives")
     of_problems = bool(codes or problems)
@@ -176,13 +181,6 @@ class _Request:
 
 def _is_page(data: str, output: str | None) -> bool:
     """Tell a page from a sheet by the name of the file. Raises UsageError."""
-    if data.endswith(".cfg"):
-        raise UsageError(
-            "this is a network; dkit show draws the images of a data set",
-            code="not-a-data-file",
-            hint="Give a .data file.",
-            path=data,
-        )
     suffix = os.path.splitext(output or ".png")[1].lower()
     if output and suffix not in (".png", ".html"):
         raise UsageError(
