@@ -4,7 +4,6 @@ Structs rather than dataclasses: made, pickled and unpickled a million times, th
 the time. They hold no cycles, so the garbage collector need not look at them.
 """
 
-import os
 from typing import Literal
 
 import msgspec
@@ -14,6 +13,11 @@ from darknet_kit.core.problems import Problem
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+def stem_of(name: str) -> str:
+    """Return a file name without its last suffix; faster than os.path.splitext."""
+    return name.rpartition(".")[0] or name
 
 
 class LabelledObject(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +64,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def stem(self) -> str:
-        return os.path.splitext(self.file)[0]
+        return stem_of(self.file)
 
     @property
     def image(self) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import SPLITS, Item, Split
+from darknet_kit.core.records import SPLITS, Item, Split, stem_of
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.pairs import split_of_folder
 from darknet_kit.formats.yolo import defuse, is_beside, is_safe, label_path
@@ -65,23 +65,30 @@ def place_items(items: Iterable[Item], layout: Layout) -> Placement:
     """
     result = Placement({split: [] for split in SPLITS})
     owners: dict[int, Item] = {}  # by the label's hash: a third of the memory
+    last = dict.fromkeys(SPLITS, "")
+    unsorted = set[Split]()
     for item in items:
         placed = place(item, layout)
+        listed, label = placed
         problem = _check(item, placed, layout.flavor)
-        owner = item if problem else owners.setdefault(hash(placed.label), item)
+        owner = item if problem else owners.setdefault(hash(label), item)
         if owner is not item and _share_label(owner, item, layout):
             message = f"would share its label with {owner.image}"
             problem = Problem("same-stem", item.image, message)
         if problem:
             result.problems.append(problem)
             continue
-        result.items[item.split or "train"].append(item)
-        result.folders.add(os.path.dirname(placed.label))
-        if placed.label != os.path.splitext(placed.listed)[0] + ".txt":
+        split = item.split or "train"
+        result.items[split].append(item)
+        if listed < last[split]:
+            unsorted.add(split)
+        last[split] = listed
+        result.folders.add(label.rpartition("/")[0])
+        if stem_of(label) != stem_of(listed):
             result.elsewhere += 1
-            result.example = result.example or placed.label
-    for listed in result.items.values():
-        listed.sort(key=lambda item: place(item, layout).listed)
+            result.example = result.example or label
+    for split in unsorted:
+        result.items[split].sort(key=lambda item: place(item, layout).listed)
     return result
 
 
@@ -106,13 +113,13 @@ def view_path(view: str, item: Item) -> str:
 
     A name that had to be changed gets a few digits of its digest, so that no two become one.
     """
-    stem, suffix = os.path.splitext(item.file)
+    stem = item.stem
     folder, changed = _view_folder(item.place, item.split)
     safe = _without_traps(stem)
     if changed or safe != stem:
         token = hashlib.sha256(item.name.encode("utf-8", "surrogatepass")).hexdigest()
         safe = f"{safe}-{token[:8]}"
-    suffix = suffix.lower()
+    suffix = item.file[len(stem) :].lower()
     return f"{view}/{folder}{safe}{_SUFFIXES.get(suffix, suffix)}"
 
 
@@ -131,8 +138,11 @@ def _view_folder(place: str, split: Split | Literal[""]) -> tuple[str, bool]:
 def _without_traps(name: str) -> str:
     safe = defuse(name)
     for trap in _TRAPS:
-        safe = safe.replace(trap, f"{trap[0]}_{trap[1:]}")
-    return safe.encode()[:_LONGEST].decode(errors="ignore")
+        if trap in safe:
+            safe = safe.replace(trap, f"{trap[0]}_{trap[1:]}")
+    if 4 * len(safe) > _LONGEST:  # or may be, in bytes
+        safe = safe.encode()[:_LONGEST].decode(errors="ignore")
+    return safe
 
 
 def check_view(view: str, flavor: Flavor) -> list[Flavor]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
 from darknet_kit.core.files import holds, iter_contents, link, put_bytes
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import Annotation, Item
+from darknet_kit.core.records import Annotation, Item, stem_of
 from darknet_kit.dataset.difficult import write_difficult
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
 from darknet_kit.dataset.place import Layout, Placed, place
@@ -20,7 +20,6 @@ from darknet_kit.errors import DatasetError
 from darknet_kit.formats.datafile import format_lines
 from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.pascal import find_names, parse_content
-from darknet_kit.formats.tree import stem_of
 
 
 @dataclass(frozen=True, slots=True)

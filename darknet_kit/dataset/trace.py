@@ -14,13 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from darknet_kit.core.problems import Problem, iter_problems
-from darknet_kit.core.records import SPLITS
+from darknet_kit.core.records import SPLITS, stem_of
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.dataset.sample import Candidate, Drawn, iter_candidates
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.formats.image import IMAGE_SUFFIXES, is_image
 from darknet_kit.formats.pairs import place_of
-from darknet_kit.formats.tree import stem_of
 
 _IMAGE_NAME = re.compile(
     rf"[^\s'\":,]+(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})\b", re.IGNORECASE

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Annotation, Item, Split
+from darknet_kit.core.records import Annotation, Item, Split, stem_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.coco import CocoFile, class_names, read_coco
 from darknet_kit.formats.pairs import SPLIT_FOLDERS, item_of, unreadable
 from darknet_kit.formats.strangers import no_annotations
-from darknet_kit.formats.tree import Folder, stem_of, walk_tree
+from darknet_kit.formats.tree import Folder, walk_tree
 
 _STARTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "valid"), ("test", "test"))
 _INSTANCES_FILES: tuple[Callable[[str], bool], ...] = (

@@ -1,6 +1,5 @@
 """Image files by their header: size and orientation, without decoding a pixel."""
 
-import os
 import struct
 import warnings
 import zlib
@@ -39,7 +38,7 @@ class ImageHeader:
 
 def is_image(name: str) -> bool:
     """Tell by its suffix whether a file is an image."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return name[max(name.rfind("."), 0) :].lower() in IMAGE_SUFFIXES
 
 
 def read_image_header(path: AnyPath) -> ImageHeader:

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 
 from darknet_kit.core.boxes import BoxConvention, box_from_pascal, is_finite
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import Annotation, LabelledObject
+from darknet_kit.core.records import Annotation, LabelledObject, stem_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import unreadable_file
 from darknet_kit.formats.image import is_image
-from darknet_kit.formats.tree import stem_of
 
 SOLUTION = re.compile(r"LOC_\w+_solution\.csv")
 _HEADER = ["ImageId", "PredictionString"]

@@ -14,18 +14,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from msgspec import structs
-
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Item, Split
+from darknet_kit.core.records import Item, Split, stem_of
 from darknet_kit.errors import AnyPath
 from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import (
     ANNOTATION_FOLDERS,
     IMAGE_FOLDERS,
     Folder,
-    stem_of,
     walk_tree,
 )
 
@@ -143,8 +140,9 @@ class _Matching:
     def _tabulate(self, folders: list[Folder]) -> _Table:
         table: _Table = {}
         for folder in folders:
+            place, split = _describe(folder.relative)
             for name in folder.images:
-                item = item_of(folder, name)
+                item = Item(folder.path, name, place, split=split)
                 other = table.setdefault(stem_of(name), item)
                 if other is not item:
                     message = f"shares its stem, and so its label, with {other.image}"
@@ -181,15 +179,15 @@ class _Matching:
                 self._pairs.problems.append(_missing(folder, name))
 
     def _take(self, table: _Table, folder: Folder, name: str) -> None:
-        stem, suffix = os.path.splitext(name)
+        stem = stem_of(name)
         item = table[stem]
         if item.notes:
             message = "another annotation of the same image was taken already"
             path = f"{folder.path}/{name}"
             self._pairs.problems.append(Problem("duplicate-image", path, message))
         else:
-            suffix = sys.intern(suffix)
-            table[stem] = structs.replace(item, notes=folder.path, suffix=suffix)
+            suffix = sys.intern(name[len(stem) :])
+            table[stem] = Item(item.folder, item.file, item.place, folder.path, suffix, item.split)
 
     def _file(self, table: _Table) -> None:
         for item in table.values():

@@ -6,8 +6,9 @@ folder once, so that a loop of links ends.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.image import is_image
@@ -63,30 +64,35 @@ def walk_tree(root: AnyPath, annotation_suffix: str = ".xml") -> Iterator[Folder
 
 def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, list[str]]:
     """Return a folder and the names of those in it; None for a view that dkit made."""
-    images, annotations, folders = [], [], []
+    found: dict[_Kind, list[str]] = {"image": [], "annotation": [], "folder": []}
     with os.scandir(path) as entries:
         for entry in entries:
-            name = entry.name
-            if name.startswith("."):
-                continue
-            if name == RECORD:
+            if entry.name == RECORD:
                 if relative and is_view(path):
                     return None, []
-            elif _answers(entry.is_dir):
-                folders.append(name)
-            elif name.lower().endswith(suffix):
-                if entry.is_symlink() or _answers(entry.is_file):
-                    annotations.append(name)  # of a link that leads nowhere, reading will tell
-            elif is_image(name) and _answers(entry.is_file):
-                images.append(name)
-    return Folder(path, relative, sorted(images), sorted(annotations)), folders
+            elif kind := _kind_of(entry, suffix):
+                found[kind].append(entry.name)
+    images, annotations = sorted(found["image"]), sorted(found["annotation"])
+    return Folder(path, relative, images, annotations), found["folder"]
 
 
-def _answers(question: Callable[[], bool]) -> bool:
+_Kind = Literal["image", "annotation", "folder"]
+
+
+def _kind_of(entry: os.DirEntry[str], suffix: str) -> _Kind | None:
+    name = entry.name
+    if name.startswith("."):
+        return None
+    is_annotation = name.endswith(suffix) or name.lower().endswith(suffix)
     try:
-        return question()
+        if entry.is_dir():
+            return "folder"
+        if is_annotation:
+            # Of a link that leads nowhere, reading will tell.
+            return "annotation" if entry.is_symlink() or entry.is_file() else None
+        return "image" if is_image(name) and entry.is_file() else None
     except OSError:  # a link to itself
-        return False
+        return "annotation" if is_annotation and entry.is_symlink() else None
 
 
 def _no_folder(path: str, error: OSError) -> DatasetError:
@@ -96,8 +102,3 @@ def _no_folder(path: str, error: OSError) -> DatasetError:
         hint="Give the folder that holds the data set, and check that you may read it.",
         path=path,
     )
-
-
-def stem_of(name: str) -> str:
-    """Return a file name without its last suffix."""
-    return os.path.splitext(name)[0]

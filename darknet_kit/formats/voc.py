@@ -11,12 +11,11 @@ from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Item, Split
+from darknet_kit.core.records import Item, Split, stem_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import read_text
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.pairs import Pairs, find_pairs
-from darknet_kit.formats.tree import stem_of
 
 _MAIN = "ImageSets/Main"
 

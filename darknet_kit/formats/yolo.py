@@ -19,7 +19,7 @@ _ALEXEYAB_FOLDERS = (
     ("/images/train2014/", "/labels/train2014/"),
     ("/images/val2014/", "/labels/val2014/"),
 )
-_ALEXEYAB_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tiff")
+_ALEXEYAB_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "ppm", "tiff")
 _ALEXEYAB_SUFFIXES_BOTH = frozenset(
     (*_ALEXEYAB_SUFFIXES, *(suffix.upper() for suffix in _ALEXEYAB_SUFFIXES))
 )
@@ -39,10 +39,11 @@ def label_path(image: str, flavor: Flavor) -> str | None:
     """
     if flavor is Flavor.ALEXEYAB:
         path = image
-        for old, new in _ALEXEYAB_FOLDERS:
-            path = path.replace(old, new, 1)
-        stem, suffix = os.path.splitext(path)
-        return stem + ".txt" if suffix in _ALEXEYAB_SUFFIXES_BOTH else None
+        if "/images/" in image or "/JPEGImages/" in image:
+            for old, new in _ALEXEYAB_FOLDERS:
+                path = path.replace(old, new, 1)
+        stem, _, suffix = path.rpartition(".")
+        return f"{stem}.txt" if suffix in _ALEXEYAB_SUFFIXES_BOTH else None
     if flavor is Flavor.ORIGINAL:
         path = image
         for word in _ORIGINAL_WORDS:
