@@ -296,6 +296,7 @@ def test_a_good_set_needs_no_advice(
         ({"a": [(3, 1, 1)]}, {}, "class-out-of-range", "1 train box is"),
         ({"a": []}, {"a": []}, "shared-images", "1 image is in train and in valid"),
         (every((0,), 3), {}, "no-valid-list", "no image to validate on"),
+        ({}, every((0,), 3), "no-train-list", "no image to train on"),
         (every((0, 2), 3), {}, "not-in-train", "1 of 3 classes has no box in train: dog"),
         ({}, every((2,), 1), "not-in-valid", "2 of 3 classes have no box in valid: cat, dog"),
         (every((0, 1), 49), {}, "few-boxes", "2 of 3 classes have fewer than 50"),

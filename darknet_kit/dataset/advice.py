@@ -60,8 +60,8 @@ def _advise_on_labels(stats: Stats) -> Iterator[Advice]:
         if counts.beyond:
             yield Advice(
                 "class-out-of-range",
-                f"{_count(counts.beyond, f'{split} box is', f'{split} boxes are')} of a class that "
-                ".names does not list",
+                f"{format_count(counts.beyond, f'{split} box is', f'{split} boxes are')} of a class "
+                "that .names does not list",
                 "labels and .names belong to different conversions: convert again",
             )
 
@@ -71,7 +71,7 @@ def _advise_on_lists(stats: Stats) -> Iterator[Advice]:
         if count:
             yield Advice(
                 "shared-images",
-                f"{_count(count, 'image is', 'images are')} in {one} and in {other}: what is "
+                f"{format_count(count, 'image is', 'images are')} in {one} and in {other}: what is "
                 "measured there is memory",
                 "take them out of one of the lists",
             )
@@ -79,10 +79,16 @@ def _advise_on_lists(stats: Stats) -> Iterator[Advice]:
         if counts.repeated:
             yield Advice(
                 "repeated-images",
-                f"{_count(counts.repeated, 'line', 'lines')} of the {split} list stood above "
+                f"{format_count(counts.repeated, 'line', 'lines')} of the {split} list stood above "
                 "already, and count again",
                 "leave each image in it once",
             )
+    if "train" not in stats.splits:
+        yield Advice(
+            "no-train-list",
+            "there is no image to train on",
+            "convert again; the list that train= names in the .data file is empty",
+        )
     if "valid" not in stats.splits:
         yield Advice(
             "no-valid-list",
@@ -165,7 +171,7 @@ def _advise_on_images(stats: Stats) -> Iterator[Advice]:
     if crowded:
         yield Advice(
             "crowded-images",
-            f"{_count(crowded, 'training image has', 'training images have')} more than "
+            f"{format_count(crowded, 'training image has', 'training images have')} more than "
             f"{most} boxes, up to {max(counts.per_image):,}; Darknet draws {most} of them",
             f"max={max(counts.per_image)} in each head of the cfg",
         )
@@ -177,8 +183,8 @@ def _advise_on_sizes(stats: Stats) -> Iterator[Advice]:
     if shapes.unseen:
         yield Advice(
             "unseen-boxes",
-            f"{_count(shapes.unseen, 'box is', 'boxes are')} narrower or lower than a pixel at "
-            f"{across} x {down}; AlexeyAB's and hank-ai's Darknet leave them out without a word",
+            f"{format_count(shapes.unseen, 'box is', 'boxes are')} narrower or lower than a pixel "
+            f"at {across} x {down}; AlexeyAB's and hank-ai's Darknet leave them out without a word",
             "a larger network, or images cut into tiles",
         )
     tiny = shapes.by_size["tiny"]
@@ -197,15 +203,18 @@ def _by_class(stats: Stats, counts: SplitStats) -> Iterator[tuple[str, int]]:
         yield name, counts.boxes[class_id]
 
 
-def _count(count: int, one: str, many: str) -> str:
+def format_count(count: int, one: str, many: str) -> str:
+    """Return a number and what it counts: "1 box", "1,200 boxes"."""
     return f"{count:,} {one if count == 1 else many}"
 
 
 def _classes(count: int, stats: Stats) -> str:
     """Return how many of the classes have what follows: "1 of 20 classes has"."""
     of = len(stats.dataset.names)
+    if count == of > 2:
+        return f"all {of:,} classes have"
     if count == of:
-        return f"all {of:,} classes have" if of > 1 else "the only class has"
+        return "both classes have" if of > 1 else "the only class has"
     return f"{count:,} of {of:,} classes {'have' if count > 1 else 'has'}"
 
 

@@ -22,7 +22,7 @@ from darknet_kit.report.marks import LOSS_COLOR, MAP_COLOR, QUIET_COLOR
 
 _SHADES = LinearSegmentedColormap.from_list("boxes", ["#E3EFF7", LOSS_COLOR, "#00304D"])
 _COARSE = ((500, 4), (20_000, 2))  # with fewer boxes, as many steps of the histogram in one
-_OCTAVES = 4  # of aspects, on either side of a square
+_OCTAVES = 4  # of aspects, on either side of a square; of sizes at the least
 _BARS = 24
 _LABEL: dict[str, Any] = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.7}
 
@@ -50,6 +50,7 @@ def plot_sizes(axes: Axes, shapes: BoxShapes) -> None:
 
 def _scale_pixels(axes: Axes, low: float, high: float, name: Literal["x", "y"]) -> None:
     axis = axes.xaxis if name == "x" else axes.yaxis
+    low = min(low, high / 2**_OCTAVES)
     (axes.set_xscale if name == "x" else axes.set_yscale)("log", base=2)
     (axes.set_xlim if name == "x" else axes.set_ylim)(low / 1.1, high)
     ticks = [2.0**power for power in range(14) if low / 1.1 <= 2**power < high / 1.7]
@@ -149,6 +150,7 @@ def plot_crowds(axes: Axes, per_image: Mapping[int, int]) -> None:
     ticks = {bar: str(bar * wide) for bar in range(0, final - apart // 2, apart)}
     ticks[final] = f"{final * wide}+" if max(per_image) > last else str(final * wide)
     axes.set_xticks(list(ticks), list(ticks.values()))
+    axes.set_xlim(-0.6, final + 0.6)
     axes.set_xlabel("boxes", fontsize=9)
     _scale_counts(axes, "images")
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from darknet_kit.core.records import Split
-from darknet_kit.dataset.advice import find_imbalance
+from darknet_kit.dataset.advice import find_imbalance, format_count
 from darknet_kit.dataset.boxshapes import EDGES_PX, SIZES, BoxShapes, find_quantile
 from darknet_kit.dataset.stats import SplitStats, Stats
 from darknet_kit.report.classtable import ClassRow, align_columns
@@ -13,11 +13,9 @@ QUANTILES = {"5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.9
 
 def describe_stats(stats: Stats) -> str:
     """Return what a data set holds, in one line."""
-    classes, total = len(stats.dataset.names), stats.total
-    return (
-        f"{classes:,} class{'es' if classes > 1 else ''}, {total.boxes.total():,} boxes in "
-        f"{total.images:,} images"
-    )
+    classes = format_count(len(stats.dataset.names), "class", "classes")
+    boxes = format_count(stats.total.boxes.total(), "box", "boxes")
+    return f"{classes}, {boxes} in {format_count(stats.total.images, 'image', 'images')}"
 
 
 def summarize_stats(stats: Stats) -> list[str]:
