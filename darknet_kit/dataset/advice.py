@@ -60,8 +60,8 @@ def _advise_on_labels(stats: Stats) -> Iterator[Advice]:
         if counts.beyond:
             yield Advice(
                 "class-out-of-range",
-                f"{format_count(counts.beyond, f'{split} box is', f'{split} boxes are')} of a class "
-                "that .names does not list",
+                f"{format_count(counts.beyond, f'{split} box is', f'{split} boxes are')} of a "
+                "class that .names does not list",
                 "labels and .names belong to different conversions: convert again",
             )
 
