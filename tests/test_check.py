@@ -6,17 +6,20 @@ import json
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from darknet_kit.core.faults import FAULTS
+from darknet_kit.core.findings import Finding
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.checks.labels import LabelRules, check_label
+from darknet_kit.dataset.checks.whole import HowToCheck, check_data
 from darknet_kit.train.inspection import OTHER_CODES
 from tests.conftest import PROJECT, Ended
 
@@ -506,6 +509,31 @@ def test_no_content_upsets_the_check_of_a_label(content: bytes) -> None:
     for finding in found.findings:
         assert finding.code in FAULTS
         assert 0 <= finding.line <= content.count(b"\n") + 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(("s.data", "s.names", "train.txt", "0.txt", "0.jpg")),
+    st.lists(
+        st.one_of(
+            st.binary(max_size=40),
+            st.sampled_from(
+                (b"train = ", b"valid=", b"backup=/proc\n", b"difficult=0.txt\n", b"/")
+            ),
+            st.sampled_from((b"names = s.names\n", b"classes=9\n", b"\r\n", b"0.jpg\n", b"\0")),
+        ),
+        max_size=8,
+    ),
+    st.booleans(),
+)
+def test_no_content_upsets_the_check_of_a_set(name: str, parts: list[bytes], keep: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_set(Path(folder))
+        before = Path(folder, name).read_bytes() if keep else b""
+        Path(folder, name).write_bytes(before + b"".join(parts))
+        found: list[Finding] = []
+        check_data(data, found.append, HowToCheck(decode=True, workers=1))
+        assert all(finding.message and finding.cure for finding in found)
 
 
 # How many boxes AlexeyAB's `detector calc_anchors` reads of it (its count of boxes), where that

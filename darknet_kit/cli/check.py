@@ -75,7 +75,11 @@ def check(
         looked = inspect(given, how, note, progress)
     failed = tally.total(Level.ERROR) or (strict and tally.total(Level.WARNING))
     return Outcome(
-        summary=[*_describe(given, looked), "", *_verdict(tally, output)],
+        summary=[
+            *_describe(given, looked),
+            "",
+            *_verdict(tally, output, decodable=FileKind.DATA in given and not decode),
+        ],
         data=_data(given, looked, tally, output),
         next_command=_next_command(given, tally, output),
         exit_code=1 if failed else 0,
@@ -138,13 +142,15 @@ def _describe_network(looked: Inspection) -> str:
     return f": {size}, {len(looked.cfg.layers)} layers, {ends}"
 
 
-def _verdict(tally: Tally, output: str | None) -> list[str]:
+def _verdict(tally: Tally, output: str | None, *, decodable: bool) -> list[str]:
     counts = [(tally.total(level), str(level)) for level in sorted(Level, reverse=True)]
     said = ", ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in counts if count)
     lines = []
     for group in tally.ranked():
         lines += [*_describe_group(group), ""]
     lines.append(f"Found {said}" if said else "Nothing is wrong with what was looked at")
+    if decodable:
+        lines.append("  of the images, headers alone were read; --decode reads all pixels")
     hidden = any(group.count > len(group.examples) for group in tally.ranked())
     if output:
         lines.append(f"  files   {shown(output)} lists them all")
