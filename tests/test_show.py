@@ -353,3 +353,24 @@ def test_a_list_of_others(tmp_path: Path, dkit: Dkit, monkeypatch: pytest.Monkey
     Path("x.data").write_bytes(b"classes= 1\r\ntrain = list.txt\r\nnames=x.names\r\n")
     ended = dkit("show", "x.data")
     assert (ended.exit_code, "with 1 boxes" in ended.stdout) == (0, True)
+
+
+def test_a_box_of_a_coco_file_leads_to_its_image(dkit: Dkit, tmp_path: Path) -> None:
+    write_picture(tmp_path / "images/a.jpg")
+    write_picture(tmp_path / "images/b.jpg")
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 50} for n in "ab"],
+        "annotations": [
+            {"id": 1, "image_id": "a", "category_id": 1, "bbox": [10, 10, 20, 20]},
+            {"id": 2, "image_id": "b", "category_id": 1, "bbox": [10, 10, 900, 20]},
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(document))
+    words = ("--images", tmp_path / "images", "--out", tmp_path / "out", "--name", "x")
+    dkit("convert", "coco", tmp_path / "instances.json", *words)
+    page = tmp_path / "x.html"
+    ended = dkit("show", tmp_path / "out/x.data", "--problem", "clipped-box", "-o", page)
+    assert ended.exit_code == 0
+    assert "Drew 1 of 1 images" in ended.stdout
+    assert 'alt="b.jpg"' in page.read_text()

@@ -133,7 +133,7 @@ def iter_problems(path: AnyPath) -> Iterator[Problem]:
         raise DatasetError(
             f"cannot read a list of problems here: {reason}",
             code="no-problem-list",
-            hint="Give the problems.csv that `dkit convert` wrote.",
+            hint="Give the problems.csv of `dkit convert`, or what `dkit check -o` wrote.",
             path=path,
         ) from error
 

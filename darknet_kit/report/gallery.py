@@ -20,7 +20,7 @@ from darknet_kit.report.drawing import Tag, frame, letter_size, place_tags
 from darknet_kit.report.lettering import escape_controls
 from darknet_kit.report.palette import class_color, text_color
 from darknet_kit.report.rendered import Rendered
-from darknet_kit.report.tiles import Tile
+from darknet_kit.report.tiles import NO_IMAGE, Tile
 
 _TEMPLATE = Path(__file__).with_name("gallery.html")
 _QUALITY = 82
@@ -153,6 +153,8 @@ def _figure(tile: Tile, source: str) -> str:
 
 def _state(tile: Tile) -> str:
     labels = tile.drawn.labels
+    if tile.reason == NO_IMAGE:
+        return ""
     if labels is None:
         return "no label file" if tile.drawn.lacks_label else "left out"
     return f"{_split(tile)}, {len(labels)} {'box' if len(labels) == 1 else 'boxes'}"

@@ -9,7 +9,7 @@ from darknet_kit.report.drawing import draw_boxes, word_class
 from darknet_kit.report.lettering import drawable, font_for, shorten
 from darknet_kit.report.palette import class_color
 from darknet_kit.report.rendered import Rendered
-from darknet_kit.report.tiles import Tile
+from darknet_kit.report.tiles import NO_IMAGE, Tile
 
 _MARGIN = 8
 _LETTERS = 12  # px, of captions
@@ -44,7 +44,7 @@ def describe_tile(tile: Tile) -> list[str]:
     elif tile.drawn.lacks_label:
         state = "NO LABEL FILE"
     said = dict.fromkeys(f"{one.code}: {one.message}" for one in candidate.problems)
-    return [f"{tile.name}: {state}", *said]
+    return [tile.name if tile.reason == NO_IMAGE else f"{tile.name}: {state}", *said]
 
 
 def draw_reason(reason: str, size: int) -> Image.Image:

@@ -15,6 +15,8 @@ from darknet_kit.formats.image import is_image
 from darknet_kit.report.drawing import DrawnBox, open_picture
 
 _SHARD = 24  # images
+NO_IMAGE = "no image"
+"""The reason of a tile that stands for a file which is none, such as an annotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def _make_some(images: Sequence[Drawn], names: Sequence[str], size: int) -> list
 def _make_tile(drawn: Drawn, names: Sequence[str], size: int) -> Tile:
     path = drawn.candidate.image
     if not drawn.candidate.split and not is_image(path):  # an annotation whose image is missing
-        return Tile(drawn, None, reason="no image")
+        return Tile(drawn, None, reason=NO_IMAGE)
     if not os.path.isfile(path):  # a pipe would be waited for
         return Tile(drawn, None, reason="there is no such file")
     try:
