@@ -1,12 +1,12 @@
 """What a subset is made of: the classes that were chosen, and the images to look at for them."""
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress
-from darknet_kit.core.records import SPLITS, Item
+from darknet_kit.core.records import SPLITS, Item, Split
 from darknet_kit.dataset.choice import draw_images, pick_frequent
 from darknet_kit.dataset.classes import Classes, all_classes, choose_classes, merge_classes
 from darknet_kit.dataset.counts import ClassCounts, count_classes
@@ -57,29 +57,45 @@ class Selection:
 
 
 def select_images(source: Dataset, options: SubsetOptions, progress: Progress) -> Selection:
-    """Choose classes and images; reads the labels to train on where the choice needs them.
+    """Choose classes and images.
 
-    Raises DatasetError, UsageError.
+    All labels are read, unless nothing is to be left out: to place an image, and to find out in
+    a second look that it shows none of the classes, takes longer. Raises DatasetError, UsageError.
     """
     listed = {split: [*map(os.path.abspath, iter_listed(source, split))] for split in SPLITS}
     selection = Selection(_name_classes(source, options))
-    places: Sequence[int] = range(len(listed["train"]))
-    if options.top or options.min_images or options.per_class:
-        selection.seen = len(places)
-        total = selection.seen + sum(map(len, listed.values()))
-        counts = count_classes(
-            source,
-            "train",
-            workers=options.workers,
-            progress=lambda done, _: progress(done, total),
+    counts: dict[Split, ClassCounts] = {}
+    if _leaves_out(selection.classes, source, options):
+        total = 2 * sum(map(len, listed.values()))
+        for split in SPLITS:
+            tell = _after(selection.seen, total, progress)
+            counts[split] = count_classes(source, split, workers=options.workers, progress=tell)
+            selection.seen += len(listed[split])
+    if options.top or options.min_images:
+        shown = counts["train"].renumbered(selection.classes.new_ids)
+        selection.classes = pick_frequent(
+            selection.classes, shown, options.top, options.min_images, source.data.path
         )
-        places = _count_and_draw(source, options, counts, _names(listed["train"]), selection)
     for split, images in listed.items():
         names = _names(images)
-        for place in places if split == "train" else range(len(images)):
+        places: Iterable[int] = range(len(images))
+        if split in counts:
+            drawn = options.per_class if split == "train" else 0
+            places = _find_wanted(counts[split], names, drawn, source, options, selection)
+        for place in places:
             folder, file = os.path.split(images[place])
             selection.items.append(Item(folder, file, os.path.dirname(names[place]), split=split))
     return selection
+
+
+def _leaves_out(classes: Classes, source: Dataset, options: SubsetOptions) -> bool:
+    if options.top or options.min_images or options.per_class:
+        return True
+    return len(classes.new_ids) < len(source.names) and not options.keep_unlabelled
+
+
+def _after(before: int, total: int, progress: Progress) -> Progress:
+    return lambda done, _: progress(before + done, total)
 
 
 def _name_classes(source: Dataset, options: SubsetOptions) -> Classes:
@@ -99,28 +115,20 @@ def _names(images: Sequence[str]) -> list[str]:
     return [os.path.splitext(image[start:])[0] for image in images]
 
 
-def _count_and_draw(
-    source: Dataset,
-    options: SubsetOptions,
+def _find_wanted(
     counts: ClassCounts,
     names: Sequence[str],
+    per_class: int,
+    source: Dataset,
+    options: SubsetOptions,
     selection: Selection,
-) -> list[int]:
-    """Complete the choice of classes; return the places of the images to look at again."""
-    if options.top or options.min_images:
-        selection.classes = pick_frequent(
-            selection.classes,
-            counts.renumbered(selection.classes.new_ids),
-            options.top,
-            options.min_images,
-            source.data.path,
-        )
+) -> Iterator[int]:
+    """Yield the places of the images to look at again; count the others."""
     known = frozenset(range(len(source.names)))
     shown = counts.renumbered(selection.classes.new_ids).shown
     drawn: Container[int] = range(len(shown))
-    if options.per_class:
-        drawn = draw_images(shown, names, options.per_class, options.seed)
-    places = []
+    if per_class:
+        drawn = draw_images(shown, names, per_class, options.seed)
     for place, (there, chosen) in enumerate(zip(counts.shown, shown, strict=True)):
         if chosen:
             wanted = place in drawn
@@ -129,5 +137,4 @@ def _count_and_draw(
             wanted = there is None or not there <= known or options.keep_unlabelled
             selection.negatives += not wanted
         if wanted:
-            places.append(place)
-    return places
+            yield place
