@@ -121,7 +121,101 @@ def test_floats_of_vott(tmp_path: Path, dkit: Dkit, shared_data: Shared) -> None
     source = shared_data("A_voc/vott_float")
     found = converted(dkit, tmp_path / "out", "voc", source, "--box-convention", "plain")
     assert (found["images"], found["boxes"], found["by_class"]) == (20, 21, {"dog": 21})
+    assert (found["problems"], found["notes"]) == ({}, [])
     same(written(tmp_path / "out"), second_reading(source, shift=0))
+    # grep: <xmin> or <ymin> below 1 in four files; taken for pixel numbers they reach out.
+    found = converted(dkit, tmp_path / "inclusive", "voc", source)
+    assert found["problems"] == {"box-at-edge": 4}
+    assert [note for note in found["notes"] if note.startswith("4 boxes begin at 0")]
+
+
+def test_images_as_they_are_stored(tmp_path: Path, dkit: Dkit, shared_data: Shared) -> None:
+    """Of damage2d one image has an EXIF orientation, which only a look at all of them shows."""
+    from PIL import Image
+
+    source = shared_data("A_voc/damage2d")
+    found = converted(dkit, tmp_path / "out", "voc", source, "--verify-images")
+    expected = {"missing-image": 5, "other-filename": 97, "exif-orientation": 1}
+    assert found["problems"] == expected
+    turned = []
+    for path in (source / "JPEGImages").iterdir():
+        with Image.open(path) as image:
+            turned += [path] if image.getexif().get(0x0112, 1) != 1 else []
+    rows = [line for line in lines(tmp_path / "out/problems.csv") if "exif-orientation" in line]
+    assert [str(path) in row for path, row in zip(turned, rows, strict=True)] == [True]
+    same(written(tmp_path / "out"), second_reading(source, shift=1))
+
+
+def test_names_of_owners_are_no_classes(tmp_path: Path, dkit: Dkit, shared_data: Shared) -> None:
+    """Three VOC2007 records; their lists name one of them, so they are laid out without."""
+    source = shared_data("A_voc/voc_few")
+    (tmp_path / "set").mkdir()
+    for kind in ("Annotations", "JPEGImages"):
+        (tmp_path / "set" / kind).symlink_to(source / kind)
+    found = converted(dkit, tmp_path / "out", "voc", tmp_path / "set")
+    expected = second_reading(source, shift=1)
+    same(written(tmp_path / "out"), expected)
+    assert found["classes"] == sorted({name for rows in expected.values() for name, *_ in rows})
+    assert found["images"] == 3
+
+
+def test_cvat_without_images_and_with_them(tmp_path: Path, dkit: Dkit, shared_data: Shared) -> None:
+    """The images of voc2012_100 in CVAT's export: no <difficult>, floats, a label map."""
+    export, voc = shared_data("B_ilsvrc/cvat_imagenet_format"), shared_data("A_voc/voc2012_100")
+    ended = dkit("convert", "voc", export, "--out", tmp_path / "none")
+    assert ended.exit_code == 1
+    assert "none of the annotations has its image here (100 are without)" in ended.stderr
+    root = tmp_path / "set"
+    root.mkdir()
+    for name in ("Annotations", "ImageSets", "labelmap.txt"):
+        (root / name).symlink_to(export / name)
+    (root / "JPEGImages").symlink_to(voc / "JPEGImages")
+    found = converted(dkit, tmp_path / "out", "voc", root, "--difficult", "drop")
+    assert (found["images"], found["boxes"], found["problems"]) == (100, 273, {})
+    named = [line.split(":")[0] for line in lines(export / "labelmap.txt")[1:]]
+    assert found["classes"] == named[1:]  # the background is none
+    kept = converted(dkit, tmp_path / "voc", "voc", voc, "--difficult", "keep")
+    assert kept["by_class"] == found["by_class"]
+    ours, theirs = written(tmp_path / "out"), written(tmp_path / "voc")
+    same(
+        {stem: sorted(rows) for stem, rows in ours.items()},
+        {stem: sorted(rows) for stem, rows in theirs.items()},
+    )
+
+
+def test_a_name_that_is_not_ascii(tmp_path: Path, dkit: Dkit, shared_data: Shared) -> None:
+    (image,) = shared_data("A_voc/nonascii_image_name").iterdir()
+    ended = dkit("convert", "voc", image.parent)
+    assert "there are 1 images, but no XML annotation" in ended.stderr
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / image.name).symlink_to(image)
+    text = "<annotation><object><name>臉</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax>"
+    text += "<ymax>9</ymax></bndbox></object></annotation>"
+    (tmp_path / f"set/{image.stem}.xml").write_text(text)
+    found = converted(dkit, tmp_path / "out", "voc", tmp_path / "set")
+    assert (found["images"], found["classes"]) == (1, ["臉"])
+    assert found["problems"] == {"no-size": 1}
+
+
+def test_labels_equal_those_of_roboflows_yolo_export(
+    tmp_path: Path, dkit: Dkit, shared_data: Shared
+) -> None:
+    """The same three images as VOC, COCO and YOLO labels: VOC's numbers are edges from 0."""
+    root = shared_data("C_coco/datumaro_assets/roboflow_dataset")
+    theirs = {
+        path.stem: sorted([float(word) for word in line.split()] for line in lines(path))
+        for path in (root / "yolo").rglob("labels/*.txt")
+    }
+    assert len(theirs) == 3
+    for kind, options in (("voc", ["--box-convention", "plain"]), ("coco", ["--crowd", "keep"])):
+        out = tmp_path / kind
+        converted(dkit, out, kind, root / kind, *options)
+        names = lines(out / "x.names")
+        ours = {
+            stem: sorted([float(names.index(row[0])), *row[1:]] for row in rows)
+            for stem, rows in written(out).items()
+        }
+        assert ours == theirs
 
 
 def test_split_lists_of_bccd(tmp_path: Path, dkit: Dkit, shared_data: Shared) -> None:

@@ -23,7 +23,7 @@ class SplitCounts:
 class Conversion:
     """What a conversion did, or with dry_run would do. `source` is the folder of the data;
     `left_out` images show none of the classes that were chosen; `difficult` of the objects that
-    are left out have label files of their own, for mAP."""
+    are left out have label files of their own, for mAP; `from_zero` boxes begin before pixel 1."""
 
     paths: OutputPaths
     format: str
@@ -35,6 +35,7 @@ class Conversion:
     written: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
     difficult: int = 0
+    from_zero: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -56,6 +57,7 @@ class Conversion:
         self.written += result.written
         self.excluded.update(result.excluded)
         self.difficult += result.difficult_boxes
+        self.from_zero += result.from_zero
 
 
 def counts_of(conversion: Conversion) -> dict[str, Any]:

@@ -125,6 +125,11 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     if not options.keep_unlabelled:
         conversion.unlabelled = len(found.unlabelled)
         problems.extend(map(_no_annotation, found.unlabelled))
+    if conversion.from_zero:
+        conversion.notes.append(
+            f"{conversion.from_zero:,} boxes begin at 0, and pixel numbers begin at 1: if "
+            "labelImg, CVAT, VoTT or Roboflow wrote these files, --box-convention plain is right"
+        )
     files.difficult = fill_gaps(rules.folder, files.difficult, options.flavor, write=rules.write)
     if options.classes:
         conversion.notes.extend(name_unshown(classes.names, conversion.train_boxes))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
 from darknet_kit.core.files import holds, iter_contents, link, put_bytes
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import Annotation, Item, stem_of
+from darknet_kit.core.records import Annotation, Item, LabelledObject, stem_of
 from darknet_kit.dataset.difficult import write_difficult
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
 from darknet_kit.dataset.place import Layout, Placed, place
@@ -44,12 +44,13 @@ class ShardRules:
 class ShardResult:
     """What came of a shard. `listed` are the lines for the list of images, `images` their number;
     where they are to validate on, `difficult` runs parallel. `left_out` counts images that show
-    none of the classes that were chosen."""
+    none of the classes that were chosen, `from_zero` boxes that begin before pixel 1."""
 
     listed: str = ""
     images: int = 0
     difficult: list[str] = field(default_factory=list)
     difficult_boxes: int = 0
+    from_zero: int = 0
     negatives: int = 0
     left_out: int = 0
     written: int = 0
@@ -155,6 +156,8 @@ def _label(
     )
     # Without a line, a file that speaks of many images would not say which one is meant.
     problems.extend(one if one.line else replace(one, path=item.image) for one in labelled.problems)
+    if rules.convention is BoxConvention.INCLUSIVE and labelled.problems:
+        result.from_zero += sum(map(_begins_at_zero, annotation.objects))
     if labelled.lines or shows_none(annotation, rules.class_ids):
         return labelled  # no object at all is a statement: a negative image
     if labelled.excluded and len(labelled.excluded) == len(annotation.objects):
@@ -164,6 +167,11 @@ def _label(
         # An empty label would teach the network that this image shows nothing.
         problems.append(Problem("no-box-left", item.image, "none of its objects could be used"))
     return None
+
+
+def _begins_at_zero(entry: LabelledObject) -> bool:
+    """Tell whether a box taken for pixel numbers from 1 begins before pixel 1, if just."""
+    return -EDGE_PX <= min(entry.box.left, entry.box.top) < 0
 
 
 def _is_misnamed(filename: str, image: str) -> bool:
