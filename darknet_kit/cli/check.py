@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.mending import Mended, describe_mended, write_mended
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.faults import FAULTS, Level
@@ -42,6 +43,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 @click.option("--ignore", metavar="CODE,...", help="Pass over these.")
 @click.option("--strict", is_flag=True, help="Warnings end with exit code 1, too.")
 @click.option("-o", "--output", type=GivenPath(), help="CSV file for all findings.")
+@click.option("--fix", metavar="COPY.cfg", type=GivenPath(), help="Write a corrected copy of CFG.")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT, whatever it is.")
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
 def check(
@@ -52,6 +54,7 @@ def check(
     ignore: str | None,
     strict: bool,
     output: str | None,
+    fix: str | None,
     overwrite: bool,
     workers: int | None,
 ) -> Outcome:
@@ -74,16 +77,33 @@ def check(
 
         looked = inspect(given, how, note, progress)
     failed = tally.total(Level.ERROR) or (strict and tally.total(Level.WARNING))
+    mended = _fix(looked, fix, overwrite) if fix else None
     return Outcome(
         summary=[
             *_describe(given, looked),
             "",
             *_verdict(tally, output, decodable=FileKind.DATA in given and not decode),
+            *(describe_mended(mended) if mended else ()),
         ],
-        data=_data(given, looked, tally, output),
+        data=_data(given, looked, tally, output)
+        | ({"fixed": mended.path, "left": mended.left} if mended else {}),
         next_command=_next_command(given, tally, output),
         exit_code=1 if failed else 0,
     )
+
+
+def _fix(looked: Inspection, path: str, overwrite: bool) -> Mended:
+    """Write a corrected copy of the network. Raises UsageError where none was given."""
+    if looked.cfg is None:
+        raise UsageError(
+            "--fix corrects a network, and there is none that could be read",
+            code="no-cfg",
+            hint="Name a .cfg too: dkit check DATA CFG --fix COPY.cfg",
+        )
+    names = looked.data.names if looked.data else None
+    train = looked.data.lists.get("train") if looked.data else None
+    images = train.images if train else None
+    return write_mended(looked.cfg, len(names) if names else None, images, path, overwrite)
 
 
 def _parse_codes(text: str | None) -> frozenset[str]:

@@ -184,14 +184,28 @@ def set_value(cfg: Cfg, section: Section, key: str, value: object) -> Cfg:
     return _with_lines(cfg, section, lines)
 
 
-def comment_out(cfg: Cfg, section: Section, key: str) -> Cfg:
-    """Return the cfg with the line of a key made a comment; without the key, as it was."""
+def comment_out(cfg: Cfg, section: Section, line: int) -> Cfg:
+    """Return the cfg with one line of a section, by its 1-based number, made a comment."""
+    lines = list(section.lines)
+    place = line - section.line
+    lines[place] = f"# {lines[place].lstrip()}"
+    return _with_lines(cfg, section, lines)
+
+
+def rename_key(cfg: Cfg, section: Section, key: str, name: str) -> Cfg:
+    """Return the cfg with a key spelt otherwise, its value and the rest of its line as they were.
+
+    Raises CfgError where the section has no such key.
+    """
     entry = section.find(key)
     if entry is None:
-        return cfg
+        raise CfgError(f"there is no {key}=", code="no-such-key", path=cfg.path, line=section.line)
     lines = list(section.lines)
     place = entry.line - section.line
-    lines[place] = f"# {lines[place].lstrip()}"
+    before, mark, after = lines[place].partition("=")
+    lead = before[: len(before) - len(before.lstrip())]
+    trail = before[len(before.rstrip()) :]
+    lines[place] = f"{lead}{name}{trail}{mark}{after}"
     return _with_lines(cfg, section, lines)
 
 

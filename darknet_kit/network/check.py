@@ -7,7 +7,7 @@ disappoint. The engines themselves notice next to nothing.
 from collections.abc import Callable, Iterator
 
 from darknet_kit.errors import CfgError
-from darknet_kit.formats.cfg import Cfg, format_cfg, set_value
+from darknet_kit.formats.cfg import Cfg, format_cfg
 from darknet_kit.network.checkheads import check_classes, check_heads
 from darknet_kit.network.checkkeys import check_keys
 from darknet_kit.network.checknet import check_batch, check_length, check_numbers, check_steps
@@ -15,10 +15,8 @@ from darknet_kit.network.heads import find_heads
 from darknet_kit.network.layer import Layer
 from darknet_kit.network.layers import infer_layers, largest_stride
 from darknet_kit.network.problem import CfgProblem, Subject, warning
-from darknet_kit.network.size import describe_misfit
+from darknet_kit.network.size import describe_misfit, find_stride
 
-# A size that every network's stride divides; only used to learn that stride.
-_PROBE_SIZE = 1024
 # AlexeyAB `src/activations.c`, `get_activation`; any other name silently means relu.
 _ACTIVATIONS = frozenset(
     {
@@ -71,7 +69,7 @@ def _check_text(subject: Subject) -> Iterator[CfgProblem]:
 def _check_layers(subject: Subject) -> Iterator[CfgProblem]:
     """Report why the network cannot be built: a wrong size first, since it hides behind others."""
     grid_heads = [head for head in subject.heads if head.section.kind != "detection"]
-    stride = _find_stride(subject) if grid_heads else None
+    stride = _stride_of(subject) if grid_heads else None
     net = subject.cfg.net
     width, height = net.integer("width"), net.integer("height")
     misfit = describe_misfit(width, height, stride) if stride and width > 0 and height > 0 else ""
@@ -88,15 +86,8 @@ def _check_layers(subject: Subject) -> Iterator[CfgProblem]:
         yield CfgProblem(error.code, error.line or 0, error.message, error.hint)
 
 
-def _find_stride(subject: Subject) -> tuple[int, int] | None:
-    if subject.layers:
-        return largest_stride(subject.layers)
-    try:
-        probe = set_value(subject.cfg, subject.cfg.net, "width", _PROBE_SIZE)
-        probe = set_value(probe, probe.net, "height", _PROBE_SIZE)
-        return largest_stride(infer_layers(probe))
-    except CfgError:
-        return None
+def _stride_of(subject: Subject) -> tuple[int, int] | None:
+    return largest_stride(subject.layers) if subject.layers else find_stride(subject.cfg)
 
 
 def _check_activations(subject: Subject) -> Iterator[CfgProblem]:

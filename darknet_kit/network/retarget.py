@@ -111,7 +111,8 @@ def retarget_heads(cfg: Cfg, classes: int, counters: Sequence[int] = ()) -> Cfg:
         if counters:
             cfg = _set_layer(cfg, index, "counters_per_class", ",".join(map(str, counters)))
         elif len(head.section.integers("counters_per_class")) not in (0, classes):
-            cfg = comment_out(cfg, cfg.layers[index], "counters_per_class")
+            entry = head.section.find("counters_per_class")
+            cfg = comment_out(cfg, cfg.layers[index], entry.line) if entry else cfg
     return cfg
 
 

@@ -2,10 +2,14 @@
 
 import re
 
-from darknet_kit.errors import UsageError
+from darknet_kit.errors import CfgError, UsageError
+from darknet_kit.formats.cfg import Cfg, set_value
+from darknet_kit.network.layers import infer_layers, largest_stride
 
 _SIZE = re.compile(r"([0-9]{1,6})(?:[xX×]([0-9]{1,6}))?")
 _LARGEST = 8192
+# A size that every network's stride divides; only used to learn that stride.
+_PROBE_SIZE = 1024
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -47,3 +51,24 @@ def describe_misfit(width: int, height: int, stride: tuple[int, int]) -> str:
             name = "" if width == height else f"{side} "
             return f"{name}{length} is not a multiple of {step}; {near}"
     return ""
+
+
+def find_stride(cfg: Cfg) -> tuple[int, int] | None:
+    """Return the largest stride (x, y) whatever the size in the cfg; None for no network at all."""
+    try:
+        probe = set_value(cfg, cfg.net, "width", _PROBE_SIZE)
+        probe = set_value(probe, probe.net, "height", _PROBE_SIZE)
+        return largest_stride(infer_layers(probe))
+    except CfgError:
+        return None
+
+
+def nearest_size(cfg: Cfg) -> tuple[int, int]:
+    """Return the nearest width and height that fit a network's stride, the larger of two."""
+    width, height = cfg.net.integer("width"), cfg.net.integer("height")
+    across, down = find_stride(cfg) or (1, 1)
+    return _nearest(width, across), _nearest(height, down)
+
+
+def _nearest(length: int, step: int) -> int:
+    return max(step, (length + step // 2) // step * step)
