@@ -5,8 +5,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
 from darknet_kit.cli.streams import echo
 from darknet_kit.core.progress import Progress
 
@@ -17,6 +15,8 @@ _PATIENCE_SECONDS = 2.0
 def progress_bar(label: str, unit: str) -> Iterator[Progress]:
     """Show the progress of one piece of work while the block runs."""
     if sys.stderr.isatty():
+        from tqdm import tqdm  # a tenth of a second, which nothing else needs
+
         with tqdm(desc=label, unit=f" {unit}", delay=_PATIENCE_SECONDS, leave=False) as bar:
 
             def move(done: int, total: int) -> None:

@@ -13,6 +13,7 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.popen_forkserver import Popen
 from multiprocessing.process import BaseProcess
@@ -54,6 +55,17 @@ class _Context(ForkServerContext):
     """Not "fork": the parent may run threads (a progress bar's), which a fork cannot copy."""
 
     Process = _Process
+
+
+def start_early(module: str, workers: int | None = None) -> None:
+    """Start the process that workers are copied from; it imports `module` meanwhile.
+
+    For work that begins with something else: the first shards need not wait for imports then.
+    """
+    if (workers or os.cpu_count() or 1) > 1:
+        with _ctrl_c_deferred():
+            forkserver.set_forkserver_preload([module])
+            forkserver.ensure_running()
 
 
 def map_shards(

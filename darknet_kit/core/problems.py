@@ -5,6 +5,7 @@ listed in `problems.csv`; the rest goes on.
 """
 
 import csv
+import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -102,9 +103,14 @@ class Problem:
         return KINDS[self.code].severity
 
 
-def write_problems(path: AnyPath, problems: Iterable[Problem]) -> None:
-    """Write problems, sorted by path, as CSV: code, severity, path, line, message, action."""
-    ordered = sorted(problems, key=lambda problem: (problem.path, problem.line, problem.code))
+def write_problems(
+    path: AnyPath, problems: Iterable[Problem], more: Iterable[Problem] = ()
+) -> None:
+    """Write problems, sorted by path, as CSV: code, severity, path, line, message, action.
+
+    `more` are sorted already, and there may be too many to hold. Raises WriteError.
+    """
+    ordered = heapq.merge(sorted(problems, key=_order), more, key=_order)
     with replacing(path) as stream:
         # Paths may hold bytes that are no UTF-8; backslash escapes keep the file readable.
         writer = csv.writer(stream, lineterminator="\n")
@@ -113,6 +119,10 @@ def write_problems(path: AnyPath, problems: Iterable[Problem]) -> None:
             kind = KINDS[problem.code]
             row = [problem.code, kind.severity.name.lower(), problem.path, problem.line or ""]
             writer.writerow([printable(str(cell)) for cell in (*row, problem.message, kind.action)])
+
+
+def _order(problem: Problem) -> tuple[str, int, str]:
+    return problem.path, problem.line, problem.code
 
 
 def iter_problems(path: AnyPath) -> Iterator[Problem]:
@@ -140,4 +150,4 @@ def iter_problems(path: AnyPath) -> Iterator[Problem]:
 
 def printable(text: str) -> str:
     """Return text that UTF-8 can hold: other bytes of a path become backslash escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 
 from darknet_kit.core.boxes import BoxConvention
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.pool import map_groups
+from darknet_kit.core.pool import map_groups, start_early
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split
@@ -58,6 +58,9 @@ class ConvertOptions:
     workers: int | None = None
 
 
+_WORK = convert_shard.__module__
+
+
 def convert_ilsvrc(
     source: AnyPath,
     options: ConvertOptions = ConvertOptions(),
@@ -69,6 +72,7 @@ def convert_ilsvrc(
 
     Raises DatasetError, UsageError, WriteError.
     """
+    start_early(_WORK, options.workers)
     return _convert(look_for_ilsvrc(source, mapping, options.workers, progress), options, progress)
 
 
@@ -83,6 +87,7 @@ def convert_voc(
     Boxes are pixel numbers from 1, both ends inclusive, unless options say otherwise. Raises
     DatasetError, UsageError, WriteError.
     """
+    start_early(_WORK, options.workers)
     found = look_for_voc(source, options.names_file, options.workers, progress)
     return _convert(found, options, progress)
 
@@ -122,9 +127,10 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
         files.lists[split].append(result.listed)
         files.difficult.extend(result.difficult)
         problems.extend(result.problems)
-    if not options.keep_unlabelled:
-        conversion.unlabelled = len(found.unlabelled)
-        problems.extend(map(_no_annotation, found.unlabelled))
+    unlabelled = () if options.keep_unlabelled else found.unlabelled
+    conversion.unlabelled = len(unlabelled)
+    if unlabelled:
+        conversion.problems["no-annotation"] = len(unlabelled)
     if conversion.from_zero:
         conversion.notes.append(
             f"{conversion.from_zero:,} boxes begin at 0, and pixel numbers begin at 1: if "
@@ -134,7 +140,8 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     if options.classes:
         conversion.notes.extend(name_unshown(classes.names, conversion.train_boxes))
     conversion.problems.update(problem.code for problem in problems)
-    target.finish(files, problems, counts_of(conversion))
+    more = map(_no_annotation, unlabelled)
+    target.finish(files, problems, counts_of(conversion), more)
     return conversion
 
 

@@ -125,13 +125,19 @@ class Target:
         for folder in sorted(folders):
             make_folder(folder)
 
-    def finish(self, files: DatasetFiles, problems: Iterable[Problem], counts: Record) -> None:
-        """Write everything beside the labels; the record last.
+    def finish(
+        self,
+        files: DatasetFiles,
+        problems: Iterable[Problem],
+        counts: Record,
+        more: Iterable[Problem] = (),
+    ) -> None:
+        """Write everything beside the labels; the record last. `more` as in `write_problems`.
 
         Raises DatasetError (`nothing-left`), WriteError.
         """
         if not self.dry_run:
-            write_problems(self.paths.problems, problems)
+            write_problems(self.paths.problems, problems, more)
         if not any(map(any, files.lists.values())):
             raise _nothing_left(self.paths, counts)
         if not self.dry_run:

@@ -1,11 +1,12 @@
-"""Image files by their header: size and orientation, without decoding a pixel."""
+"""Image files by their header: size and orientation, without decoding a pixel.
+
+Pillow is imported where an image is opened: most conversions open none.
+"""
 
 import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-
-from PIL import Image, UnidentifiedImageError
 
 from darknet_kit.errors import AnyPath, DatasetError
 
@@ -18,7 +19,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 # What Pillow's plugins raise for damaged files, beside OSError.
 _DAMAGED = (
     *(ValueError, SyntaxError, OverflowError, LookupError, EOFError),
-    *(struct.error, zlib.error, Image.DecompressionBombError),
+    *(struct.error, zlib.error),
 )
 
 
@@ -43,6 +44,8 @@ def is_image(name: str) -> bool:
 
 def read_image_header(path: AnyPath) -> ImageHeader:
     """Read the size of an image. Raises DatasetError (`unreadable-image`)."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             # Size is asked, not pixels: Pillow's warnings on huge pictures do not apply.
@@ -61,7 +64,7 @@ def read_image_header(path: AnyPath) -> ImageHeader:
         reason = "this is no image that can be read"
     except OSError as error:
         reason = error.strerror or str(error)
-    except _DAMAGED as error:
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
         reason = str(error)
     raise DatasetError(
         f"cannot read the image's header: {reason}",
@@ -73,6 +76,8 @@ def read_image_header(path: AnyPath) -> ImageHeader:
 
 def decode_image(path: AnyPath) -> None:
     """Decode all pixels, to see whether they are there. Raises DatasetError (`broken-image`)."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -80,7 +85,7 @@ def decode_image(path: AnyPath) -> None:
                 # An eighth of the size: all of a JPEG is still read, most arithmetic is spared.
                 image.draft("L", (image.width // 8, image.height // 8))
                 image.load()
-    except (OSError, *_DAMAGED) as error:
+    except (OSError, *_DAMAGED, Image.DecompressionBombError) as error:
         raise DatasetError(
             f"the pixels cannot be decoded: {error}",
             code="broken-image",

@@ -1,14 +1,14 @@
 """Pascal XML, one file an image: PASCAL VOC, ILSVRC, labelImg, CVAT, VoTT, Roboflow.
 
 Elements are taken where they belong and in any order: a `<name>` inside `<owner>` or `<part>` is
-no object. Untrusted: entities are not expanded, no file or network is touched.
+no object. Untrusted: entities are not expanded, no file or network is touched. lxml is imported for
+the first file that needs it.
 """
 
+import functools
 import os
 from collections.abc import Iterator
-from typing import Any
-
-from lxml import etree
+from typing import TYPE_CHECKING, Any
 
 from darknet_kit.core.boxes import BoxConvention, box_from_pascal
 from darknet_kit.core.files import iter_contents
@@ -18,14 +18,9 @@ from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import one_line
 from darknet_kit.formats.pascalfast import find_plain_names, parse_plain
 
-_PARSER = etree.XMLParser(
-    resolve_entities=False,
-    no_network=True,
-    load_dtd=False,
-    huge_tree=False,
-    remove_comments=True,
-    remove_pis=True,
-)
+if TYPE_CHECKING:
+    from lxml import etree
+
 _TRUE = frozenset(("1", "true", "yes"))
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -102,9 +97,25 @@ def find_names(content: bytes, path: str) -> Iterator[str]:
                 yield name
 
 
-def _parse_xml(content: bytes, path: str) -> etree._Element:
+@functools.cache
+def _parser() -> "etree.XMLParser":
+    from lxml import etree
+
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+
+
+def _parse_xml(content: bytes, path: str) -> "etree._Element":
+    from lxml import etree
+
     try:
-        return etree.fromstring(content, _PARSER)
+        return etree.fromstring(content, _parser())
     except etree.XMLSyntaxError as error:
         # lxml ends its own message with the place, which ours begins with.
         reason = (error.msg or "empty file").split("\n")[0].rpartition(", line ")
@@ -118,7 +129,7 @@ def _parse_xml(content: bytes, path: str) -> etree._Element:
 
 
 def _parse_object(
-    element: etree._Element, path: str, convention: BoxConvention
+    element: "etree._Element", path: str, convention: BoxConvention
 ) -> LabelledObject | Problem:
     name, corners, flags = "", None, set[str]()
     for child in element:
@@ -154,7 +165,7 @@ def _parse_object(
     )
 
 
-def _line_of(element: etree._Element) -> int:
+def _line_of(element: "etree._Element") -> int:
     line: Any = element.sourceline  # its stub does not say what it is
     return int(line or 0)
 
@@ -170,7 +181,7 @@ def _number(text: str | None) -> float | None:
     return value if -1e9 < value < 1e9 else None
 
 
-def _parse_size(element: etree._Element) -> tuple[int, int]:
+def _parse_size(element: "etree._Element") -> tuple[int, int]:
     width, height = _number(element.findtext("width")), _number(element.findtext("height"))
     if width is None or height is None or width < 1 or height < 1:
         return 0, 0
