@@ -137,19 +137,19 @@ def put_bytes(path: AnyPath, content: bytes, *, new: bool) -> None:
     Raises WriteError.
     """
     target = os.fspath(path)
-    if not (new and _write_nameless(target, content)):
+    if not (new and put_new(target, content)):
         with replacing(target, binary=True) as stream:
             stream.write(content)
 
 
-def _write_nameless(target: str, content: bytes) -> bool:
+def put_new(target: str, content: bytes) -> bool:
     """Write a file that gets its name when it is whole (open(2), O_TMPFILE).
 
     Return False where it did not come about: something of this name is there already, or the file
-    system cannot do that, or anything else that an ordinary write will tell of.
+    system cannot do that, or anything else that `put_bytes` will tell of.
     """
     try:
-        stream = os.open(os.path.dirname(target) or ".", _NAMELESS, 0o666)
+        stream = os.open(target.rpartition("/")[0] or ".", _NAMELESS, 0o666)
     except OSError:
         return False
     try:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
-from darknet_kit.core.files import holds, iter_contents, link, put_bytes
+from darknet_kit.core.files import holds, iter_contents, link, put_bytes, put_new
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item, LabelledObject, stem_of
 from darknet_kit.dataset.difficult import write_difficult
@@ -93,15 +93,17 @@ def _convert(
     result = ShardResult()
     listed: list[str] = []
     class_ids: list[int] = []
+    replace, write = rules.replace_labels, rules.write
+    put: bool | Problem = False
     for item, annotation in jobs:
         labelled = _label(item, annotation, rules, result)
         if labelled is None:
             continue
         placed = place(item, rules.layout)
         content = "".join(labelled.lines).encode()
-        put = put_label(
-            item.image, placed, content, replace=rules.replace_labels, write=rules.write
-        )
+        # As the label before, so most often this one: there, or not.
+        new = put is True
+        put = put_label(item.image, placed, content, replace=replace, write=write, expect_new=new)
         if isinstance(put, Problem):
             result.problems.append(put)
             continue
@@ -176,8 +178,11 @@ def _begins_at_zero(entry: LabelledObject) -> bool:
 
 def _is_misnamed(filename: str, image: str) -> bool:
     """Tell whether `<filename>` is of another image; ILSVRC's has no suffix, some have folders."""
+    stem = stem_of(image)
+    if filename in (stem, image):
+        return False
     name = os.path.basename(filename.replace("\\", "/"))
-    return bool(name) and name != image and stem_of(image) not in (name, stem_of(name))
+    return bool(name) and stem not in (name, stem_of(name))
 
 
 def _image_size(
@@ -218,23 +223,31 @@ def _reaches_beyond(annotation: Annotation) -> bool:
 
 
 def put_label(
-    image: str, placed: Placed, content: bytes, *, replace: bool, write: bool
+    image: str,
+    placed: Placed,
+    content: bytes,
+    *,
+    replace: bool,
+    write: bool,
+    expect_new: bool = False,
 ) -> bool | Problem:
     """Write a label and, in a view, the link to its image; tell whether the label was written.
 
-    A problem says that another label is in its place, which only `replace` permits to replace.
-    Raises WriteError.
+    `expect_new` saves a look where nothing is there, and changes nothing else. A problem says that
+    another label is in its place, which only `replace` permits to replace. Raises WriteError.
     """
-    there = holds(placed.label, content)
-    if there is False and not replace:
-        message = f"{placed.label} holds other labels; --overwrite replaces them"
-        return Problem("label-exists", image, message)
-    if write:
-        if not there:
+    new = write and expect_new and put_new(placed.label, content)
+    if not new:
+        there = holds(placed.label, content)
+        if there is False and not replace:
+            message = f"{placed.label} holds other labels; --overwrite replaces them"
+            return Problem("label-exists", image, message)
+        new = write and not there
+        if new:
             put_bytes(placed.label, content, new=there is None)
-        if placed.listed != image:
-            link(image, placed.listed)
-    return write and not there
+    if write and placed.listed != image:
+        link(image, placed.listed)
+    return new
 
 
 def collect_names(items: Sequence[Item]) -> Counter[str]:

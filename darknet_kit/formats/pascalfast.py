@@ -52,6 +52,9 @@ _OBJECT = re.compile(
     rf"|{_block('bndbox', _numbers('xmin', 'xmax', 'ymin', 'ymax'))})({_FLAGS})</object>{_S}",
     re.ASCII,
 )
+# Groups of an object: name, flags, corners, flags; and the corners as Roboflow orders them.
+_USUAL = (1, 2, 3, 4, 5, 6, 11)
+_BY_AXIS = (7, 9, 8, 10)
 _END = re.compile(rf"</annotation>{_S}\Z")
 
 
@@ -61,27 +64,25 @@ def parse_plain(content: bytes, convention: BoxConvention) -> Annotation | None:
     if matches is None:
         return None
     head, *found = matches
+    text = head.string
     objects = []
     for match in found:
-        name, before, x1, y1, x2, y2, u1, u2, v1, v2, after = match.groups()
+        name, before, x1, y1, x2, y2, after = match.group(*_USUAL)
         if x1 is None:
-            x1, y1, x2, y2 = u1, v1, u2, v2
+            x1, y1, x2, y2 = match.group(*_BY_AXIS)
         xmin, ymin, xmax, ymax = float(x1), float(y1), float(x2), float(y2)
         if xmin == xmax or ymin == ymax:
             return None  # a problem, to be told in words
-        objects.append(
-            LabelledObject(
-                name,
-                box_from_pascal(xmin, ymin, xmax, ymax, convention),
-                match.string.count("\n", 0, match.end(2)) + 1,
-                "<difficult>1" in before or "<difficult>1" in after,
-                "<truncated>1" in before or "<truncated>1" in after,
-            )
-        )
-    width, height = int(head[2]), int(head[3])
+        box = box_from_pascal(xmin, ymin, xmax, ymax, convention)
+        line = text.count("\n", 0, match.end(2)) + 1
+        flags = before + after
+        difficult, truncated = "<difficult>1" in flags, "<truncated>1" in flags
+        objects.append(LabelledObject(name, box, line, difficult, truncated))
+    filename, wide, high = head.groups()
+    width, height = int(wide), int(high)
     if not (width and height):
         width = height = 0
-    return Annotation(tuple(objects), width, height, head[1].strip())
+    return Annotation(tuple(objects), width, height, filename.strip())
 
 
 def find_plain_names(content: bytes) -> list[str] | None:

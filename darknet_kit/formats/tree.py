@@ -67,11 +67,12 @@ def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, 
     found: dict[_Kind, list[str]] = {"image": [], "annotation": [], "folder": []}
     with os.scandir(path) as entries:
         for entry in entries:
-            if entry.name == RECORD:
+            name = entry.name
+            if name == RECORD:
                 if relative and is_view(path):
                     return None, []
-            elif kind := _kind_of(entry, suffix):
-                found[kind].append(entry.name)
+            elif kind := _kind_of(entry, name, suffix):
+                found[kind].append(name)
     images, annotations = sorted(found["image"]), sorted(found["annotation"])
     return Folder(path, relative, images, annotations), found["folder"]
 
@@ -79,9 +80,8 @@ def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, 
 _Kind = Literal["image", "annotation", "folder"]
 
 
-def _kind_of(entry: os.DirEntry[str], suffix: str) -> _Kind | None:
-    name = entry.name
-    if name.startswith("."):
+def _kind_of(entry: os.DirEntry[str], name: str, suffix: str) -> _Kind | None:
+    if name[0] == ".":
         return None
     is_annotation = name.endswith(suffix) or name.lower().endswith(suffix)
     try:
@@ -89,7 +89,7 @@ def _kind_of(entry: os.DirEntry[str], suffix: str) -> _Kind | None:
             return "folder"
         if is_annotation:
             # Of a link that leads nowhere, reading will tell.
-            return "annotation" if entry.is_symlink() or entry.is_file() else None
+            return "annotation" if entry.is_file() or entry.is_symlink() else None
         return "image" if is_image(name) and entry.is_file() else None
     except OSError:  # a link to itself
         return "annotation" if is_annotation and entry.is_symlink() else None
