@@ -19,6 +19,7 @@ from darknet_kit.network.backbone import cut_weights
 from darknet_kit.network.difference import compare_weights
 from darknet_kit.network.fit import judge_weights, require_fit, suggest_cut
 from darknet_kit.network.layers import infer_layers
+from darknet_kit.network.origin import find_origins
 from darknet_kit.network.parameters import list_parameters
 from tests.conftest import Ended
 from tests.engines import alexeyab, original
@@ -212,6 +213,24 @@ def test_differences_are_counted_by_layer(tmp_path: Path) -> None:
     assert (first.changed, first.rms) == (0, 0)
     assert second.changed == 2
     assert second.rms == pytest.approx((25 / SECOND) ** 0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        # Bytes of published files: yolov4.weights, yolov4.conv.137, yolov4-tiny.conv.29.
+        (257_717_640, [("yolov4", 162, 80)]),
+        (170_038_676, [("yolov4", 137, 0)]),
+        (19_789_716, [("yolov4-tiny", 29, 0), ("yolov4-tiny-3l", 29, 0)]),
+        # darknet53.conv.74; layer 74 is the backbone's last, a sum without values of its own.
+        (162_482_580, [("yolov3", 75, 0), ("yolov3-spp", 75, 0)]),
+        (1_000_020, []),
+        (20, []),
+    ],
+)
+def test_of_which_network_a_file_may_be(size: int, expected: list[tuple[str, int, int]]) -> None:
+    found = find_origins((size - 20) // 4)
+    assert [(one.model.name, one.layers, one.classes) for one in found] == expected
 
 
 class TestCommand:

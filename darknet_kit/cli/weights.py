@@ -14,6 +14,7 @@ from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 
 if TYPE_CHECKING:
     from darknet_kit.network.fit import Fit
+    from darknet_kit.network.origin import Origin
 
 _ACTIONS = ("info", "cut", "compare")
 
@@ -96,12 +97,41 @@ def _header_data(header: WeightsHeader) -> dict[str, Any]:
 
 
 def _describe_header(header: WeightsHeader) -> Outcome:
-    note = "  Which network they belong to stands nowhere in the file: name its .cfg to compare."
+    """Tell what a file says of itself, and of which known networks it may be by its length."""
+    from darknet_kit.network.origin import find_origins
+
+    origins = find_origins(header.floats)
+    lines = [f"  {_describe_origin(origin)}" for origin in origins]
+    unknown = "  It fits none of the models of `dkit make-cfg --list`: name its .cfg to compare."
+    best = origins[0].model.name if origins else ""
     return Outcome(
-        summary=[*_header_lines(header), note],
-        data=_header_data(header),
-        next_command=f"dkit weights info {shown(header.path)} CFG",
+        summary=[*_header_lines(header), *(lines or [unknown])],
+        data={
+            **_header_data(header),
+            "may_be": [
+                {
+                    "model": origin.model.name,
+                    "layers": origin.layers,
+                    "of": origin.of,
+                    "classes": origin.classes or None,
+                }
+                for origin in origins
+            ],
+        },
+        next_command=f"dkit make-cfg --data DATA --model {best}"
+        if best
+        else f"dkit weights info {shown(header.path)} CFG",
     )
+
+
+def _describe_origin(origin: "Origin") -> str:
+    name = origin.model.name
+    if origin.classes:
+        noun = "class" if origin.classes == 1 else "classes"
+        return f"As long as {name} for {origin.classes} {noun}, whole."
+    published = origin.model.pretrained if origin.layers >= origin.model.pretrained_layers else ""
+    like = f", as the published {published}" if published else ""
+    return f"As long as the first {origin.layers} of {origin.of} layers of {name}{like}."
 
 
 def _judge(header: WeightsHeader, cfg: Cfg) -> Outcome:
