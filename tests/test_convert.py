@@ -207,6 +207,16 @@ def test_what_is_repaired_is_right(tmp_path: Path, dkit: Dkit, case: str, label:
     assert label_of(source, "b") == [label]
 
 
+@pytest.mark.parametrize(
+    "filename", ["b", "b.png", "sub/b.jpg", "/home/joe/b.jpg", r"C:\x\b.jpg", "b&#46;jpg", ""]
+)
+def test_ways_to_name_the_image(tmp_path: Path, dkit: Dkit, filename: str) -> None:
+    source = write_set(tmp_path)
+    bad_xml(pascal_xml(CAT, filename=filename))(source)
+    assert dkit("convert", "voc", source).exit_code == 0
+    assert problems(source) == []
+
+
 def test_strict_makes_problems_an_exit_1(tmp_path: Path, dkit: Dkit) -> None:
     for case, expected in (("wrong filename", 0), ("inverted", 1), ("truncated XML", 1)):
         source = write_set(tmp_path / case)

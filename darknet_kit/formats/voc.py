@@ -1,5 +1,8 @@
 """The layout of PASCAL VOC: a devkit with `ImageSets/Main`, or any folder of images and XML.
 
+Box coordinates are the development kit's: pixel numbers from 1, both ends inside (core/boxes).
+Tools that export this layout count otherwise: labelImg, CVAT, VoTT and Roboflow write edges from 0.
+
 The development kit's lists name an image a line; lists by class add 1, 0 or -1 behind it.
 """
 
