@@ -7,7 +7,8 @@ import click
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.gpuchoice import GpuChoice, choose_gpu
-from darknet_kit.cli.needs import describe_needs, format_size, list_needs
+from darknet_kit.cli.modellist import list_models
+from darknet_kit.cli.needs import describe_needs, list_needs
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.cli.shownetwork import draw_network
@@ -17,15 +18,11 @@ from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
 from darknet_kit.formats.datafile import iter_image_list
-from darknet_kit.network.catalog import DEFAULT_MODEL, MODELS, Model
-from darknet_kit.network.estimate import estimate_needs
+from darknet_kit.network.catalog import DEFAULT_MODEL
 from darknet_kit.network.layers import infer_layers, total_bflops
 from darknet_kit.network.model import CfgPlan, CfgRequest, make_cfg, plan_cfg
 from darknet_kit.network.retarget import parse_override
 from darknet_kit.network.size import parse_size
-
-# The classes of the set on which networks are usually compared; only --list needs a number.
-_LISTED_CLASSES = 80
 
 
 @dkit_command(
@@ -110,7 +107,7 @@ def command(
     Each computed value and its reason stand at the top of the file.
     """
     if listing:
-        return _list_models()
+        return list_models()
     if model and base:
         raise UsageError(
             "--model and --base both name the network",
@@ -265,61 +262,3 @@ def _describe(
         if dry_run
         else f"dkit train {shown(data) if data else 'DATA'} {shown(path)}",
     )
-
-
-def _list_models() -> Outcome:
-    rows = [("model", "size", "layers", "parameters", "BFLOPs", "GPU memory", "good for")]
-    models = []
-    for model in MODELS.values():
-        cfg = make_cfg(CfgRequest(_LISTED_CLASSES, model.name))
-        layers, memory = infer_layers(cfg), estimate_needs(cfg).memory
-        floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
-        size = f"{model.size}x{model.size}"
-        rows.append(
-            (
-                model.name,
-                size,
-                str(len(layers)),
-                f"{floats:,}",
-                f"{bflops:.3f}",
-                format_size(memory),
-                model.good_for,
-            )
-        )
-        models.append(_model_data(model, len(layers), floats, bflops, memory))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    table = [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(row[column].rjust(widths[column]) for column in range(1, 6)),
-                row[6],
-            ]
-        )
-        for row in rows
-    ]
-    note = (
-        f"For {_LISTED_CLASSES} classes at the default size and subdivisions; "
-        "--gpu-memory GB makes a training fit."
-    )
-    return Outcome(
-        summary=[*table, "", note],
-        data={"models": models},
-        next_command="dkit make-cfg --data DATA --model yolov4-tiny",
-    )
-
-
-def _model_data(
-    model: Model, layers: int, floats: int, bflops: float, memory: int
-) -> dict[str, object]:
-    return {
-        "name": model.name,
-        "about": model.about,
-        "good_for": model.good_for,
-        "size": model.size,
-        "layers": layers,
-        "parameters": floats,
-        "bflops": round(bflops, 3),
-        "gpu_memory": memory,
-        "pretrained": model.pretrained or None,
-    }
