@@ -93,8 +93,13 @@ def cxcywh_norm(box: Box, image_width: int, image_height: int) -> tuple[float, f
 
 
 def is_finite(box: Box) -> bool:
-    """Tell whether all four edges are numbers; if so, and not beyond reason, so is their sum."""
-    return math.isfinite(box.left + box.top + box.right + box.bottom)
+    """Tell whether all four edges are numbers."""
+    return (
+        math.isfinite(box.left)
+        and math.isfinite(box.top)
+        and math.isfinite(box.right)
+        and math.isfinite(box.bottom)
+    )
 
 
 def is_inside(box: Box, image_width: int, image_height: int) -> bool:

@@ -102,31 +102,23 @@ def _decode_loosely(body: bytes, path: str, misfits: list[Misfit]) -> CocoDocume
 
     Files with NaN, which is no JSON, or in UTF-16 are decoded as a whole, which takes memory too.
     """
-    images: Iterable[Any]
-    annotations: Iterable[Any]
+    loose: _RawDocument | _LooseDocument
     try:
-        raw = msgspec.json.decode(body, type=_RawDocument, strict=False)
-        images, annotations = map(_load, raw.images), map(_load, raw.annotations)
-        categories = raw.categories
+        loose = msgspec.json.decode(body, type=_RawDocument, strict=False)
     except _FAILED as failed:
         check_whole(body, failed, path)
         try:
             loose = msgspec.convert(json.loads(body), type=_LooseDocument, strict=False)
         except _FAILED as error:
             raise refusal(body, error, path) from error
-        images, annotations, categories = loose.images, loose.annotations, loose.categories
     document = CocoDocument(
-        _fitting(images, CocoImage, "images", path, misfits),
-        _fitting(annotations, CocoObject, "annotations", path, misfits),
-        categories,
+        _fitting(loose.images, CocoImage, "images", path, misfits),
+        _fitting(loose.annotations, CocoObject, "annotations", path, misfits),
+        loose.categories,
     )
     if misfits and not document.annotations:
         check_kind(body, path)  # not one annotation fits: of another kind altogether, maybe
     return document
-
-
-def _load(record: msgspec.Raw) -> Any:
-    return json.loads(bytes(record))
 
 
 def _fitting(
@@ -135,6 +127,8 @@ def _fitting(
     kept = []
     for number, entry in enumerate(entries):
         try:
+            if isinstance(entry, msgspec.Raw):
+                entry = json.loads(bytes(entry))
             kept.append(msgspec.convert(entry, type=kind, strict=False))
         except _FAILED as error:
             problem = Problem("bad-record", path, f"{where}[{number}]: {error}")
