@@ -12,7 +12,7 @@ from PIL import Image
 
 from darknet_kit.core.boxes import Box
 from darknet_kit.core.problems import KINDS
-from darknet_kit.core.records import LabelledObject
+from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.coco import CocoFile, class_names, read_coco
 from darknet_kit.formats.cocotree import CocoSet, find_coco
@@ -58,16 +58,20 @@ def read(tmp_path: Path) -> Callable[[Any], CocoFile]:
 Read = Callable[[Any], CocoFile]
 
 
+def annotations(file: CocoFile) -> list[Annotation]:
+    return [entry.parse() for entry in file.entries]
+
+
 def codes(file: CocoFile) -> list[str]:
     """Return the codes of all problems, the file's and the images'."""
-    of_images = [problem for annotation in file.annotations for problem in annotation.problems]
+    of_images = [problem for annotation in annotations(file) for problem in annotation.problems]
     return [problem.code for problem in (*file.problems, *of_images)]
 
 
 def test_a_plain_file(read: Read) -> None:
     found = read(document())
-    assert found.annotations[0].objects == (LabelledObject("cat", Box(10, 20, 40, 40)),)
-    assert (found.annotations[0].width, found.annotations[0].height) == (100, 50)
+    assert annotations(found)[0].objects == (LabelledObject("cat", Box(10, 20, 40, 40)),)
+    assert (annotations(found)[0].width, annotations(found)[0].height) == (100, 50)
     assert codes(found) == []
 
 
@@ -114,7 +118,7 @@ def test_the_order_of_coco_is_that_of_darknets_coco_names(
 def test_class_names(read: Read, categories: list[Json], used: Any, names: list[str]) -> None:
     found = read(document(annotations=[thing(category_id=used)], categories=categories))
     assert class_names([found]) == names
-    assert found.annotations[0].objects[0].name in names
+    assert annotations(found)[0].objects[0].name in names
 
 
 def test_classes_of_two_files_that_number_them_differently(tmp_path: Path) -> None:
@@ -126,21 +130,21 @@ def test_classes_of_two_files_that_number_them_differently(tmp_path: Path) -> No
         (tmp_path / name).write_text(json.dumps(content))
     files = [read_coco(tmp_path / "a"), read_coco(tmp_path / "b")]
     assert class_names(files) == ["cat", "dog", "owl"]
-    assert [file.annotations[0].objects[0].name for file in files] == ["cat", "dog"]
+    assert [annotations(file)[0].objects[0].name for file in files] == ["cat", "dog"]
 
 
 @pytest.mark.parametrize("iscrowd", [1, True, "1", 1.0])
 def test_crowds(read: Read, iscrowd: Any) -> None:
     rle = {"counts": [0, 5], "size": [50, 100]}
     found = read(document(annotations=[thing(iscrowd=iscrowd, segmentation=rle)]))
-    assert found.annotations[0].objects[0].iscrowd
+    assert annotations(found)[0].objects[0].iscrowd
     assert codes(found) == []
 
 
 @pytest.mark.parametrize("iscrowd", [0, False, None, "0"])
 def test_no_crowds(read: Read, iscrowd: Any) -> None:
     found = read(document(annotations=[thing(iscrowd=iscrowd), thing()]))
-    assert [entry.iscrowd for entry in found.annotations[0].objects] == [False, False]
+    assert [entry.iscrowd for entry in annotations(found)[0].objects] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +161,7 @@ def test_ids_as_text_and_mixed(
     read: Read, image_id: Any, named: Any, category_id: Any, used: Any
 ) -> None:
     content = document([image(image_id)], [thing(named, used)], [category(category_id)])
-    assert [entry.name for entry in read(content).annotations[0].objects] == ["cat"]
+    assert [entry.name for entry in annotations(read(content))[0].objects] == ["cat"]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_an_object_that_cannot_be_used_spoils_its_image_only(
 ) -> None:
     """It must stay with its image: an image without a label would be taken for an empty one."""
     found = read(document([image(1), image(2, "b.jpg")], [entry, thing(2)]))
-    first, second = found.annotations
+    first, second = annotations(found)
     assert [problem.code for problem in first.problems] == [code]
     assert (first.objects, second.problems) == ((), ())
     assert len(second.objects) == 1
@@ -195,7 +199,7 @@ def test_what_is_no_object_is_a_problem_of_the_file(read: Read, entry: Any) -> N
     found = read(document(annotations=[thing(), entry]))
     assert [problem.code for problem in found.problems] == ["bad-record"]
     assert "annotations[1]" in found.problems[0].message
-    assert len(found.annotations[0].objects) == 1
+    assert len(annotations(found)[0].objects) == 1
 
 
 def test_an_object_of_a_missing_image(read: Read) -> None:
@@ -211,13 +215,13 @@ def test_a_category_without_a_name(read: Read) -> None:
 def test_an_image_id_that_is_there_twice(read: Read) -> None:
     found = read(document([image(1, "a.jpg"), image(1, "b.jpg")]))
     assert codes(found) == ["duplicate-image"]
-    assert [entry.file_name for entry in found.images] == ["a.jpg"]
+    assert [entry.image.file_name for entry in found.entries] == ["a.jpg"]
 
 
 def test_an_image_that_does_not_fit_and_its_objects(read: Read) -> None:
     found = read(document([{"id": 1}, image(2), 5], [thing(1), thing(2)]))
     assert codes(found) == ["bad-record", "bad-record", "unknown-image"]
-    assert len(found.annotations) == 1
+    assert len(annotations(found)) == 1
 
 
 @pytest.mark.parametrize(
@@ -234,7 +238,7 @@ def test_an_image_that_does_not_fit_and_its_objects(read: Read) -> None:
 )
 def test_sizes(read: Read, more: Json, size: tuple[int, int]) -> None:
     found = read(document([image(**more)]))
-    assert (found.annotations[0].width, found.annotations[0].height) == size
+    assert (annotations(found)[0].width, annotations(found)[0].height) == size
     assert codes(found) == []
 
 

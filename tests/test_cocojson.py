@@ -106,8 +106,8 @@ def with_objects(*entries: dict[str, Any]) -> bytes:
 def test_a_record_that_does_not_fit_is_its_images_however_the_id_is_written(read: Read) -> None:
     for image_id in (1, 1.0, "1"):
         found = read(with_objects({"image_id": image_id, "category_id": 1, "bbox": [1, 2, 3]}))
-        assert [problem.code for problem in found.annotations[0].problems] == ["bad-record"]
-        assert len(found.annotations[0].objects) == 1
+        assert [problem.code for problem in found.entries[0].parse().problems] == ["bad-record"]
+        assert len(found.entries[0].parse().objects) == 1
         assert found.problems == []
 
 
@@ -119,20 +119,20 @@ def test_a_record_that_does_not_fit_is_told_though_its_image_is_not_there(read: 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
 def test_numbers_that_are_none(read: Read, number: str) -> None:
     found = read(TEXT.replace(b"[10,", f"[{number},".encode()))
-    assert [problem.code for problem in found.annotations[0].problems] == ["bad-coordinate"]
+    assert [problem.code for problem in found.entries[0].parse().problems] == ["bad-coordinate"]
 
 
 @pytest.mark.parametrize("number", ["1e308", "123456789012345678901234567890"])
 def test_huge_numbers_are_numbers(read: Read, number: str) -> None:
     found = read(TEXT.replace(b"[10,", f"[{number},".encode()))
-    assert found.annotations[0].objects[0].box.left == float(number)
+    assert found.entries[0].parse().objects[0].box.left == float(number)
 
 
 def test_ids_beyond_64_bits(read: Read) -> None:
     huge = str(2**70).encode()
     content = TEXT.replace(b'"id": 1, "file', b'"id": ' + huge + b', "file')
     found = read(content.replace(b'"image_id": 1', b'"image_id": ' + huge))
-    assert [entry.name for entry in found.annotations[0].objects] == ["cat"]
+    assert [entry.name for entry in found.entries[0].parse().objects] == ["cat"]
 
 
 def test_a_crowds_encoding_and_deep_polygons_are_passed_over(read: Read) -> None:
@@ -140,7 +140,7 @@ def test_a_crowds_encoding_and_deep_polygons_are_passed_over(read: Read) -> None
     masks = ('{"counts": "RX1f0", "size": [50, 100]}', '{"counts": [3, 4], "size": [1, 7]}', deep)
     for mask in masks:
         found = read(TEXT.replace(b'"bbox"', b'"segmentation": ' + mask.encode() + b', "bbox"'))
-        assert len(found.annotations[0].objects) == 1
+        assert len(found.entries[0].parse().objects) == 1
 
 
 @settings(max_examples=200)
@@ -156,5 +156,5 @@ def test_any_damage_is_read_or_refused(
     except DatasetError as error:
         assert (error.code, "\n" in error.message) == ("not-coco", False)  # noqa: PT017
     else:
-        of_images = [problem for entry in found.annotations for problem in entry.problems]
+        of_images = [problem for entry in found.entries for problem in entry.parse().problems]
         assert {problem.code for problem in (*found.problems, *of_images)} <= KINDS.keys()

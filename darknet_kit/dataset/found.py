@@ -13,6 +13,7 @@ from darknet_kit.core.records import Annotation, Item
 from darknet_kit.dataset.shard import collect_names
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.classlist import find_class_list
+from darknet_kit.formats.coco import CocoEntry
 from darknet_kit.formats.cocotree import find_coco
 from darknet_kit.formats.datafile import one_line, read_names
 from darknet_kit.formats.ilsvrc import Ilsvrc, find_ilsvrc
@@ -25,8 +26,8 @@ class Found:
     """A data set as some layout presents it, before any label is made.
 
     `source` and `images` are what a person named, `root` the folder of the data. `annotations`
-    runs parallel to `items` where they do not come from files of their own. `keys` are the class
-    names as the annotations spell them, `names` as people read them.
+    runs parallel to `items` where they do not come from files of their own; workers parse COCO's.
+    `keys` are the class names as the annotations spell them, `names` as people read them.
     """
 
     format: str
@@ -37,7 +38,7 @@ class Found:
     names: Sequence[str]
     convention: BoxConvention
     unlabelled: Sequence[Item] = ()
-    annotations: Sequence[Annotation] | None = None
+    annotations: Sequence[Annotation | CocoEntry] | None = None
     images: str = ""
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -140,7 +141,7 @@ def look_for_coco(
         names=names,
         convention=BoxConvention.PLAIN,
         unlabelled=coco.unlabelled,
-        annotations=coco.annotations,
+        annotations=coco.entries,
         images=os.path.abspath(images) if images else "",
         problems=coco.problems,
     )

@@ -17,6 +17,7 @@ from darknet_kit.dataset.difficult import write_difficult
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
 from darknet_kit.dataset.place import Layout, Placed, place
 from darknet_kit.errors import DatasetError
+from darknet_kit.formats.coco import CocoEntry
 from darknet_kit.formats.datafile import format_lines
 from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.pascal import find_names, parse_content
@@ -72,10 +73,11 @@ def convert_shard(items: Sequence[Item], rules: ShardRules) -> ShardResult:
 
 
 def convert_parsed(
-    jobs: Sequence[tuple[Item, Annotation | None]], rules: ShardRules
+    jobs: Sequence[tuple[Item, Annotation | CocoEntry | None]], rules: ShardRules
 ) -> ShardResult:
     """Write the labels of some images whose annotations are given. Raises WriteError."""
-    return _convert(jobs, rules)
+    parsed = ((item, one.parse() if isinstance(one, CocoEntry) else one) for item, one in jobs)
+    return _convert(parsed, rules)
 
 
 def _read(

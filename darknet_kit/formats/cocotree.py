@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Annotation, Item, Split, stem_of
+from darknet_kit.core.records import Item, Split, stem_of
 from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.coco import CocoFile, class_names, read_coco
+from darknet_kit.formats.coco import CocoEntry, CocoFile, class_names, read_coco
 from darknet_kit.formats.pairs import SPLIT_FOLDERS, item_of, unreadable
 from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import Folder, walk_tree
@@ -40,12 +40,12 @@ _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 @dataclass(slots=True)
 class CocoSet:
-    """Everything found: items and their annotations run in parallel."""
+    """Everything found: items and their entries run in parallel."""
 
     root: str
     names: list[str] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
-    annotations: list[Annotation] = field(default_factory=list)
+    entries: list[CocoEntry] = field(default_factory=list)
     unlabelled: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -74,7 +74,7 @@ def find_coco(
     if alone or images:
         folders = _walk(images or root, progress)
     files = [read_coco(path) for path in jsons]
-    if not any(file.images for file in files):
+    if not any(file.entries for file in files):
         raise DatasetError(
             "the list of images in this file is empty",
             code="no-images",
@@ -153,19 +153,20 @@ class _Index:
 def _collect(
     found: CocoSet, file: CocoFile, index: _Index, taken: set[str], *, alone: bool
 ) -> None:
-    """Add the images of one file, each with its annotation, to the set."""
+    """Add the images of one file, each with its objects, to the set."""
     split_name, stated = _split_of(file.path)
     found.problems.extend(file.problems)
-    for image, annotation in zip(file.images, file.annotations, strict=True):
-        fitting = index.find(image.file_name, split_name)
-        problem = _misfit(image.file_name, fitting, taken)
+    for entry in file.entries:
+        name = entry.image.file_name
+        fitting = index.find(name, split_name)
+        problem = _misfit(name, fitting, taken)
         if problem:
             found.problems.append(Problem(problem[0], file.path, problem[1]))
             continue
         item = replace(fitting[0], notes=file.path, split="" if alone else stated)
         taken.add(item.image)
         found.items.append(item)
-        found.annotations.append(annotation)
+        found.entries.append(entry)
 
 
 def _misfit(name: str, fitting: list[Item], taken: set[str]) -> tuple[str, str] | None:
