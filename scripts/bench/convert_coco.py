@@ -5,8 +5,9 @@
 In turn: the floor (one typed decode of the file, which skips the polygons, and the label bytes
 written in Python); dkit with labels beside the images, and again with nothing to do; the same for
 a view; once, a script as most people have it, and globox and labelformat where PYTHON is an
-interpreter that has them. The figures to quote are the ratios. Memory is the largest sum of the
-proportional set sizes of all processes of a command, asked ten times a second.
+interpreter that has them. The figures to quote are the ratios, of seconds on an idle machine and of
+CPU seconds on one that others use too. These, and the largest sum of proportional set sizes, are of
+all processes of a command, asked ten times a second.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from PIL import Image
@@ -41,6 +43,14 @@ PEERS = {
         "target.save(source)"
     ),
 }
+
+
+class Cost(NamedTuple):
+    """Seconds, CPU seconds of all processes, and the peak of their memory in MB, if known."""
+
+    seconds: float
+    cpu: float
+    peak: float = 0
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -128,21 +138,21 @@ def read_labels(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.txt")}
 
 
-def run_floor(root: Path, out: Path, labels: dict[str, bytes]) -> float:
-    """Return the seconds of decoding the file and writing the labels under other names."""
-    started = time.perf_counter()
+def run_floor(root: Path, out: Path, labels: dict[str, bytes]) -> Cost:
+    """Decode the file, and write the labels under other names."""
+    started, cpu = time.perf_counter(), time.process_time()
     content = (root / "annotations/instances_train2017.json").read_bytes()
     msgspec.json.decode(content, type=Document)
     os.makedirs(out)
     for name, label in labels.items():
         with open(f"{out}/{name}", "wb", buffering=0) as stream:
             stream.write(label)
-    return time.perf_counter() - started
+    return Cost(time.perf_counter() - started, time.process_time() - cpu)
 
 
-def run_script(root: Path, out: Path) -> float:
-    """Return the seconds of the usual script: `json`, a dict of lists, one print a line."""
-    started = time.perf_counter()
+def run_script(root: Path, out: Path) -> Cost:
+    """Convert as the usual script does: `json`, a dict of lists, one print a line."""
+    started, cpu = time.perf_counter(), time.process_time()
     with open(root / "annotations/instances_train2017.json") as stream:
         document = json.load(stream)
     os.makedirs(out)
@@ -159,34 +169,36 @@ def run_script(root: Path, out: Path) -> float:
                     x, y, w, h = entry["bbox"]
                     numbers = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
                     print(ids[entry["category_id"]], *map("{:.6f}".format, numbers), file=stream)
-    return time.perf_counter() - started
+    return Cost(time.perf_counter() - started, time.process_time() - cpu)
 
 
-def measure(*command: str) -> tuple[float, float]:
-    """Run a command; return its seconds, and the peak memory of its processes in MB."""
+def measure(*command: str) -> Cost:
+    """Run a command."""
     started = time.perf_counter()
     # A group of its own, by which its workers are found.
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
     peak = 0.0
+    cpu: dict[str, float] = {}
     while process.poll() is None:
+        cpu |= members(process.pid)
         peak = max(peak, sum(map(proportional_mb, members(process.pid))))
         time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{command} ended with {process.returncode}")
-    return time.perf_counter() - started, peak
+    return Cost(time.perf_counter() - started, sum(cpu.values()), peak)
 
 
-def members(session: int) -> list[str]:
-    """Return the ids of the processes of a session."""
-    found = []
+def members(session: int) -> dict[str, float]:
+    """Return the ids of the processes of a session, and their CPU seconds."""
+    found = {}
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
             fields = Path("/proc", number, "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == session:
-            found.append(number)
+            found[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found
 
 
@@ -201,8 +213,8 @@ def proportional_mb(number: str) -> float:
     return 0.0
 
 
-def run_dkit(*arguments: str) -> tuple[float, float]:
-    """Return the seconds and MB of a whole `dkit convert coco`."""
+def run_dkit(*arguments: str) -> Cost:
+    """Run a whole `dkit convert coco`."""
     return measure(sys.executable, "-m", "darknet_kit", "convert", "coco", *arguments)
 
 
@@ -210,23 +222,27 @@ def compare(root: Path, peers: str | None) -> None:
     """Run everything once and print its ratio to the floor."""
     labels = read_labels(root / "train2017")
     floor = run_floor(root, root / "floor", labels)
-    print(f"  {'floor':<24}{floor:>7.2f} s")
 
-    def tell(name: str, seconds: float, peak: float = 0) -> None:
-        memory = f"{peak:>8,.0f} MB" if peak else ""
-        print(f"  {name:<24}{seconds:>7.2f} s  {seconds / floor:>5.2f} floors{memory}", flush=True)
+    def tell(name: str, cost: Cost) -> None:
+        print(
+            f"  {name:<18}{cost.seconds:>7.2f} s {cost.seconds / floor.seconds:>6.2f} floors"
+            f"{cost.cpu:>8.2f} CPU s {cost.cpu / floor.cpu:>6.2f} floors"
+            + (f"{cost.peak:>7,.0f} MB" if cost.peak else ""),
+            flush=True,
+        )
 
+    tell("floor", floor)
     for path in (root / "train2017").glob("*.txt"):
         path.unlink()
-    tell("dkit, in place", *run_dkit(str(root)))
-    tell("dkit, again", *run_dkit(str(root)))
-    tell("dkit, a view", *run_dkit(str(root), "--out", str(root / "view")))
-    tell("dkit, again", *run_dkit(str(root), "--out", str(root / "view")))
+    tell("dkit, in place", run_dkit(str(root)))
+    tell("dkit, again", run_dkit(str(root)))
+    tell("dkit, a view", run_dkit(str(root), "--out", str(root / "view")))
+    tell("dkit, again", run_dkit(str(root), "--out", str(root / "view")))
     if peers:
         tell("script with json", run_script(root, root / "script"))
         for name, code in PEERS.items():
             json_path = str(root / "annotations/instances_train2017.json")
-            tell(name, *measure(peers, "-c", code, json_path, str(root / name)))
+            tell(name, measure(peers, "-c", code, json_path, str(root / name)))
     for name in ("floor", "view", "script", *PEERS):
         shutil.rmtree(root / name, ignore_errors=True)
 
