@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from darknet_kit.core.problems import KINDS
 from darknet_kit.errors import DatasetError
+from darknet_kit.formats import coco
 from darknet_kit.formats.coco import CocoFile, read_coco
 
 GOOD: dict[str, Any] = {
@@ -97,6 +98,16 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path]
     with pytest.raises(DatasetError) as caught:
         read_coco(tmp_path / "a.json")
     assert caught.value.code == "cannot-read"
+
+
+def test_too_little_memory_is_told(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(coco, "decode_coco", decode)
+    with pytest.raises(DatasetError) as caught:
+        read(TEXT)
+    assert caught.value.code == "out-of-memory"
 
 
 def with_objects(*entries: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from darknet_kit.core.boxes import box_from_xywh, is_finite
 from darknet_kit.core.files import open_ordinary
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
-from darknet_kit.errors import AnyPath
+from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.cocojson import (
     CocoCategory,
     CocoDocument,
@@ -79,21 +79,34 @@ class CocoFile:
 
 
 def read_coco(path: AnyPath) -> CocoFile:
-    """Read an instances file. Raises DatasetError (`not-coco`, `cannot-read`).
+    """Read an instances file. Raises DatasetError (`not-coco`, `cannot-read`, `out-of-memory`).
 
     A record that does not fit becomes a problem, of its image where it names one; the rest stays.
+    It takes as much memory as the file is large, and 260 bytes an object.
     """
-    # Hundreds of MB: nobody else holds the bytes.
-    document, misfits = decode_coco(_read_bytes(path), str(path))
+    try:
+        # Hundreds of MB: nobody else holds the bytes.
+        document, misfits = decode_coco(_read_bytes(path), str(path))
+        return _file_of(document, misfits, str(path))
+    except MemoryError as error:
+        raise DatasetError(
+            "there is not enough memory to read this file",
+            code="out-of-memory",
+            hint="Free some, or cut the file into several; dkit reads all that a folder holds.",
+            path=path,
+        ) from error
+
+
+def _file_of(document: CocoDocument, misfits: Iterable[Misfit], path: str) -> CocoFile:
     for category in document.categories:
         category.name = one_line(category.name)
-    file = CocoFile(str(path), [], document.categories)
+    file = CocoFile(path, [], document.categories)
     images = _unique_images(document.images, file)
     flaws = _flaws_by_image(misfits, images, file)
     objects = _objects_by_image(document, images, file)
     names = {category.id: category.name for category in document.categories}
     file.entries.extend(
-        CocoEntry(file.path, image, objects[image_id], names, tuple(flaws.get(image_id, ())))
+        CocoEntry(path, image, objects[image_id], names, tuple(flaws.get(image_id, ())))
         for image_id, image in images.items()
     )
     return file
