@@ -850,3 +850,41 @@ def test_a_worker_that_is_killed_is_a_sentence(large_set: Path, tmp_path: Path) 
     assert parent.returncode == 1
     assert "[worker-died]" in told
     assert "Traceback" not in told
+
+
+def test_labels_that_are_there_between_new_ones(tmp_path: Path, dkit: Dkit) -> None:
+    """After a new label none is looked for; what is there is found all the same, and stays."""
+    root = write_voc(tmp_path / "set", "1 2 3 4 5 6")
+    labels = root / "labels"
+    labels.mkdir()
+    dkit("convert", "voc", root, "--dry-run")
+    (labels / "3.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (labels / "5.txt").symlink_to("/no/such/file")
+    ended = dkit("convert", "voc", root, "--json")
+    document = json.loads(ended.stdout)
+    assert document["problems"] == {"label-exists": 2}
+    assert document["labels_written"] == 4
+    assert (labels / "3.txt").read_text() == "0 0.5 0.5 0.5 0.5\n"
+    assert (labels / "5.txt").is_symlink()
+    (labels / "4.txt").unlink()
+    again = json.loads(dkit("convert", "voc", root, "--json").stdout)
+    assert again["labels_written"] == 1
+
+
+def test_an_image_called_like_its_split(tmp_path: Path, dkit: Dkit) -> None:
+    write_voc(tmp_path / "set", "train val a", train="train val", val="a")
+    dkit("convert", "voc", tmp_path / "set", "--out", tmp_path / "view")
+    assert (tmp_path / "view/train/train.txt").is_file()
+    assert (tmp_path / "view/train/val.txt").is_file()
+
+
+def test_images_without_annotation_are_listed_among_the_problems(
+    tmp_path: Path, dkit: Dkit
+) -> None:
+    root = write_voc(tmp_path / "set", "1 3 5")
+    for stem in "24":
+        write_picture(root / f"JPEGImages/{stem}.jpg")
+    (root / "Annotations/3.xml").write_text("<annotation>")
+    dkit("convert", "voc", root, "--out", tmp_path / "view")
+    rows = [line.split(",")[0] for line in lines(tmp_path / "view/problems.csv")[1:]]
+    assert rows == ["bad-xml", "no-annotation", "no-annotation"]

@@ -16,6 +16,7 @@ from darknet_kit.core.files import (
     digest,
     holds,
     is_part,
+    iter_contents,
     link,
     make_folder,
     open_append,
@@ -284,6 +285,30 @@ def test_a_link_never_replaces_what_is_no_link(tmp_path: Path, kind: str) -> Non
         link("/x", place)
     assert caught.value.code == "file-in-the-way"
     assert place.exists()
+
+
+def test_contents_come_in_order_with_what_cannot_be_read_in_its_place(tmp_path: Path) -> None:
+    written = {f"{number}": b"x" * number * 1000 for number in range(200)}  # read in two pieces
+    for name, content in written.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "100").unlink()
+    found = dict(
+        zip(written, iter_contents([str(tmp_path / name) for name in written]), strict=True)
+    )
+    missing = found.pop("100")
+    assert isinstance(missing, FileNotFoundError)
+    del written["100"]
+    assert found == written
+
+
+def test_contents_that_nobody_asks_for_are_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"a")
+    before = os.listdir("/proc/self/fd")
+    contents = iter_contents([str(path)] * 10)
+    assert next(contents) == b"a"
+    contents.close()
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_make_folder(tmp_path: Path) -> None:

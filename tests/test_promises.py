@@ -39,6 +39,14 @@ def test_no_command_loads_charts_before_it_needs_them(command: str) -> None:
     assert loaded == "[]"
 
 
+def test_converting_loads_no_parser_before_a_file_needs_it() -> None:
+    loaded = run_python(
+        "import sys, darknet_kit.cli.convert;"
+        "print([m for m in ('lxml', 'PIL', 'tqdm') if m in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
 @pytest.mark.parametrize("option", ["-h", "--help"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(dkit: Dkit, command: str, option: str) -> None:

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -190,7 +190,7 @@ def holds(path: AnyPath, content: bytes) -> bool | None:
         os.close(stream)
 
 
-def iter_contents(paths: Sequence[str]) -> Iterator[bytes | OSError]:
+def iter_contents(paths: Sequence[str]) -> Generator[bytes | OSError, None, None]:
     """Yield what each file holds, or why it cannot be read, in order.
 
     Pipes, and what has more than 16 MiB, are refused: one would be waited for, the other may be a
