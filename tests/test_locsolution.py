@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from darknet_kit.core.boxes import Box
+from darknet_kit.core.boxes import Box, is_finite
 from darknet_kit.dataset.found import look_for_ilsvrc
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.locsolution import iter_solution
@@ -66,6 +68,26 @@ def test_a_file_of_no_use(tmp_path: Path, text: str, code: str, said: str) -> No
     with pytest.raises(DatasetError, match=said) as caught:
         list(iter_solution(path))
     assert (caught.value.code, caught.value.path) == (code, str(path))
+
+
+WORDS = st.sampled_from(
+    [TENCH, "1", "-2.5", "nan", "1e400", "x", "", " ", ",", '"', "\n", "\r", "\0"]
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.text(max_size=80), st.lists(WORDS, max_size=30).map(" ".join)))
+def test_any_text_is_read_or_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "LOC_val_solution.csv"
+    path.write_bytes((HEADER + text).encode("utf-8", "surrogatepass"))
+    try:
+        rows = list(iter_solution(path))
+    except DatasetError:
+        return
+    assert any(annotation.objects for _, annotation in rows)
+    for _, annotation in rows:
+        assert all(is_finite(entry.box) for entry in annotation.objects)
+        assert all(problem.code == "bad-record" for problem in annotation.problems)
 
 
 def test_a_copy_with_classes_alone(shared_data: Callable[[str], Path]) -> None:
@@ -161,8 +183,8 @@ def test_only_some_classes_are_unpacked(
 def test_half_a_tree(tmp_path: Path, dkit: Dkit, gone: str, code: str, said: str) -> None:
     root = write_tree(tmp_path)
     shutil.rmtree(root / "ILSVRC" / gone)
-    for given in ("", "ILSVRC"):
-        ended = dkit("convert", "ilsvrc", root / given, "--out", tmp_path / "out")
+    for place in ("", "ILSVRC"):
+        ended = dkit("convert", "ilsvrc", root / place, "--out", tmp_path / "out")
         assert ended.exit_code == 1
         assert f"[{code}]" in ended.stderr
         assert said in ended.stderr

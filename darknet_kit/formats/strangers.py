@@ -15,11 +15,12 @@ from pathlib import Path
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.locsolution import SOLUTION
-from darknet_kit.formats.record import RECORD
+from darknet_kit.formats.record import RECORD, is_view
 from darknet_kit.formats.tree import ANNOTATION_FOLDERS, IMAGE_FOLDERS
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".gz", ".7z", ".rar")
 _LOOKED_AT = 20_000  # files of a tree
+_TEXTS = 50  # of them, opened to see whether they are labels
 _BEGINNING = 1 << 14  # bytes of a file
 _LEVELS = 3  # up from a folder that is one of a data set
 _YOLO_LINE = re.compile(r"\s*\d+(?:\s+[-+.\deE]+){4,}\s*")
@@ -126,7 +127,7 @@ def _walk(root: str) -> Iterator[str]:
 
 
 def _of_dkit(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
-    if "record" not in sight.first or "data" not in sight.first:
+    if "data" not in sight.first or not is_view(os.path.dirname(sight.first.get("record", ""))):
         return None
     data = shlex.quote(sight.first["data"])
     return _error(
@@ -182,9 +183,9 @@ def _of_json(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
 
 
 def _of_yolo(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
-    labels = (path for path in _walk(source) if path.endswith(".txt"))
-    checked = [path for path, _ in zip(labels, range(50), strict=False)]
-    first = next((path for path in checked if _is_label(path)), "")
+    looked_at = itertools.islice(_walk(source), _LOOKED_AT)
+    texts = (path for path in looked_at if path.endswith(".txt"))
+    first = next(filter(_is_label, itertools.islice(texts, _TEXTS)), "")
     if not first:
         return None
     return _error(
