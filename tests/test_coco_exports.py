@@ -207,6 +207,16 @@ def test_names_that_a_shell_would_run(tmp_path: Path, name: str) -> None:
     assert caught.value.code == "nothing-left"
 
 
+def test_images_that_are_all_there_twice(tmp_path: Path) -> None:
+    write_picture(tmp_path / "set/one/a.jpg")
+    write_picture(tmp_path / "set/two/a.jpg")
+    write_json(tmp_path / "set/annotations.json", [image(1, "a.jpg")], [cat(1)])
+    with pytest.raises(DatasetError) as caught:
+        convert(tmp_path / "set", tmp_path / "out")
+    assert caught.value.code == "ambiguous-image"
+    assert "one/a.jpg" in caught.value.message
+
+
 # --- real sets --------------------------------------------------------------------------------
 
 

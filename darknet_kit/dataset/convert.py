@@ -30,7 +30,7 @@ from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
 from darknet_kit.dataset.place import Layout, Placement, check_view, place_items
 from darknet_kit.dataset.shard import ShardResult, ShardRules, convert_parsed, convert_shard
 from darknet_kit.dataset.splits import assign_splits
-from darknet_kit.errors import AnyPath, UsageError
+from darknet_kit.errors import AnyPath, DatasetError, UsageError
 from darknet_kit.formats.strangers import no_images
 from darknet_kit.formats.yolo import is_safe
 
@@ -178,8 +178,7 @@ def _choose(found: Found, options: ConvertOptions) -> Classes:
 
 def _target(found: Found, classes: Classes, options: ConvertOptions) -> Target:
     if not found.items:
-        without = sum(problem.code == "missing-image" for problem in found.problems)
-        raise no_images(found.root, without)
+        raise _nothing_found(found)
     folder = os.path.abspath(options.out) if options.out else found.root
     name = options.name or ("ilsvrc" if found.format == "ilsvrc" else os.path.basename(found.root))
     return Target(
@@ -188,6 +187,19 @@ def _target(found: Found, classes: Classes, options: ConvertOptions) -> Target:
         own=options.out is not None,
         overwrite=options.overwrite,
         dry_run=options.dry_run,
+    )
+
+
+def _nothing_found(found: Found) -> DatasetError:
+    without = sum(problem.code == "missing-image" for problem in found.problems)
+    if without or not found.problems:
+        return no_images(found.root, without)
+    first = found.problems[0]
+    return DatasetError(
+        f"none of the annotations can be given its image: {first.message}",
+        code=first.code,
+        hint="Give a folder in which each image is there once.",
+        path=first.path,
     )
 
 
