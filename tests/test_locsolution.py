@@ -92,7 +92,7 @@ def test_any_text_is_read_or_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_copy_with_classes_alone(shared_data: Callable[[str], Path]) -> None:
     path = shared_data("B_ilsvrc/LOC_val_solution_classonly_first2000.csv")
-    with pytest.raises(DatasetError, match=r"none of the 1,999 rows|none of the 2,000 rows"):
+    with pytest.raises(DatasetError, match="none of the 2,000 rows"):
         list(iter_solution(path))
 
 

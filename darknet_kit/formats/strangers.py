@@ -191,8 +191,8 @@ def _of_yolo(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
     return _error(
         f"these are YOLO labels already, {sight.counts['txt']:,} text files as {first}",
         "already-yolo",
-        "Darknet reads them beside their images: list the images in train.txt and valid.txt, and "
-        "name these lists and the class names in a .data file.",
+        "Darknet reads them beside their images, not in a folder labels: put them there, list the "
+        "images in train.txt and valid.txt, and name both and the class names in a .data file.",
         source,
     )
 
