@@ -10,6 +10,7 @@ from types import FrameType
 import pytest
 
 from darknet_kit.core.problems import iter_problems
+from darknet_kit.dataset.reading import read_dataset
 from darknet_kit.formats.yolo import Label, read_labels
 
 from .conftest import Ended
@@ -126,6 +127,8 @@ CASES: dict[str, tuple[Spoil, list[str], bool, int]] = {
     "an inclusion": (xml(WHOLE.replace("cat", INCLUDE.format("../precious"))), NO_NAME, False, 3),
     "100 MB of text": (xml(WHOLE.replace("cat", "a" * (100 << 20))), ["cannot-read"], False, 3),
     "2 MB of blanks": (xml(WHOLE.replace("<object>", "<object>" + " " * 2_000_000)), [], True, 0),
+    "a class of 10,000 letters": (xml(WHOLE.replace("cat", "x" * 10_000)), NO_NAME, False, 3),
+    "a class of 10,000 odd letters": (xml(WHOLE.replace("cat", "é" * 10_000)), NO_NAME, False, 3),
     "a terabyte": (sparse, ["cannot-read"], False, 3),
     "100,000 deep": (xml("<annotation>" + "<a>" * 100_000), ["bad-xml"], False, 3),
     "a pipe for XML": (picture_and(pipe("b.xml")), ["no-annotation"], False, 0),
@@ -179,3 +182,73 @@ def listed_labels(folder: Path) -> dict[str, Label]:
     """Return the label of each listed image; each has one."""
     images = [Path(line) for name in ("train", "valid") for line in lines(folder / f"{name}.txt")]
     return {image.stem: (read_labels(str(image.with_suffix(".txt"))) or [])[0] for image in images}
+
+
+NAMES = [
+    "../../etc",
+    '""',
+    "#x",
+    "a\nb",
+    "k=v",
+    "$(touch x)",
+    "`x`",
+    "%s%n",
+    "\x9b2J",
+    "\u202ex",
+    "a,b",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_of_odd_name_is_a_line_of_its_own(tmp_path: Path, dkit: Dkit, name: str) -> None:
+    write_pair(tmp_path / "set/a.jpg", tmp_path / "set/a.xml", (name, 11, 11, 60, 30))
+    ended = dkit("convert", "voc", tmp_path / "set", "--out", tmp_path / "out")
+    assert ended.exit_code == 0
+    assert (tmp_path / "out/set.names").read_text() == " ".join(name.split()) + "\n"
+    assert read_dataset(tmp_path / "out/set.data").names == [" ".join(name.split())]
+    assert not set("\x9b\u202e") & set(ended.stdout)
+
+
+def test_a_long_name_in_a_class_list_is_refused(tmp_path: Path, dkit: Dkit) -> None:
+    write_pair(tmp_path / "set/a.jpg", tmp_path / "set/a.xml")
+    (tmp_path / "my.names").write_text("cat\n" + "é" * 128 + "\n")  # 256 bytes
+    words = ["convert", "voc", tmp_path / "set", "--names", tmp_path / "my.names"]
+    ended = dkit(*words)
+    assert (ended.exit_code, "my.names:2: " in ended.stderr) == (1, True)
+    (tmp_path / "my.names").write_text("cat\n" + "é" * 127 + "x\n")
+    assert dkit(*words).exit_code == 0
+
+
+def test_labels_are_not_taken_for_lists(tmp_path: Path, dkit: Dkit) -> None:
+    """A picture of a train, in a flat folder: in place its label would be the list of images."""
+    source, out = tmp_path / "set", tmp_path / "out"
+    for stem in ("train", "valid", "test", "difficult", "x.txt", "problems.csv", "a"):
+        write_pair(source / f"{stem}.jpg", source / f"{stem}.xml")
+    for _ in range(2):
+        assert dkit("convert", "voc", source).exit_code == 3
+        found = [(one.code, Path(one.path).stem) for one in iter_problems(source / "problems.csv")]
+        assert found == [("unsafe-path", name) for name in ("difficult", "test", "train", "valid")]
+        assert listed_labels(source).keys() == {"a", "x.txt", "problems.csv"}
+    for _ in range(2):
+        assert dkit("convert", "voc", source, "--out", out).exit_code == 0
+        labels = listed_labels(out)
+        assert len(labels) == 7
+        assert set(labels.values()) == {CAT_LABEL}
+
+
+def test_a_path_that_engines_have_no_room_for(tmp_path: Path, dkit: Dkit) -> None:
+    """4096 bytes are too long for Linux, 4000 for what engines add to a path."""
+    source, out = tmp_path / "set", tmp_path / "out"
+    write_pair(source / "a.jpg", source / "a.xml")
+    deep = source
+    while len(str(deep)) < 3700:
+        deep /= "d" * 200
+    deep /= "e" * (3985 - len(str(deep)) - 1)
+    deep.mkdir(parents=True)
+    write_pair(deep / "b.jpg", deep / "b.xml")  # 3991 bytes in place, more in the view
+    assert dkit("convert", "voc", source).exit_code == 0
+    assert listed_labels(source).keys() == {"a", "b"}
+    ended = dkit("convert", "voc", source, "--out", out / "x/y")
+    assert ended.exit_code == 3
+    assert [one.code for one in iter_problems(out / "x/y/problems.csv")] == ["unsafe-path"]
+    assert listed_labels(out / "x/y").keys() == {"a"}

@@ -112,7 +112,7 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     target = _target(found, classes, options)
     notes = [*found.notes, *classes.notes, *_check_folder(found, options, target.paths.folder)]
     target.claim()
-    placement = _place(found, options)
+    placement = _place(found, options, target.paths.lists)
     notes.extend(_place_notes(placement, options.flavor))
     target.begin(placement.folders)
     conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
@@ -249,7 +249,7 @@ def _settings(found: Found, classes: Classes, options: ConvertOptions) -> dict[s
     }
 
 
-def _place(found: Found, options: ConvertOptions) -> Placement:
+def _place(found: Found, options: ConvertOptions, lists: frozenset[str]) -> Placement:
     """Give each image its split and its place."""
     extra = [item for item in found.unlabelled if item.split != "test"]
     items = assign_splits(
@@ -258,7 +258,7 @@ def _place(found: Found, options: ConvertOptions) -> Placement:
         options.seed,
     )
     view = os.path.abspath(options.out) if options.out else None
-    return place_items(items, Layout(options.flavor, view))
+    return place_items(items, Layout(options.flavor, view), lists)
 
 
 def _place_notes(placement: Placement, flavor: Flavor) -> Iterator[str]:

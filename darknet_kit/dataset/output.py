@@ -55,6 +55,10 @@ class OutputPaths:
     def image_list(self, split: Split) -> str:
         return os.path.join(self.folder, f"{split}.txt")
 
+    @property
+    def lists(self) -> frozenset[str]:
+        return frozenset((self.difficult, *map(self.image_list, SPLITS)))
+
 
 @dataclass(slots=True)
 class DatasetFiles:

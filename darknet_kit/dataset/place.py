@@ -7,7 +7,7 @@ with the labels beside them, under names that every engine reads the same way.
 import functools
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -58,10 +58,10 @@ def place(item: Item, layout: Layout) -> Placed:
     return Placed(listed, label_path(listed, layout.flavor) or "")
 
 
-def place_items(items: Iterable[Item], layout: Layout) -> Placement:
+def place_items(items: Iterable[Item], layout: Layout, lists: Container[str] = ()) -> Placement:
     """Sort items, which have their split, into lists; those without a place become problems.
 
-    Touches no file.
+    `lists` are paths that a label must not have. Touches no file.
     """
     result = Placement({split: [] for split in SPLITS})
     owners: dict[int, Item] = {}  # by the label's hash: a third of the memory
@@ -70,7 +70,7 @@ def place_items(items: Iterable[Item], layout: Layout) -> Placement:
     for item in items:
         placed = place(item, layout)
         listed, label = placed
-        problem = _check(item, placed, layout.flavor)
+        problem = _check(item, placed, layout, lists)
         owner = item if problem else owners.setdefault(hash(label), item)
         if owner is not item and _share_label(owner, item, layout):
             message = f"would share its label with {owner.image}"
@@ -97,13 +97,18 @@ def _share_label(one: Item, other: Item, layout: Layout) -> bool:
     return same and one.image != other.image
 
 
-def _check(item: Item, placed: Placed, flavor: Flavor) -> Problem | None:
+def _check(item: Item, placed: Placed, layout: Layout, lists: Container[str]) -> Problem | None:
+    cure = "its path there is too long" if layout.view else "--out DIR gives it another in a view"
     if not is_safe(placed.listed):
-        message = "its path could not be listed safely; --out DIR gives it another name in a view"
+        message = f"its path could not be listed safely; {cure}"
+        return Problem("unsafe-path", item.image, message)
+    if placed.label in lists:
+        message = f"its label would be the image list {placed.label}; {cure}"
         return Problem("unsafe-path", item.image, message)
     if not placed.label:
         suffix = os.path.splitext(placed.listed)[1]
-        message = f"{flavor.value} darknet finds no label for a {suffix!r} image in this place"
+        engine = f"{layout.flavor.value} darknet"
+        message = f"{engine} finds no label for a {suffix!r} image in this place"
         return Problem("unsupported-image", item.image, message)
     return None
 

@@ -26,7 +26,7 @@ from darknet_kit.formats.cocojson import (
     Misfit,
     decode_coco,
 )
-from darknet_kit.formats.datafile import one_line, unreadable_file
+from darknet_kit.formats.datafile import class_name, unreadable_file
 
 
 class CocoEntry(msgspec.Struct, frozen=True, gc=False):
@@ -99,7 +99,7 @@ def read_coco(path: AnyPath) -> CocoFile:
 
 def _file_of(document: CocoDocument, misfits: Iterable[Misfit], path: str) -> CocoFile:
     for category in document.categories:
-        category.name = one_line(category.name)
+        category.name = class_name(category.name)
     file = CocoFile(path, [], document.categories)
     images = _unique_images(document.images, file)
     flaws = _flaws_by_image(misfits, images, file)
@@ -161,7 +161,9 @@ def _flaw_of(entry: CocoObject, name: str | None, image: str, path: str) -> Prob
         message = f"{image}: there is no category {entry.category_id}"
         return Problem("unknown-class", path, message)
     if not name:
-        return Problem("no-name", path, f"{image}: category {entry.category_id} has no name")
+        return Problem(
+            "no-name", path, f"{image}: category {entry.category_id} has no name, or one too long"
+        )
     if entry.bbox is None:
         return Problem("no-box", path, f"{image}: {name} has no bbox")
     box = entry.bbox

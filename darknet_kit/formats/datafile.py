@@ -36,6 +36,7 @@ class DataFile:
         return self.train
 
 
+_LONGEST_CLASS = 255  # bytes
 _BLANKS = str.maketrans("", "", " \t\n\r")  # what Darknet drops; other blanks are text to it
 
 
@@ -140,6 +141,15 @@ def one_line(name: str) -> str:
     return " ".join(name.split()).encode("utf-8", "backslashreplace").decode()
 
 
+def class_name(text: str) -> str:
+    """Return a class name as `one_line` does; empty where it is too long for an engine's buffers.
+
+    AlexeyAB's joins the names of all classes of a box in 4096 bytes (`src/image.c`).
+    """
+    name = one_line(text)
+    return name if len(name.encode()) <= _LONGEST_CLASS else ""
+
+
 def read_names(path: AnyPath) -> list[str]:
     """Read a `.names` file. Raises DatasetError where it is missing, empty, or has a gap."""
     names = parse_names(read_text(path, "a .names file"))
@@ -158,7 +168,20 @@ def read_names(path: AnyPath) -> list[str]:
             path=path,
             line=names.index("") + 1,
         )
+    _refuse_long(names, path)
     return names
+
+
+def _refuse_long(names: Iterable[str], path: AnyPath) -> None:
+    for number, name in enumerate(names, 1):
+        if not class_name(name):
+            raise DatasetError(
+                f"a class name of {len(name):,} characters",
+                code="long-class",
+                hint=f"Engines have no room for more than {_LONGEST_CLASS} bytes: shorten it.",
+                path=path,
+                line=number,
+            )
 
 
 def format_lines(lines: Iterable[str]) -> str:

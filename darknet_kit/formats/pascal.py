@@ -15,7 +15,7 @@ from darknet_kit.core.files import iter_contents
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.datafile import one_line
+from darknet_kit.formats.datafile import class_name
 from darknet_kit.formats.pascalfast import find_plain_names, parse_plain
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def find_names(content: bytes, path: str) -> Iterator[str]:
         return
     for child in _parse_xml(content, path):
         if child.tag == "object":
-            name = one_line(child.findtext("name") or "")
+            name = class_name(child.findtext("name") or "")
             if name:
                 yield name
 
@@ -135,14 +135,14 @@ def _parse_object(
     for child in element:
         tag = child.tag
         if tag == "name":
-            name = one_line(child.text or "")
+            name = class_name(child.text or "")
         elif tag == "bndbox" and corners is None:
             corners = child
         elif tag in ("difficult", "truncated") and (child.text or "").strip().lower() in _TRUE:
             flags.add(tag)
     line = _line_of(element)
     if not name:
-        return Problem("no-name", path, "object without a <name>", line)
+        return Problem("no-name", path, "object without a <name>, or of one too long", line)
     if corners is None:
         return Problem("no-box", path, f"{name} has no <bndbox>", line)
     numbers = [_number(corners.findtext(tag)) for tag in _CORNERS]

@@ -46,8 +46,9 @@ _FLAGS = _any_of(
     *(_leaf(tag) for tag in ("pose", "occluded")),
     *(_leaf(tag, "[01]?") for tag in ("truncated", "difficult")),
 )
+_NAME = r"(?=[^<]{1,255}<)([!-%'-;=?-~]++(?: [!-%'-;=?-~]++)*+)"
 _OBJECT = re.compile(
-    rf"<object>{_S}<name>([!-%'-;=?-~]++(?: [!-%'-;=?-~]++)*+)</name>{_S}({_FLAGS})"
+    rf"<object>{_S}<name>{_NAME}</name>{_S}({_FLAGS})"
     rf"(?:{_block('bndbox', _numbers('xmin', 'ymin', 'xmax', 'ymax'))}"
     rf"|{_block('bndbox', _numbers('xmin', 'xmax', 'ymin', 'ymax'))})({_FLAGS})</object>{_S}",
     re.ASCII,

@@ -31,6 +31,8 @@ _ORIGINAL_SUFFIXES = (".jpg", ".png", ".JPG", ".JPEG")
 # is harmless there, a line feed breaks the image list in every engine.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f$`\"'\\;&|<>()*?\ud800-\udfff]")
 
+_LONGEST = 4000  # bytes; engines keep paths in 4096, some with a few letters more
+
 
 def label_path(image: str, flavor: Flavor) -> str | None:
     """Return where this engine looks for the label of an image.
@@ -61,7 +63,9 @@ def is_beside(image: str, flavor: Flavor) -> bool:
 
 def is_safe(path: str) -> bool:
     """Tell whether a path can stand in an image list and survive the engine's shell."""
-    return _UNSAFE.search(path) is None
+    if _UNSAFE.search(path):
+        return False
+    return len(path) < _LONGEST // 4 or len(path.encode()) < _LONGEST
 
 
 def defuse(name: str) -> str:
