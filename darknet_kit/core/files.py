@@ -8,10 +8,11 @@ has no name at all until it is whole, where the file system can do that.
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -170,6 +171,25 @@ def write_text(path: AnyPath, content: str) -> bool:
     return write_bytes(path, content.encode("utf-8", "surrogateescape"))
 
 
+def write_pieces(path: AnyPath, make: Callable[[], Iterable[str]]) -> bool:
+    """Write text that comes in pieces, unless the file holds it already; return whether it was
+    written. `make` is called once for either. Raises WriteError."""
+    if _holds_pieces(path, make()):
+        return False
+    with replacing(path) as stream:
+        stream.writelines(make())
+    return True
+
+
+def _holds_pieces(path: AnyPath, pieces: Iterable[str]) -> bool:
+    try:
+        with open(open_ordinary(path), "rb") as stream:
+            encoded = (piece.encode("utf-8", "surrogateescape") for piece in pieces)
+            return all(stream.read(len(piece)) == piece for piece in encoded) and not stream.read(1)
+    except OSError:
+        return False
+
+
 def holds(path: AnyPath, content: bytes) -> bool | None:
     """Tell whether a file has exactly this content; None where nothing is of this name."""
     try:
@@ -271,6 +291,30 @@ def make_folder(path: AnyPath) -> Path:
     except OSError as error:
         raise _write_error(error, path) from error
     return Path(path)
+
+
+@contextlib.contextmanager
+def holding(folder: AnyPath) -> Iterator[None]:
+    """Keep other dkits out of a folder while the block runs; the end of this process ends it too.
+
+    A file system that has no locks is trusted. Raises WriteError (`folder-in-use`).
+    """
+    stream = os.open(folder, _READ | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WriteError(
+                "another dkit is writing into this folder",
+                code="folder-in-use",
+                hint="Wait until it is done, or name another folder with --out.",
+                path=folder,
+            ) from error
+        except OSError:  # some network file systems
+            pass
+        yield
+    finally:
+        os.close(stream)
 
 
 def link(target: AnyPath, path: AnyPath) -> bool:

@@ -6,11 +6,12 @@ listed in `problems.csv`; the rest goes on.
 
 import csv
 import heapq
-from collections.abc import Iterable, Iterator
+import io
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from darknet_kit.core.files import replacing
+from darknet_kit.core.files import write_pieces
 from darknet_kit.errors import AnyPath, DatasetError
 
 
@@ -104,21 +105,29 @@ class Problem:
 
 
 def write_problems(
-    path: AnyPath, problems: Iterable[Problem], more: Iterable[Problem] = ()
+    path: AnyPath, problems: Iterable[Problem], more: Callable[[], Iterable[Problem]] = tuple
 ) -> None:
     """Write problems, sorted by path, as CSV: code, severity, path, line, message, action.
 
-    `more` are sorted already, and there may be too many to hold. Raises WriteError.
+    `more` makes some that are sorted already, and may be too many to hold. Raises WriteError.
     """
-    ordered = heapq.merge(sorted(problems, key=_order), more, key=_order)
-    with replacing(path) as stream:
+    ordered = sorted(problems, key=_order)
+    write_pieces(path, lambda: _format_rows(heapq.merge(ordered, more(), key=_order)))
+
+
+def _format_rows(problems: Iterable[Problem]) -> Iterator[str]:
+    row = io.StringIO()
+    writer = csv.writer(row, lineterminator="\n")
+    writer.writerow(["code", "severity", "path", "line", "message", "action"])
+    yield row.getvalue()
+    for problem in problems:
+        kind = KINDS[problem.code]
+        row.seek(0)
+        row.truncate()
+        start = [problem.code, kind.severity.name.lower(), problem.path, problem.line or ""]
         # Paths may hold bytes that are no UTF-8; backslash escapes keep the file readable.
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["code", "severity", "path", "line", "message", "action"])
-        for problem in ordered:
-            kind = KINDS[problem.code]
-            row = [problem.code, kind.severity.name.lower(), problem.path, problem.line or ""]
-            writer.writerow([printable(str(cell)) for cell in (*row, problem.message, kind.action)])
+        writer.writerow([printable(str(cell)) for cell in (*start, problem.message, kind.action)])
+        yield row.getvalue()
 
 
 def _order(problem: Problem) -> tuple[str, int, str]:

@@ -114,34 +114,37 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     target.claim()
     placement = _place(found, options, target.paths.lists)
     notes.extend(_place_notes(placement, options.flavor))
-    target.begin(placement.folders)
-    conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
-    files = DatasetFiles(classes.names, classes.wnids)
-    rules = _rules(found, classes, options, target.paths.folder)
-    problems = [*found.problems, *placement.problems]
-    for split, items in placement.items.items():
-        if items:
-            conversion.splits[split], files.lists[split] = SplitCounts(), []
-    for split, result in _run(found, placement, rules, options.workers, progress):
-        conversion.add(split, result)
-        files.lists[split].append(result.listed)
-        files.difficult.extend(result.difficult)
-        problems.extend(result.problems)
-    unlabelled = () if options.keep_unlabelled else found.unlabelled
-    conversion.unlabelled = len(unlabelled)
-    if unlabelled:
-        conversion.problems["no-annotation"] = len(unlabelled)
-    if conversion.from_zero:
-        conversion.notes.append(
-            f"{conversion.from_zero:,} boxes begin at 0, and pixel numbers begin at 1: if "
-            "labelImg, CVAT, VoTT or Roboflow wrote these files, --box-convention plain is right"
+    with target.begin(placement.folders):
+        conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
+        files = DatasetFiles(classes.names, classes.wnids)
+        rules = _rules(found, classes, options, target.paths.folder)
+        problems = [*found.problems, *placement.problems]
+        for split, items in placement.items.items():
+            if items:
+                conversion.splits[split], files.lists[split] = SplitCounts(), []
+        for split, result in _run(found, placement, rules, options.workers, progress):
+            conversion.add(split, result)
+            files.lists[split].append(result.listed)
+            files.difficult.extend(result.difficult)
+            problems.extend(result.problems)
+        unlabelled = () if options.keep_unlabelled else found.unlabelled
+        conversion.unlabelled = len(unlabelled)
+        if unlabelled:
+            conversion.problems["no-annotation"] = len(unlabelled)
+        if conversion.from_zero:
+            conversion.notes.append(
+                f"{conversion.from_zero:,} boxes begin at 0, and pixel numbers begin at 1: if "
+                "labelImg, CVAT, VoTT or Roboflow wrote these files, --box-convention plain is "
+                "right"
+            )
+        files.difficult = fill_gaps(
+            rules.folder, files.difficult, options.flavor, write=rules.write
         )
-    files.difficult = fill_gaps(rules.folder, files.difficult, options.flavor, write=rules.write)
-    if options.classes:
-        conversion.notes.extend(name_unshown(classes.names, conversion.train_boxes))
-    conversion.problems.update(problem.code for problem in problems)
-    more = map(_no_annotation, unlabelled)
-    target.finish(files, problems, counts_of(conversion), more)
+        if options.classes:
+            conversion.notes.extend(name_unshown(classes.names, conversion.train_boxes))
+        conversion.problems.update(problem.code for problem in problems)
+        more = functools.partial(map, _no_annotation, unlabelled)
+        target.finish(files, problems, counts_of(conversion), more)
     return conversion
 
 

@@ -4,14 +4,15 @@
 dkit's to complete or to bring up to date; any other folder with something in it is refused.
 """
 
+import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from darknet_kit.core.files import is_part, make_folder, replacing, write_text
+from darknet_kit.core.files import holding, is_part, make_folder, write_pieces, write_text
 from darknet_kit.core.problems import Problem, write_problems
 from darknet_kit.core.records import SPLITS, Split
 from darknet_kit.errors import DatasetError, UsageError
@@ -83,8 +84,8 @@ def paths_for(folder: str, name: str) -> OutputPaths:
 class Target:
     """A folder to write a data set into, and on what terms.
 
-    `own` says that the folder is meant to hold nothing else. Call `claim`, `begin`, write the
-    labels, call `finish`.
+    `own` says that the folder is meant to hold nothing else. Call `claim`; then, with `begin`,
+    write the labels and call `finish`.
     """
 
     paths: OutputPaths
@@ -118,23 +119,27 @@ class Target:
                 path=self.paths.folder,
             )
 
-    def begin(self, folders: Iterable[str]) -> None:
-        """Mark the folder as dkit's, and make all folders that are needed. Raises WriteError."""
+    @contextlib.contextmanager
+    def begin(self, folders: Iterable[str]) -> Iterator[None]:
+        """Mark the folder as dkit's, make all folders that are needed, and keep other dkits out
+        while the block runs. Raises WriteError."""
         if self.dry_run:
+            yield
             return
-        before = read_record(self.paths.record)
-        if before is None or before["settings"] != self.settings:
-            make_folder(self.paths.folder)
-            write_record(self.paths.record, {"settings": self.settings, "finished": False})
-        for folder in sorted(folders):
-            make_folder(folder)
+        with holding(make_folder(self.paths.folder)):
+            before = read_record(self.paths.record)
+            if before is None or before["settings"] != self.settings:
+                write_record(self.paths.record, {"settings": self.settings, "finished": False})
+            for folder in sorted(folders):
+                make_folder(folder)
+            yield
 
     def finish(
         self,
         files: DatasetFiles,
         problems: Iterable[Problem],
         counts: Record,
-        more: Iterable[Problem] = (),
+        more: Callable[[], Iterable[Problem]] = tuple,
     ) -> None:
         """Write everything beside the labels; the record last. `more` as in `write_problems`.
 
@@ -190,8 +195,7 @@ def _write_files(paths: OutputPaths, files: DatasetFiles) -> None:
     for split in SPLITS:
         pieces = files.lists.get(split, [])
         if any(pieces) or split != "test":
-            with replacing(paths.image_list(split)) as stream:
-                stream.writelines(pieces)
+            write_pieces(paths.image_list(split), pieces.copy)
     write_text(paths.names, format_lines(files.names))
     if files.wnids:
         write_text(paths.wnids, format_lines(files.wnids))
@@ -206,7 +210,6 @@ def _write_files(paths: OutputPaths, files: DatasetFiles) -> None:
         "backup": shown(str(backup)),
     }
     if files.difficult:
-        with replacing(paths.difficult) as stream:
-            stream.writelines(f"{path}\n" for path in files.difficult)
+        write_text(paths.difficult, format_lines(files.difficult))
         options["difficult"] = shown(paths.difficult)
     write_text(paths.data, format_data(options))

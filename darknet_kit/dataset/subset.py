@@ -141,24 +141,24 @@ def _link_images(
 ) -> Subset:
     classes = selection.classes
     placement = place_items(selection.items, rules.layout)
-    target.begin(placement.folders)
-    result = Subset(target.paths, [*classes.names], notes=[*classes.notes])
-    result.left_out, result.surplus = selection.negatives, selection.surplus
-    files = DatasetFiles(classes.names, classes.wnids)
-    problems = [*placement.problems]
-    work = functools.partial(relabel_shard, rules=rules)
-    jobs = _jobs(source, placement)
-    tell = selection.continue_progress(progress)
-    for split, done in map_groups(work, jobs, workers=workers, progress=tell):
-        result.add(split, done)
-        files.lists.setdefault(split, []).append(format_lines(done.listed))
-        if split == "valid":
-            files.difficult.extend(done.difficult)
-        problems.extend(done.problems)
-    files.difficult = fill_gaps(rules.folder, files.difficult, source.flavor, write=rules.write)
-    result.problems.update(problem.code for problem in problems)
-    result.notes.extend(name_unshown(result.names, result.train_boxes))
-    target.finish(files, problems, counts_of(result))
+    with target.begin(placement.folders):
+        result = Subset(target.paths, [*classes.names], notes=[*classes.notes])
+        result.left_out, result.surplus = selection.negatives, selection.surplus
+        files = DatasetFiles(classes.names, classes.wnids)
+        problems = [*placement.problems]
+        work = functools.partial(relabel_shard, rules=rules)
+        jobs = _jobs(source, placement)
+        tell = selection.continue_progress(progress)
+        for split, done in map_groups(work, jobs, workers=workers, progress=tell):
+            result.add(split, done)
+            files.lists.setdefault(split, []).append(format_lines(done.listed))
+            if split == "valid":
+                files.difficult.extend(done.difficult)
+            problems.extend(done.problems)
+        files.difficult = fill_gaps(rules.folder, files.difficult, source.flavor, write=rules.write)
+        result.problems.update(problem.code for problem in problems)
+        result.notes.extend(name_unshown(result.names, result.train_boxes))
+        target.finish(files, problems, counts_of(result))
     return result
 
 
