@@ -427,6 +427,25 @@ def test_the_most_boxes_are_those_of_the_last_head(dkit: Dkit, data: Path, tmp_p
     assert "many-boxes" in codes(dkit("check", data, cfg, "--json"))
 
 
+def fake_engine(folder: Path) -> Path:
+    program = folder / "darknet"
+    script = Path(__file__).with_name("fake_darknet.py")
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_a_training_warns_of_labels_that_an_engine_misreads(
+    dkit: Dkit, data: Path, tmp_path: Path
+) -> None:
+    put("0.txt", BOX + "1 .5 .5 .2 .2 .9\n")(tmp_path)
+    write_tiny_cfg(tmp_path / "n.cfg", 2)
+    words = (data, tmp_path / "n.cfg", "--dry-run", "--engine", fake_engine(tmp_path))
+    ended = dkit("train", *words)
+    assert ended.exit_code == 0
+    assert f"{tmp_path / '0.txt'}:2 (has 6 numbers); `dkit check` lists them" in ended.stderr
+
+
 def test_files_together_are_held_against_each_other_as_before_a_training(
     dkit: Dkit, data: Path, tmp_path: Path
 ) -> None:
@@ -437,11 +456,7 @@ def test_files_together_are_held_against_each_other_as_before_a_training(
     assert {code for code, (level, _) in alone.items() if level == "error"} == set()
     found = codes(dkit("check", weights, cfg, data, "--json"))  # in any order
     assert found["wrong-classes"][0] == found["weights-do-not-fit"][0] == "error"
-    program = tmp_path / "darknet"
-    fake = Path(__file__).with_name("fake_darknet.py")
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake}" "$@"\n')
-    program.chmod(0o755)
-    refused = dkit("train", data, cfg, "--dry-run", "--json", "--engine", program)
+    refused = dkit("train", data, cfg, "--dry-run", "--json", "--engine", fake_engine(tmp_path))
     assert json.loads(refused.stdout)["error"]["code"] == "wrong-classes"
     assert found.keys() - alone.keys() <= OTHER_CODES | FAULTS.keys()
 
