@@ -1,5 +1,6 @@
 """The worker pool: order, exceptions, and callers that are no well-behaved main module."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from darknet_kit.core.files import WriteError
 from darknet_kit.core.pool import map_groups, map_shards, shards
+from darknet_kit.errors import DkitError
 
 
 def total(numbers: Sequence[int]) -> int:
@@ -75,3 +77,15 @@ def test_a_script_without_a_guard_does_not_start_over_in_its_workers(tmp_path: P
         [sys.executable, script], capture_output=True, text=True, check=False, env=environment
     )
     assert (ended.stdout.splitlines(), ended.stderr) == (["once", "[3, 3]"], "")
+
+
+def test_no_room_for_semaphores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /dev/shm is full."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("darknet_kit.core.pool.ProcessPoolExecutor", refuse)
+    with pytest.raises(DkitError) as caught:
+        list(map_shards(total, shards(range(8), 4), workers=2))
+    assert caught.value.code == "no-workers"

@@ -99,14 +99,21 @@ def open_pool(
 ) -> ProcessPoolExecutor:
     """Return a pool whose processes leave when this one is gone; each begins with `prepare`.
 
-    Its processes start as work comes: hand it in by `submit`.
+    Its processes start as work comes: hand it in by `submit`. Raises DkitError (`no-workers`).
     """
-    return ProcessPoolExecutor(
-        workers,
-        mp_context=_Context(),
-        initializer=_prepare_worker,
-        initargs=(prepare, arguments),
-    )
+    try:
+        return ProcessPoolExecutor(
+            workers,
+            mp_context=_Context(),
+            initializer=_prepare_worker,
+            initargs=(prepare, arguments),
+        )
+    except OSError as error:
+        raise DkitError(
+            f"cannot start worker processes: {error.strerror}",
+            code="no-workers",
+            hint="Free space and files in /dev/shm; with --workers 1 none is needed.",
+        ) from error
 
 
 def submit(pool: Executor, function: Callable[[T], R], item: T) -> Future[R]:
