@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from darknet_kit.network.heads import HEAD_KINDS, MASKED_KINDS, Head
-from darknet_kit.network.kinds import canonical_kind
+from darknet_kit.network.heads import HEAD_KINDS, MASKED_KINDS, Head, find_filters_key
 from darknet_kit.network.problem import CfgProblem, Subject, warning
 
 _SMALLEST_PX = 4.0
@@ -42,21 +41,26 @@ def check_heads(subject: Subject) -> Iterator[CfgProblem]:
 
 def _check_filters(subject: Subject, head: Head) -> Iterator[CfgProblem]:
     before = subject.cfg.layers[head.index - 1] if head.index else subject.cfg.net
-    key = "output" if head.section.kind == "detection" else "filters"
+    usual = "output" if head.section.kind == "detection" else "filters"
+    key = find_filters_key(subject.cfg, head)
     if subject.layers and head.index:
         shape = subject.layers[head.index].input
         found = shape.elements if head.section.kind == "detection" else shape.channels
-    elif canonical_kind(before.kind) in ("convolutional", "connected"):
+    elif key:
         found = before.integer(key, 1)
     else:
         return
     if found != head.filters:
-        entry = before.find(key)
+        entry = before.find(key) if key else None
+        name = "connected" if usual == "output" else "convolutional"
         yield CfgProblem(
             "wrong-filters",
             entry.line if entry else before.line,
-            f"{key}={found} before [{head.section.kind}] must be {head.filters}: {_rule(head)}",
-            f"Set {key}={head.filters} there.",
+            f"{key or usual}={found} before [{head.section.kind}] must be {head.filters}: "
+            f"{_rule(head)}",
+            f"Set {key}={head.filters} there."
+            if key
+            else f"Put [{name}] with {usual}={head.filters} between [{before.kind}] and the head.",
         )
 
 

@@ -16,6 +16,7 @@ From AlexeyAB's `make_yolo_layer`, `make_gaussian_yolo_layer`, `make_region_laye
 from dataclasses import dataclass
 
 from darknet_kit.formats.cfg import Cfg, Section
+from darknet_kit.network.kinds import canonical_kind
 
 _BOX_VALUES = {"yolo": 5, "Gaussian_yolo": 9}  # what an anchor predicts besides the classes
 HEAD_KINDS = (*_BOX_VALUES, "region", "detection")
@@ -56,6 +57,15 @@ def find_heads(cfg: Cfg) -> tuple[Head, ...]:
         for index, section in enumerate(cfg.layers)
         if section.kind in HEAD_KINDS
     )
+
+
+def find_filters_key(cfg: Cfg, head: Head) -> str | None:
+    """Return under which key the layer before a head says how many values it gives it: `filters`
+    or `output`; None where that layer is of a kind that cannot say so."""
+    before = canonical_kind(cfg.layers[head.index - 1].kind) if head.index else ""
+    if before == "connected":
+        return "output"
+    return "filters" if before == "convolutional" and head.section.kind != "detection" else None
 
 
 def _read_head(index: int, section: Section) -> Head:

@@ -17,7 +17,7 @@ from darknet_kit.formats.cfg import (
     set_value,
 )
 from darknet_kit.network.check import check_cfg
-from darknet_kit.network.heads import find_heads
+from darknet_kit.network.heads import find_filters_key, find_heads
 from darknet_kit.network.keys import iter_unknown_keys
 from darknet_kit.network.problem import CfgProblem
 from darknet_kit.network.retarget import retarget_heads, set_net
@@ -130,8 +130,10 @@ def _mend_heads(cfg: Cfg, _: CfgProblem, classes: int | None, __: int | None) ->
 def _mend_filters(cfg: Cfg, problem: CfgProblem, *_: object) -> Cfg:
     """Set the filters that one head asks for, in the layer that the problem names."""
     for head in find_heads(cfg):
-        before = cfg.layers[head.index - 1] if head.index else cfg.net
-        key = "output" if before.find("output") else "filters"
+        key = find_filters_key(cfg, head)
+        if key is None:
+            continue
+        before = cfg.layers[head.index - 1]
         entry = before.find(key)
         if (entry.line if entry else before.line) == problem.line:
             return set_value(cfg, before, key, head.filters)

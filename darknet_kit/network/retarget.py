@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from darknet_kit.errors import CfgError, UsageError
 from darknet_kit.formats.cfg import NETWORK_KINDS, Cfg, comment_out, set_value
-from darknet_kit.network.heads import MASKED_KINDS, find_heads
+from darknet_kit.network.heads import MASKED_KINDS, find_filters_key, find_heads
 from darknet_kit.network.kinds import canonical_kind
 
 _OVERRIDE = re.compile(r"([\w-]+)\.([\w-]+)=(.+)")
@@ -95,13 +95,12 @@ def retarget_heads(cfg: Cfg, classes: int, counters: Sequence[int] = ()) -> Cfg:
     for index in indices:
         cfg = _set_layer(cfg, index, "classes", classes)
         head = next(head for head in find_heads(cfg) if head.index == index)
-        before = canonical_kind(cfg.layers[index - 1].kind) if index else ""
-        key = {"convolutional": "filters", "connected": "output"}.get(before)
+        key = find_filters_key(cfg, head)
         if key is None:
             raise CfgError(
-                f"[{head.section.kind}] is not right behind a convolutional or connected layer",
+                f"[{head.section.kind}] is not right behind a layer whose outputs could be set",
                 code="no-layer-before-head",
-                hint="Set filters there by hand: `dkit check` says how many.",
+                hint=f"Put a convolution there with {head.filters} filters.",
                 path=cfg.path,
                 line=head.section.line,
             )
