@@ -165,3 +165,49 @@ def test_names_at_which_engines_stumble_are_told(dkit: Dkit, folder: Path) -> No
     assert "first dot; the weights will be called net_" in ended.stderr
     ended = dkit("make-cfg", "--classes", "3", "-o", "network")
     assert "ending .cfg" in ended.stderr
+
+
+def yolo_fastest(shared_data: Callable[[str], Path]) -> tuple[Path, Path]:
+    cfg = shared_data("F_weights/yolo-fastest-1.1.cfg")
+    return cfg, cfg.with_suffix(".weights")
+
+
+def test_weights_that_fit_whole_are_named_to_train(
+    dkit: Dkit, folder: Path, shared_data: Callable[[str], Path]
+) -> None:
+    base, weights = yolo_fastest(shared_data)
+    ended = dkit(
+        *("make-cfg", "--classes", "80", "--base", base, "--weights", weights, "-o", "a.cfg")
+    )
+    assert ended.exit_code == 0, ended.stderr
+    assert "They FIT: all 131 layers." in ended.stdout
+    # Trained for 444,740 iterations of its own: an engine would stop at once.
+    assert ended.stdout.endswith(f"Next:  dkit train DATA a.cfg {weights} --clear\n")
+
+
+def test_a_backbone_is_told_from_weights_of_other_classes(
+    dkit: Dkit, folder: Path, shared_data: Callable[[str], Path]
+) -> None:
+    """Up to the convolution before the first head the two networks are the same 120 layers."""
+    base, weights = yolo_fastest(shared_data)
+    words = ("make-cfg", "--classes", "3", "--base", base, "-o", "a.cfg", "--weights")
+    ended = dkit(*words, weights)
+    assert ended.exit_code == 0
+    assert (folder / "a.cfg").exists()
+    assert "DO NOT FIT" in ended.stderr
+    cut = ended.stdout.rpartition("Next:  dkit ")[2].split()
+    assert dkit(*cut, "-o", "first.conv.120").exit_code == 0
+    again = json.loads(dkit(*words, "first.conv.120", "--json").stdout)
+    assert again["weights"]["fits"] == "backbone"
+    assert (again["weights"]["fitting_layers"], again["weights"]["layers"]) == (120, 131)
+    assert again["next_command"] == "dkit train DATA a.cfg first.conv.120"
+
+
+def test_weights_that_are_none_are_refused_before_a_cfg_is_written(
+    dkit: Dkit, folder: Path
+) -> None:
+    (folder / "page.weights").write_text("<!DOCTYPE html>")
+    ended = dkit("make-cfg", "--classes", "3", "--weights", "page.weights", "-o", "a.cfg")
+    assert ended.exit_code == 1
+    assert "[not-weights]" in ended.stderr
+    assert not (folder / "a.cfg").exists()

@@ -41,6 +41,7 @@ def good() -> str:
         ("classes=3", "classes=80", "wrong-classes", {"classes=3"}),
         ("burn_in=1000", "burnin=1000", "unknown-key", {"burn_in=1000"}),
         ("hue=.1", "hue=.1\nzzzz=3", "unknown-key", {"# zzzz=3"}),
+        ("hue=.1", "hue=.1\nignore_thresh=3", "unknown-key", {"# ignore_thresh=3"}),
         ("hue=.1", "hue=.1\nhue=.2", "duplicate-key", {"# hue=.2"}),
         ("hue=.1", "hue=.1\nmosaic=1\nletter_box=1", "mosaic-letter-box", {"# letter_box=1"}),
     ],
@@ -69,6 +70,24 @@ def test_what_is_right_stays(model: str) -> None:
     cfg = make_cfg(CfgRequest(3, model))
     better, gone = mend_cfg(cfg, classes=3)
     assert (format_cfg(better), gone) == (format_cfg(cfg), [])
+
+
+def test_a_key_of_another_section_is_no_misspelling() -> None:
+    """`size` belongs to convolutions; in a head it is not what somebody meant by `resize`."""
+    wrong = parse_cfg(good().replace("[yolo]", "[yolo]\nsize=9", 1))
+    better, gone = mend_cfg(wrong)
+    assert "did you mean" not in gone[0].message
+    assert "\n# size=9\n" in format_cfg(better)
+
+
+def test_a_head_behind_a_layer_without_filters_stays_reported() -> None:
+    """There is no line to correct: the convolution before the head is missing."""
+    text = good().replace("[yolo]", "[maxpool]\nsize=1\n\n[yolo]", 1)
+    wrong = parse_cfg(text.replace("filters=24", "filters=30", 1))
+    better, gone = mend_cfg(wrong)
+    assert (format_cfg(better), gone) == (format_cfg(wrong), [])
+    (found,) = [one for one in check_cfg(wrong) if one.code == "wrong-filters"]
+    assert found.cure == "Put [convolutional] with filters=24 between [maxpool] and the head."
 
 
 def test_what_needs_a_decision_stays_reported() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.fitting import Fitting, cut_command, describe_fit, judge, list_fit, name_start
 from darknet_kit.cli.gpuchoice import GpuChoice, choose_gpu
 from darknet_kit.cli.modellist import list_models
 from darknet_kit.cli.needs import describe_needs, list_needs
@@ -18,6 +19,7 @@ from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
 from darknet_kit.formats.datafile import iter_image_list
+from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.network.catalog import DEFAULT_MODEL
 from darknet_kit.network.layers import infer_layers, total_bflops
 from darknet_kit.network.model import CfgPlan, CfgRequest, make_cfg, plan_cfg
@@ -30,6 +32,7 @@ from darknet_kit.network.size import parse_size
         "dkit make-cfg --data voc/voc.data",
         "dkit make-cfg --classes 10 --model yolov4-tiny --size 608x416",
         "dkit make-cfg --data voc/voc.data --base mine.cfg --set net.angle=5",
+        "dkit make-cfg --data voc/voc.data --weights yolov4.conv.137",
         "dkit make-cfg --list",
     ]
 )
@@ -73,6 +76,7 @@ from darknet_kit.network.size import parse_size
 )
 @click.option("--gpu", metavar="NAME", help="The card to train on.  [default: this machine's]")
 @click.option("--gpu-memory", type=float, metavar="GB", help="Its memory: decides subdivisions.")
+@click.option("--weights", type=GivenPath(), help="What to start from: is it of this network?")
 @click.option("--list", "listing", is_flag=True, help="Show the models and end.")
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="[default: MODEL-CLASSES.cfg]"
@@ -96,6 +100,7 @@ def command(
     overrides: tuple[str, ...],
     gpu: str | None,
     gpu_memory: float | None,
+    weights: str | None,
     listing: bool,
     output: str | None,
     draw: str | None,
@@ -114,6 +119,7 @@ def command(
             code="two-networks",
             hint="Leave one of them away.",
         )
+    header = read_weights_header(weights) if weights else None
     dataset = read_dataset(data) if data is not None else None
     card = choose_gpu(gpu, gpu_memory)
     request = CfgRequest(
@@ -138,11 +144,14 @@ def command(
             hint="Name it with --data DATA.",
         )
     plan = plan_cfg(request)
+    fitting = judge(header, plan.cfg) if header else None
     path = Path(output or f"{plan.name}-{plan.classes}.cfg")
     written = False if dry_run else _write(path, plan, overwrite)
     if draw and not dry_run:
         draw_network(plan.cfg, path.stem, Path(draw), overwrite)
-    return _describe(plan, path, data, card, gpus, dry_run=dry_run, written=written)
+    done = _describe(plan, path, card, gpus, dry_run=dry_run, written=written)
+    following = "" if dry_run else _next_command(data, path, fitting)
+    return replace(_add_fit(done, fitting) if fitting else done, next_command=following)
 
 
 def _count_classes(classes: int | None, dataset: Dataset | None) -> int:
@@ -214,7 +223,6 @@ def _write(path: Path, plan: CfgPlan, overwrite: bool) -> bool:
 def _describe(
     plan: CfgPlan,
     path: Path,
-    data: str | None,
     card: GpuChoice | None,
     gpus: int,
     *,
@@ -258,7 +266,23 @@ def _describe(
             "needs": list_needs(plan.cfg, card, gpus),
             "pretrained": start or None,
         },
-        next_command=""
-        if dry_run
-        else f"dkit train {shown(data) if data else 'DATA'} {shown(path)}",
     )
+
+
+def _add_fit(outcome: Outcome, fitting: Fitting) -> Outcome:
+    """Return an outcome that says of weights whether they belong to the network."""
+    first, *rest = describe_fit(fitting)
+    if fitting.fit.reason:
+        say(f"warning: {shown(fitting.header.path)}: {first}")
+        lines = rest
+    else:
+        lines = [f"{shown(fitting.header.path)}: {first}", *rest]
+    summary = [*outcome.summary, *(f"  {line}" for line in lines)]
+    return replace(outcome, summary=summary, data=outcome.data | {"weights": list_fit(fitting)})
+
+
+def _next_command(data: str | None, path: Path, fitting: Fitting | None) -> str:
+    if fitting is not None and fitting.cut:
+        return cut_command(fitting, path)
+    start = f" {name_start(fitting)}" if fitting and not fitting.fit.reason else ""
+    return f"dkit train {shown(data) if data else 'DATA'} {shown(path)}{start}"

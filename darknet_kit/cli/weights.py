@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from darknet_kit.cli.fitting import cut_command, describe_fit, judge, list_fit
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.errors import UsageError
@@ -135,25 +136,14 @@ def _describe_origin(origin: "Origin") -> str:
 
 
 def _judge(header: WeightsHeader, cfg: Cfg) -> Outcome:
-    from darknet_kit.network.fit import judge_weights, suggest_cut
-
-    fit = judge_weights(cfg, header)
-    cut = suggest_cut(cfg, fit)
-    lines = [*_layer_table(fit), "", *_header_lines(header), f"  {_verdict(fit)}"]
-    lines.append(f"  {_progress(header, cfg)}")
-    if cut:
-        lines.append(f"  Its first {cut} layers may serve as a backbone.")
-    again = f"dkit weights cut {shown(header.path)} {shown(cfg.path or 'CFG')} --layers {cut}"
+    fitting = judge(header, cfg)
+    words = [f"  {line}" for line in describe_fit(fitting)]
     return Outcome(
-        summary=lines,
+        summary=[*_layer_table(fitting.fit), "", *_header_lines(header), *words],
         data={
             **_header_data(header),
             "cfg": os.path.abspath(cfg.path or ""),
-            "fits": "whole" if fit.is_whole else "backbone" if fit.is_backbone else "no",
-            "fitting_layers": fit.layers,
-            "layers": fit.of,
-            "reason": fit.reason,
-            "iteration": header.iteration(_batch(cfg)),
+            **list_fit(fitting),
             "values_by_layer": [
                 {
                     "layer": one.layer.index,
@@ -163,11 +153,11 @@ def _judge(header: WeightsHeader, cfg: Cfg) -> Outcome:
                     "deviation": one.deviation,
                     "flaw": one.flaw,
                 }
-                for one in fit.values
+                for one in fitting.fit.values
             ],
         },
-        next_command=again if cut else "",
-        exit_code=1 if fit.reason else 0,
+        next_command=cut_command(fitting, cfg.path or "CFG") if fitting.cut else "",
+        exit_code=1 if fitting.fit.reason else 0,
     )
 
 
@@ -183,33 +173,6 @@ def _layer_table(fit: "Fit") -> list[str]:
         if one.layer.index >= fit.layers and fit.reason:
             break
     return rows
-
-
-def _verdict(fit: "Fit") -> str:
-    if fit.is_whole:
-        return f"They FIT: all {fit.of} layers."
-    if fit.is_backbone:
-        return (
-            f"They FIT AS A BACKBONE: the first {fit.layers} of {fit.of} layers; "
-            "the others start at random."
-        )
-    return f"They DO NOT FIT this network: {fit.reason}."
-
-
-def _progress(header: WeightsHeader, cfg: Cfg) -> str:
-    iteration, end = header.iteration(_batch(cfg)), cfg.net.integer("max_batches")
-    if not header.seen:
-        return "A training from them starts at iteration 0."
-    if iteration >= end:
-        return (
-            f"At this batch that is iteration {iteration:,} of {end:,}: an engine would stop at "
-            "once; --clear starts the count anew."
-        )
-    return f"At this batch a training goes on at iteration {iteration:,} of {end:,}."
-
-
-def _batch(cfg: Cfg) -> int:
-    return max(1, cfg.net.integer("batch", 1))
 
 
 def _cut(

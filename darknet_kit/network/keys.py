@@ -79,6 +79,7 @@ KEYS: Mapping[str, frozenset[str]] = {
         "sim_thresh track_ciou_norm track_history_size"
     ),
 }
+_ANYWHERE = EVERY_LAYER.union(*KEYS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def iter_unknown_keys(cfg: Cfg) -> Iterator[UnknownKey]:
         known = KEYS[kind] | (frozenset() if is_net else EVERY_LAYER)
         for entry in section.entries:
             if entry.key not in known | {"show_receptive_field"} and not _is_own(entry.key):
-                yield UnknownKey(section, entry, find_near(entry.key, known))
+                # A key of another section is in the wrong place, and no misspelling.
+                near = "" if entry.key in _ANYWHERE else find_near(entry.key, known)
+                yield UnknownKey(section, entry, near)
 
 
 def _is_own(key: str) -> bool:
