@@ -526,7 +526,7 @@ def test_no_content_upsets_the_check_of_a_label(content: bytes) -> None:
         assert 0 <= finding.line <= content.count(b"\n") + 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(("s.data", "s.names", "train.txt", "0.txt", "0.jpg")),
     st.lists(

@@ -290,7 +290,7 @@ def test_start_and_end_of_a_run() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 10**9),
     st.floats(0, 1e6),

@@ -433,7 +433,7 @@ PIECES = (
 ).split(b"|")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=30), max_size=40).map(b"".join))
 def test_no_bytes_whatever_make_a_reader_raise(content: bytes) -> None:
     events, reader = feed_all(content)
@@ -447,7 +447,7 @@ def test_no_text_whatever_makes_a_reader_raise(content: str) -> None:
     assert isinstance(LogReader().feed(content), tuple)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=30), max_size=40).map(b"".join))
 def test_blocks_and_single_lines_agree_on_whatever_has_line_ends(content: bytes) -> None:
     assert_same(content.replace(b"\r", b"") + b"\n")

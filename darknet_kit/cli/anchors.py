@@ -1,6 +1,7 @@
 """`dkit anchors`: anchors by k-means on a data set, beside a network's own."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,10 +9,10 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
-from darknet_kit.core.files import holds
+from darknet_kit.cli.writing import write_files
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.errors import DatasetError, UsageError
-from darknet_kit.formats.cfg import Cfg, format_cfg, read_cfg, write_cfg
+from darknet_kit.formats.cfg import Cfg, encode_cfg, read_cfg
 from darknet_kit.network.anchors import Anchors, count_anchors, read_anchors, set_anchors
 from darknet_kit.network.catalog import DEFAULT_MODEL
 from darknet_kit.network.model import CfgRequest, make_cfg
@@ -71,8 +72,11 @@ def anchors(
     cfg = read_cfg(network) if network else _model_cfg(dataset, model, size)
     sizes = _read_sizes(dataset, parse_size(size) if size else _size_of(cfg), workers)
     found = _compute(sizes, cfg, seed)
-    written = _write(output, set_anchors(cfg, found), overwrite) if output else False
-    return _describe(dataset, cfg, sizes, found, output, written)
+    state = ""
+    if output:
+        better = encode_cfg(set_anchors(cfg, found))
+        (state,) = write_files({Path(output): better}, overwrite).values()
+    return _describe(dataset, cfg, sizes, found, output, state)
 
 
 def compute_for(dataset: Dataset, cfg: Cfg) -> tuple[tuple[tuple[float, float], ...], str]:
@@ -110,21 +114,8 @@ def _size_of(cfg: Cfg) -> tuple[int, int]:
     return cfg.net.integer("width"), cfg.net.integer("height")
 
 
-def _write(path: str, cfg: Cfg, overwrite: bool) -> bool:
-    """Write the cfg, unless another file is in the way. Raises UsageError, WriteError."""
-    content = format_cfg(cfg).encode("utf-8", "surrogateescape")
-    if os.path.exists(path) and not overwrite and not holds(path, content):
-        raise UsageError(
-            "another file of that name is there",
-            code="file-exists",
-            hint="Replace it with --overwrite, or name another one with -o.",
-            path=path,
-        )
-    return write_cfg(path, cfg)
-
-
 def _describe(
-    dataset: Dataset, cfg: Cfg, sizes: "Sizes", found: Anchors, output: str | None, written: bool
+    dataset: Dataset, cfg: Cfg, sizes: "Sizes", found: Anchors, output: str | None, state: str
 ) -> Outcome:
     own = read_anchors(cfg)
     before, after = _measure(sizes, own), _measure(sizes, found)
@@ -140,7 +131,7 @@ def _describe(
         f"  {_advice(gain)}",
     ]
     if output:
-        summary.append(f"  cfg     {shown(output)}" + ("" if written else " (up to date)"))
+        summary.append(f"  cfg     {shown(output)}" + (f" ({state})" if state != "wrote" else ""))
     return Outcome(
         summary=summary,
         data={

@@ -12,6 +12,7 @@ from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.mending import Mended, describe_mended, write_mended
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
+from darknet_kit.cli.writing import require_free
 from darknet_kit.core.faults import FAULTS, Level
 from darknet_kit.core.findings import Finding, Group, Tally, is_findings, writing_findings
 from darknet_kit.core.flavor import Flavor
@@ -67,7 +68,8 @@ def check(
     given = sort_files(files)
     how = HowToCheck(Flavor(flavor) if flavor else None, decode=decode, workers=workers)
     tally = Tally(_parse_codes(only), _parse_codes(ignore))
-    _require_free(output, overwrite)
+    if output and not is_findings(output):
+        require_free(output, None, overwrite)
     writing = writing_findings(output) if output else contextlib.nullcontext()
     with writing as write, progress_bar("check", "images") as progress:
 
@@ -119,16 +121,6 @@ def _parse_codes(text: str | None) -> frozenset[str]:
             hint=f"Did you mean {', '.join(near)}?" if near else "README lists all codes.",
         )
     return codes
-
-
-def _require_free(output: str | None, overwrite: bool) -> None:
-    if output and os.path.lexists(output) and not overwrite and not is_findings(output):
-        raise UsageError(
-            "this file is there already, and holds no findings",
-            code="file-exists",
-            hint="Name another file with -o, or add --overwrite.",
-            path=output,
-        )
 
 
 def _describe(given: dict[FileKind, str], looked: Inspection) -> list[str]:

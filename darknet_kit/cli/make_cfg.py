@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,11 +14,11 @@ from darknet_kit.cli.needs import describe_needs, list_needs
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.cli.shownetwork import draw_network
-from darknet_kit.core.files import holds, make_folder
+from darknet_kit.cli.writing import write_files
 from darknet_kit.dataset.counts import count_classes
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.errors import UsageError
-from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
+from darknet_kit.formats.cfg import encode_cfg, read_cfg
 from darknet_kit.formats.datafile import iter_image_list
 from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.network.catalog import DEFAULT_MODEL
@@ -25,6 +26,9 @@ from darknet_kit.network.layers import infer_layers, total_bflops
 from darknet_kit.network.model import CfgPlan, CfgRequest, make_cfg, plan_cfg
 from darknet_kit.network.retarget import parse_override
 from darknet_kit.network.size import parse_size
+
+# What was done about the file: for people, and for programs.
+_STATES = {"would write": "planned", "wrote": "written", "up to date": "up-to-date"}
 
 
 @dkit_command(
@@ -146,12 +150,15 @@ def command(
     plan = plan_cfg(request)
     fitting = judge(header, plan.cfg) if header else None
     path = Path(output or f"{plan.name}-{plan.classes}.cfg")
-    written = False if dry_run else _write(path, plan, overwrite)
+    state = "would write" if dry_run else _write(path, plan, overwrite)
     if draw and not dry_run:
         draw_network(plan.cfg, path.stem, Path(draw), overwrite)
-    done = _describe(plan, path, card, gpus, dry_run=dry_run, written=written)
-    following = "" if dry_run else _next_command(data, path, fitting)
-    return replace(_add_fit(done, fitting) if fitting else done, next_command=following)
+    done = Outcome(
+        summary=_summarize(plan, path, card, gpus, state),
+        data=_data(plan, path, card, gpus, state),
+        next_command="" if dry_run else _next_command(data, path, fitting),
+    )
+    return _add_fit(done, fitting) if fitting else done
 
 
 def _count_classes(classes: int | None, dataset: Dataset | None) -> int:
@@ -194,50 +201,28 @@ def _look_at_data(
     return request
 
 
-def _write(path: Path, plan: CfgPlan, overwrite: bool) -> bool:
-    """Write the cfg; return False where it is there already, to the byte. Raises UsageError."""
-    cfg = plan.cfg
-    if path.is_dir():
-        raise UsageError(
-            "this is a folder, and a cfg is one file",
-            code="is-a-folder",
-            hint=f"Name the file in it: -o {shown(path / f'{plan.name}.cfg')}",
-            path=path,
-        )
-    if path.exists() and not overwrite and not holds(path, format_cfg(cfg).encode()):
-        raise UsageError(
-            "another cfg of that name is there",
-            code="file-exists",
-            hint="Replace it with --overwrite, or name another file with -o.",
-            path=path,
-        )
+def _write(path: Path, plan: CfgPlan, overwrite: bool) -> str:
+    """Write the cfg, and tell what was done. Raises UsageError, WriteError."""
+    (state,) = write_files({path: encode_cfg(plan.cfg)}, overwrite).values()
     if "." in path.stem:
         base = path.name.partition(".")[0]
         say(f"note: Darknet cuts names at the first dot; the weights will be called {base}_…")
     if path.suffix != ".cfg":
         say("note: hank-ai's Darknet knows a cfg by its ending .cfg and ignores other files")
-    make_folder(path.parent)
-    return write_cfg(path, cfg)
+    return state
 
 
-def _describe(
-    plan: CfgPlan,
-    path: Path,
-    card: GpuChoice | None,
-    gpus: int,
-    *,
-    dry_run: bool,
-    written: bool,
-) -> Outcome:
+def _summarize(
+    plan: CfgPlan, path: Path, card: GpuChoice | None, gpus: int, state: str
+) -> list[str]:
     layers = infer_layers(plan.cfg)
     floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
-    state = "would write" if dry_run else "wrote" if written else "up to date:"
     width, height = plan.size
     facts = [(f"{setting.key}={setting.value}", setting.reason) for setting in plan.settings]
     column = max(len(fact) for fact, _ in facts)
     start = plan.pretrained
-    summary = [
-        f"{state} {shown(path)}",
+    return [
+        f"{state}{':' * (state == 'up to date')} {shown(path)}",
         f"  {plan.name}: {plan.about}",
         f"  {width}x{height} pixels, {len(layers)} layers, {floats / 1e6:.2f} million parameters, "
         f"{bflops:.3f} BFLOPs an image",
@@ -245,28 +230,30 @@ def _describe(
         *describe_needs(plan.cfg, card, gpus),
         *([f"  start from {start}, the weights published for its first layers"] if start else []),
     ]
-    settings = [
-        {"key": item.key, "value": item.value, "reason": item.reason} for item in plan.settings
-    ]
-    return Outcome(
-        summary=summary,
-        data={
-            "cfg": str(path.absolute()),
-            "state": "planned" if dry_run else "written" if written else "up-to-date",
-            "model": plan.name,
-            "classes": plan.classes,
-            "width": width,
-            "height": height,
-            "batch": plan.batch,
-            "subdivisions": plan.subdivisions,
-            "layers": len(layers),
-            "parameters": floats,
-            "bflops": round(bflops, 3),
-            "settings": settings,
-            "needs": list_needs(plan.cfg, card, gpus),
-            "pretrained": start or None,
-        },
-    )
+
+
+def _data(
+    plan: CfgPlan, path: Path, card: GpuChoice | None, gpus: int, state: str
+) -> dict[str, Any]:
+    layers = infer_layers(plan.cfg)
+    return {
+        "cfg": str(path.absolute()),
+        "state": _STATES[state],
+        "model": plan.name,
+        "classes": plan.classes,
+        "width": plan.size[0],
+        "height": plan.size[1],
+        "batch": plan.batch,
+        "subdivisions": plan.subdivisions,
+        "layers": len(layers),
+        "parameters": sum(layer.weight_floats for layer in layers),
+        "bflops": round(total_bflops(layers), 3),
+        "settings": [
+            {"key": item.key, "value": item.value, "reason": item.reason} for item in plan.settings
+        ],
+        "needs": list_needs(plan.cfg, card, gpus),
+        "pretrained": plan.pretrained or None,
+    }
 
 
 def _add_fit(outcome: Outcome, fitting: Fitting) -> Outcome:

@@ -1,14 +1,13 @@
 """`dkit check --fix`: a corrected copy of a cfg, and what is different in it."""
 
 import difflib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from darknet_kit.cli.paths import shown
-from darknet_kit.core.files import holds
-from darknet_kit.errors import UsageError
-from darknet_kit.formats.cfg import Cfg, format_cfg, write_cfg
+from darknet_kit.cli.writing import write_files
+from darknet_kit.formats.cfg import Cfg, encode_cfg, format_cfg
 from darknet_kit.network.check import check_cfg
 from darknet_kit.network.mend import mend_cfg
 from darknet_kit.network.problem import CfgProblem
@@ -30,15 +29,7 @@ def write_mended(
     """Write a corrected copy. Raises UsageError, WriteError."""
     better, gone = mend_cfg(cfg, classes, images)
     before, after = format_cfg(cfg), format_cfg(better)
-    content = after.encode("utf-8", "surrogateescape")
-    if os.path.exists(path) and not overwrite and not holds(path, content):
-        raise UsageError(
-            "another file of that name is there",
-            code="file-exists",
-            hint="Name another copy with --fix, or add --overwrite.",
-            path=path,
-        )
-    write_cfg(path, better)
+    write_files({Path(path): encode_cfg(better)}, overwrite)
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), cfg.path or "before", path, n=0, lineterm=""
     )

@@ -11,6 +11,7 @@ from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.cli.shownetwork import show_network
+from darknet_kit.cli.writing import write_files
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import iter_problems
 from darknet_kit.core.records import SPLITS, Split
@@ -136,7 +137,7 @@ def show(
     wanted = Wanted(_class_ids(dataset, classes), negatives, order)
     sample = _draw(request, codes, wanted, request.limit(count), seed)
     rendered = _render(request, sample, columns, tile)
-    rendered.write(overwrite)
+    write_files(rendered.files, overwrite)
     return _tell(request, sample, rendered)
 
 
@@ -269,7 +270,7 @@ def _describe(request: _Request, sample: Sample, boxes: int) -> str:
 def _oddities(request: _Request, rendered: "Rendered", without_label: int) -> list[str]:
     lines = []
     if len(rendered.files) > 1:
-        folder = os.path.dirname(next(iter(rendered.files)))
+        folder = next(iter(rendered.files)).parent
         lines.append(f"          {shown(folder)} holds its pictures: keep the two together")
     if rendered.unreadable:
         fault = "are not there, or no images" if request.of_problems else "CANNOT BE READ"

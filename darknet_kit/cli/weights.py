@@ -9,6 +9,7 @@ import click
 from darknet_kit.cli.fitting import cut_command, describe_fit, judge, list_fit
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
+from darknet_kit.cli.writing import require_free
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
@@ -189,13 +190,7 @@ def _cut(
         )
     stem = os.path.basename(cfg.path or "network").removesuffix(".cfg")
     path = output or f"{stem}.conv.{layers}"
-    if os.path.exists(path) and not overwrite:
-        raise UsageError(
-            "there is a file of that name",
-            code="file-exists",
-            hint="Name another one with -o, or add --overwrite.",
-            path=path,
-        )
+    require_free(path, None, overwrite)
     fit = judge_weights(cfg, header)
     floats = cut_weights(header, fit, layers, path)
     return Outcome(

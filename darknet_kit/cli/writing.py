@@ -1,5 +1,6 @@
-"""Files that a command writes beside its summary: pictures and tables."""
+"""Files that a command writes beside its summary: pictures, tables, networks."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,18 +28,39 @@ def require_charts() -> None:
         ) from error
 
 
+def require_free(path: AnyPath, content: bytes | None, overwrite: bool) -> None:
+    """Refuse to replace a file unasked; one that holds `content` already is as good as none.
+
+    `content` is None where it is not known beforehand. Raises UsageError (`is-a-folder`,
+    `file-exists`).
+    """
+    if os.path.isdir(path):
+        raise UsageError(
+            "this is a folder, and a file is to be written",
+            code="is-a-folder",
+            hint="Name the file in it.",
+            path=path,
+        )
+    if overwrite or not os.path.lexists(path) or (content is not None and holds(path, content)):
+        return
+    raise UsageError(
+        "another file is there already",
+        code="file-exists",
+        hint="Name another place, or add --overwrite.",
+        path=path,
+    )
+
+
 def write_files(contents: Mapping[Path, bytes], overwrite: bool) -> dict[Path, str]:
-    """Write the files and return what was done about each. Raises UsageError, WriteError."""
+    """Write all files, or none where others are in the way; return what was done about each.
+
+    Folders that are missing are made. Raises UsageError as `require_free`, WriteError.
+    """
     for path, content in contents.items():
-        if path.exists() and not overwrite and not holds(path, content):
-            raise UsageError(
-                "this file is there already, with other content",
-                code="file-exists",
-                hint="Name another place with --out or -o, or add --overwrite.",
-                path=path,
-            )
-    done = {}
-    for path, content in contents.items():
-        make_folder(path.parent)
-        done[path] = "wrote" if write_bytes(path, content) else "up to date"
-    return done
+        require_free(path, content, overwrite)
+    for folder in {path.parent for path in contents}:
+        make_folder(folder)
+    return {
+        path: "wrote" if write_bytes(path, content) else "up to date"
+        for path, content in contents.items()
+    }

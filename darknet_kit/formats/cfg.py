@@ -11,7 +11,6 @@ and `src/option_list.c`).
 import io
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from darknet_kit.core.files import write_bytes
 from darknet_kit.errors import AnyPath, CfgError
@@ -130,6 +129,11 @@ def format_cfg(cfg: Cfg) -> str:
     return "".join(parts)
 
 
+def encode_cfg(cfg: Cfg) -> bytes:
+    """Return what a cfg file holds; bytes that are not UTF-8 come out as they were read."""
+    return format_cfg(cfg).encode("utf-8", "surrogateescape")
+
+
 def read_cfg(path: AnyPath) -> Cfg:
     """Read a cfg file. Bytes that are not UTF-8 survive a round trip. Raises CfgError."""
     try:
@@ -156,7 +160,7 @@ def read_cfg(path: AnyPath) -> Cfg:
 
 def write_cfg(path: AnyPath, cfg: Cfg) -> bool:
     """Write a cfg unless the file holds it already; return whether it was written."""
-    return write_bytes(Path(path), format_cfg(cfg).encode("utf-8", "surrogateescape"))
+    return write_bytes(path, encode_cfg(cfg))
 
 
 def set_value(cfg: Cfg, section: Section, key: str, value: object) -> Cfg:

@@ -30,7 +30,7 @@ _NO_BOX = "none"  # stands among the class_ids for images that show nothing
 def draw_gallery(tiles: Iterable[Tile], path: str, *, title: str, inside: bool) -> Rendered:
     """Return a page of tiles; with `inside` their pictures are part of it."""
     folder = f"{os.path.splitext(path)[0]}_files"  # browsers' own name for what belongs to a page
-    files: dict[str, bytes] = {}
+    files: dict[Path, bytes] = {}
     figures: list[str] = []
     facts = _Facts()
     for number, tile in enumerate(tiles):
@@ -41,7 +41,7 @@ def draw_gallery(tiles: Iterable[Tile], path: str, *, title: str, inside: bool) 
                 source = f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
             else:
                 name = f"{number:04}.jpg"
-                files[os.path.join(folder, name)] = content
+                files[Path(folder, name)] = content
                 source = f"{quote(os.path.basename(folder))}/{name}"
         facts.add(tile)
         figures.append(_figure(tile, source))
@@ -54,7 +54,7 @@ def draw_gallery(tiles: Iterable[Tile], path: str, *, title: str, inside: bool) 
     # Split first: what a part holds is text and never another place to fill in.
     pieces = _TEMPLATE.read_text(encoding="utf-8").replace("{{", "}}").split("}}")
     page = "".join(parts[piece] if odd % 2 else piece for odd, piece in enumerate(pieces))
-    return Rendered({**files, path: page.encode()}, facts.unreadable)
+    return Rendered({**files, Path(path): page.encode()}, facts.unreadable)
 
 
 @dataclass(slots=True)

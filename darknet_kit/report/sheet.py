@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
@@ -32,7 +33,7 @@ def draw_sheet(tiles: Iterable[Tile], path: str, *, columns: int, tile_px: int) 
     stream = io.BytesIO()
     _add_legend(sheet, sorted(shown.items())).save(stream, format="PNG")
     undrawn = [name for _, name in sorted(shown.items()) if font_for(name, _LETTERS) is None]
-    return Rendered({path: stream.getvalue()}, unreadable, undrawn)
+    return Rendered({Path(path): stream.getvalue()}, unreadable, undrawn)
 
 
 def describe_tile(tile: Tile) -> list[str]:

@@ -22,12 +22,12 @@ from typing import Any
 import tomli_w
 
 from darknet_kit import __version__
-from darknet_kit.core.files import digest, link, make_folder, replacing, write_bytes, write_text
+from darknet_kit.core.files import digest, link, make_folder, replacing, write_text
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.engine.find import Engine
 from darknet_kit.errors import AnyPath, UsageError
-from darknet_kit.formats.cfg import Cfg, format_cfg
+from darknet_kit.formats.cfg import Cfg, write_cfg
 from darknet_kit.formats.datafile import format_data, format_lines, iter_image_list, locate
 
 BASE = "project"
@@ -129,7 +129,7 @@ def create_run(
             path=run.path,
         )
     make_folder(run.weights)
-    write_bytes(run.cfg, format_cfg(cfg).encode("utf-8", "surrogateescape"))
+    write_cfg(run.cfg, cfg)
     write_text(run.names, format_lines(dataset.names))
     lists = _lists(dataset, settings.map, engine)
     _write_lists(run, lists)
