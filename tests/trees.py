@@ -43,7 +43,10 @@ def write_tree(kind: str, root: Path, count: int) -> Path:
             (root / above / f"{stem}.xml").write_text(pascal_xml(*things, flags=flags))
     if kind == "voc":
         _write_lists(root / "ImageSets/Main", count)
-    elif kind == "coco":
+    elif kind == "ilsvrc":
+        mapping = "".join(f"{wnid} {wnid}\n" for wnid in WNIDS)
+        (root / "LOC_synset_mapping.txt").write_text(mapping)
+    else:
         _write_instances(root / "annotations", images, objects)
     return root
 
