@@ -118,6 +118,9 @@ def test_every_card_is_found_by_its_own_name() -> None:
     assert [find_gpu(gpu.name) for gpu in GPUS] == list(GPUS)
     with pytest.raises(UsageError, match="'Voodoo2'"):
         require_gpu("Voodoo2")
+    with pytest.raises(UsageError) as caught:
+        require_gpu("RTX 309")
+    assert caught.value.hint.startswith("Did you mean RTX 3090 or RTX 3090 Ti?")
 
 
 def test_a_thousand_classes_take_most_of_a_year() -> None:

@@ -130,9 +130,9 @@ def test_whole_backbone_and_neither(tmp_path: Path) -> None:
     ("place", "value", "said"),
     [
         (0, float("nan"), "1 of 4 biases are nan or infinite"),
-        (20, float("-inf"), "1 of 108 kernel are nan or infinite"),
+        (20, float("-inf"), "1 of 108 values of the kernel are nan or infinite"),
         (13, -0.02, "1 of 4 variances are below zero"),
-        (30, 1e20, "kernel of up to 1e+20 are no weights"),
+        (30, 1e20, "values of the kernel of up to 1e+20 are no weights"),
     ],
 )
 def test_values_that_cannot_be_weights(tmp_path: Path, place: int, value: float, said: str) -> None:

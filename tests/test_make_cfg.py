@@ -211,3 +211,49 @@ def test_weights_that_are_none_are_refused_before_a_cfg_is_written(
     assert ended.exit_code == 1
     assert "[not-weights]" in ended.stderr
     assert not (folder / "a.cfg").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ("net.width=418", "size-not-multiple"),
+        ("net.subdivisions=0", "bad-batch"),
+        ("yolo.classes=7", "wrong-filters"),
+        ("0.filters=abc", "impossible-shape"),
+        ("route.layers=-1000", "bad-source"),
+    ],
+)
+def test_a_setting_that_breaks_the_network_is_refused(
+    dkit: Dkit, folder: Path, asked: str, code: str
+) -> None:
+    words = ("make-cfg", "--classes", "3", "--model", "yolov4-tiny", "--set", asked, "-o", "a.cfg")
+    ended = dkit(*words)
+    assert ended.exit_code == 2
+    assert f"[{code}]" in ended.stderr
+    assert not (folder / "a.cfg").exists()
+
+
+def test_a_misspelt_setting_is_written_and_told(dkit: Dkit, folder: Path) -> None:
+    ended = dkit("make-cfg", "--classes", "3", "--set", "net.angel=5", "-o", "a.cfg")
+    assert ended.exit_code == 0
+    assert "did you mean angle?" in ended.stderr
+
+
+def test_nothing_is_written_where_the_picture_cannot_be(dkit: Dkit, folder: Path) -> None:
+    ended = dkit("make-cfg", "--classes", "3", "--draw", "net.bmp", "-o", "a.cfg")
+    assert ended.exit_code == 2
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("--base", "shapes.data"), "this is a .data file, and no network"),
+        (("--weights", "shapes.data"), "this is text, not Darknet weights"),
+    ],
+)
+def test_files_of_another_kind(dkit: Dkit, folder: Path, files: tuple[str, str], said: str) -> None:
+    write_data(folder, names=3, images=3)
+    ended = dkit("make-cfg", "--classes", "3", *files, "-o", "a.cfg")
+    assert ended.exit_code == 1
+    assert said in ended.stderr

@@ -95,7 +95,15 @@ def _read_sizes(dataset: Dataset, size: tuple[int, int], workers: int | None) ->
     from darknet_kit.dataset.anchors import read_box_sizes
 
     with progress_bar("read", "images") as progress:
-        return read_box_sizes(dataset, workers=workers, progress=progress) * size
+        sizes = read_box_sizes(dataset, workers=workers, progress=progress)
+    if not len(sizes):
+        raise DatasetError(
+            "the training images have no boxes",
+            code="no-boxes",
+            hint="`dkit check DATA` says where the labels are looked for.",
+            path=dataset.data.path,
+        )
+    return sizes * size
 
 
 def _compute(sizes: "Sizes", cfg: Cfg, seed: int) -> list[tuple[float, float]]:
@@ -153,12 +161,6 @@ def _measure(sizes: "Sizes", anchors: Anchors) -> dict[str, Any]:
 
     from darknet_kit.dataset.anchors import best_iou
 
-    if not len(sizes):
-        raise DatasetError(
-            "the training images have no boxes",
-            code="no-boxes",
-            hint="`dkit check DATA` says where the labels are looked for.",
-        )
     best = best_iou(sizes, np.array(anchors, np.float32))
     return {
         "average_iou": round(float(best.mean(dtype=np.float64)), 4),

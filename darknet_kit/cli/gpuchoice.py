@@ -29,7 +29,7 @@ def choose_gpu(name: str | None, memory_gb: float | None) -> GpuChoice | None:
             code="bad-memory",
             hint="Say it in GB: --gpu-memory 8.",
         )
-    named = require_gpu(name) if name else None
+    named = require_gpu(name) if name is not None else None
     if memory_gb is not None:
         shown = named.name if named else f"a GPU of {memory_gb:g} GB"
         return GpuChoice(shown, _usable(memory_gb * 1e9), named)

@@ -13,7 +13,8 @@ from darknet_kit.cli.modellist import list_models
 from darknet_kit.cli.needs import describe_needs, list_needs
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
-from darknet_kit.cli.shownetwork import draw_network
+from darknet_kit.cli.shownetwork import draw_network, require_picture
+from darknet_kit.cli.soundness import require_sound
 from darknet_kit.cli.writing import write_files
 from darknet_kit.dataset.counts import count_classes
 from darknet_kit.dataset.reading import Dataset, read_dataset
@@ -148,6 +149,9 @@ def command(
             hint="Name it with --data DATA.",
         )
     plan = plan_cfg(request)
+    require_sound(plan, request)
+    if draw:
+        require_picture(Path(draw))
     fitting = judge(header, plan.cfg) if header else None
     path = Path(output or f"{plan.name}-{plan.classes}.cfg")
     state = "would write" if dry_run else _write(path, plan, overwrite)

@@ -52,6 +52,15 @@ def show_network(path: AnyPath, output: AnyPath | None, overwrite: bool) -> Outc
 
 def draw_network(cfg: Cfg, title: str, picture: Path, overwrite: bool) -> None:
     """Draw a network's diagram into a file. Raises CfgError, UsageError, ToolchainError."""
+    require_picture(picture)
+    from darknet_kit.report.charts import render_figure
+    from darknet_kit.report.netchart import plot_network
+
+    write_files({picture: render_figure(plot_network(cfg, title), kind_of(picture))}, overwrite)
+
+
+def require_picture(picture: Path) -> None:
+    """Refuse what no diagram can be drawn into. Raises UsageError, ToolchainError."""
     if kind_of(picture) not in PICTURES:
         raise UsageError(
             f"a network is drawn as {', '.join(PICTURES)}",
@@ -60,10 +69,6 @@ def draw_network(cfg: Cfg, title: str, picture: Path, overwrite: bool) -> None:
             path=picture,
         )
     require_charts()
-    from darknet_kit.report.charts import render_figure
-    from darknet_kit.report.netchart import plot_network
-
-    write_files({picture: render_figure(plot_network(cfg, title), kind_of(picture))}, overwrite)
 
 
 def list_layers(cfg: Cfg, layers: tuple[Layer, ...]) -> list[str]:

@@ -70,9 +70,10 @@ def compute_anchors(sizes: Sizes, count: int, seed: int = 0) -> Sizes:
     different = len(np.unique(sizes, axis=0))
     if different < count:
         raise DatasetError(
-            f"{count} anchors need as many different boxes, and there are {different}",
+            f"{count} anchors need as many boxes of different size, and there "
+            + (f"are {different}" if different != 1 else "is 1"),
             code="too-few-boxes",
-            hint="Ask for fewer anchors, or keep the network's own.",
+            hint="Keep the network's own; pre-trained weights know them.",
         )
     chance = np.random.default_rng(seed)
     sample = sizes

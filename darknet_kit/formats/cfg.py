@@ -21,6 +21,7 @@ _BLANKS = str.maketrans("", "", " \t\r\n")
 # Longer digit strings are nonsense; the limit keeps a hostile file from making Python slow.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,18}\.?[0-9]{0,18}|\.[0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
+_DATA_KEYS = frozenset({"classes", "train", "valid", "names", "backup"})
 # The largest upstream cfg has 40 KB.
 _MAX_BYTES = 4 << 20
 
@@ -284,6 +285,8 @@ def _not_a_cfg(message: str, path: AnyPath | None) -> CfgError:
 
 def _no_section_yet(kept: str, number: int, path: AnyPath | None) -> CfgError:
     shown = kept if len(kept) <= 40 else kept[:40] + "..."
+    if kept.partition("=")[0] in _DATA_KEYS:
+        return _not_a_cfg(f"line {number} is `{shown}`: this is a .data file, and no network", path)
     if "=" not in kept:
         return _not_a_cfg(f"line {number} is `{shown}`, and a Darknet cfg starts with [net]", path)
     return CfgError(

@@ -14,6 +14,7 @@ The engines load any file without complaint, so its length is the one thing that
 """
 
 import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ _VERSION = struct.Struct("<iii")
 _SEEN_64 = struct.Struct("<Q")
 _SEEN_32 = struct.Struct("<I")
 _RATES = struct.Struct("<fff")
+_TEXT = re.compile(rb"[\t\r\n\x20-\x7e]+")
 FLOAT_BYTES = 4
 # What AlexeyAB's fork writes, and with it everybody reads.
 _WRITTEN_VERSION = (0, 2, 5)
@@ -112,6 +114,8 @@ def expected_bytes(floats: int) -> int:
 def _parse_header(start: bytes, size: int, path: Path) -> WeightsHeader:
     if start.lstrip()[:1] == b"<":
         raise _not_weights("this is a web page (HTML), not Darknet weights", path)
+    if _TEXT.fullmatch(start):
+        raise _not_weights("this is text, not Darknet weights", path)
     if len(start) < _VERSION.size + _SEEN_32.size:
         raise _not_weights(f"a file of {size} bytes is too short to be Darknet weights", path)
     major, minor, revision = _VERSION.unpack_from(start)

@@ -99,7 +99,7 @@ def _enlarged(cfg: Cfg) -> Cfg:
     random = heads[-1].section.number("random") if heads else 0.0
     if not random:
         return cfg
-    step = cfg.net.integer("resize_step", 32)
+    step = max(1, cfg.net.integer("resize_step", 32))
     for key in ("width", "height"):
         grown = cfg.net.integer(key) * (1.4 if random == 1 else random)
         cfg = set_value(cfg, cfg.net, key, round(grown / step + 1) * step)

@@ -153,11 +153,12 @@ def _look_at(own: Floats, parameters: Sequence[Parameters]) -> tuple[str, float]
 
 def _find_flaw(name: str, part: Floats) -> str:
     smallest, largest = float(part.min()), float(part.max())
+    noun = "values of the kernel" if name == "kernel" else name
     if not (np.isfinite(smallest) and np.isfinite(largest)):
         wrong = int(np.count_nonzero(~np.isfinite(part)))
-        return f"{wrong:,} of {len(part):,} {name} are nan or infinite"
+        return f"{wrong:,} of {len(part):,} {noun} are nan or infinite"
     if max(-smallest, largest) > _LARGEST:
-        return f"{name} of up to {max(-smallest, largest):.1g} are no weights"
+        return f"{noun} of up to {max(-smallest, largest):.1g} are no weights"
     if name == "variances" and smallest < _SMALLEST_VARIANCE:
         wrong = int(np.count_nonzero(part < _SMALLEST_VARIANCE))
         return f"{wrong:,} of {len(part):,} variances are below zero"

@@ -1,5 +1,6 @@
 """Graphics cards people train on: memory and single-precision speed, as NVIDIA publishes them."""
 
+import difflib
 import re
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ GPUS = (
     GpuModel("GTX 1050 Ti", 4, 2.1),
     GpuModel("GTX 1060", 6, 4.4),
     GpuModel("GTX 1070", 8, 6.5),
+    GpuModel("GTX 1070 Ti", 8, 8.2),
     GpuModel("GTX 1080 Ti", 11, 11.3),
     GpuModel("GTX 1080", 8, 8.9),
     GpuModel("GTX 1650", 4, 3.0),
@@ -37,13 +39,26 @@ GPUS = (
     GpuModel("RTX 2080", 8, 10.1),
     GpuModel("RTX 3050", 8, 9.1),
     GpuModel("RTX 3060", 12, 12.7),
+    GpuModel("RTX 3060 Ti", 8, 16.2),
     GpuModel("RTX 3070", 8, 20.3),
+    GpuModel("RTX 3070 Ti", 8, 21.7),
     GpuModel("RTX 3080", 10, 29.8),
+    GpuModel("RTX 3080 Ti", 12, 34.1),
     GpuModel("RTX 3090", 24, 35.6),
+    GpuModel("RTX 3090 Ti", 24, 40.0),
     GpuModel("RTX 4060", 8, 15.1),
+    GpuModel("RTX 4060 Ti", 8, 22.1),
     GpuModel("RTX 4070", 12, 29.1),
+    GpuModel("RTX 4070 Ti", 12, 40.1),
     GpuModel("RTX 4080", 16, 48.7),
     GpuModel("RTX 4090", 24, 82.6),
+    GpuModel("RTX 5070", 12, 30.9),
+    GpuModel("RTX 5070 Ti", 16, 43.9),
+    GpuModel("RTX 5080", 16, 56.3),
+    GpuModel("RTX 5090", 32, 104.8),
+    GpuModel("RTX A4000", 16, 19.2),
+    GpuModel("RTX A5000", 24, 27.8),
+    GpuModel("RTX A6000", 48, 38.7),
     GpuModel("A10", 24, 31.2),
     GpuModel("A100", 40, 19.5),
     GpuModel("A40", 48, 37.4),
@@ -68,10 +83,14 @@ def require_gpu(name: str) -> GpuModel:
     """Return the card that a name means. Raises UsageError."""
     gpu = find_gpu(name)
     if gpu is None:
+        known = {_key(gpu.name): gpu.name for gpu in GPUS}
+        near = difflib.get_close_matches(_key(name), known, n=3)
+        meant = f"Did you mean {' or '.join(known[key] for key in near)}? " if near else ""
         raise UsageError(
             f"no card called {name!r} is known here",
             code="unknown-gpu",
-            hint=f"Known are {', '.join(gpu.name for gpu in GPUS)}; give memory by --gpu-memory.",
+            hint=f"{meant}Without a name, --gpu-memory GB says what fits; "
+            f"{len(GPUS)} cards from {GPUS[0].name} to {GPUS[-1].name} are known.",
         )
     return gpu
 
