@@ -31,13 +31,12 @@ cp -a "$room/out" "$keep"
 """
 
 
-@pytest.mark.parametrize("kind", ["voc", "coco"])
 @pytest.mark.parametrize(
-    ("room", "more", "code"),
+    ("kind", "room", "more", "code"),
     [
-        ("size=100k", "size=9m", "disk-full"),
-        ("nr_inodes=60", "nr_inodes=9999", "disk-full"),
-        ("ro", "rw", "read-only"),
+        ("voc", "size=100k", "size=9m", "disk-full"),
+        ("coco", "nr_inodes=60", "nr_inodes=9999", "disk-full"),
+        ("ilsvrc", "ro", "rw", "read-only"),
     ],
 )
 def test_a_disk_without_room(

@@ -89,3 +89,17 @@ def test_no_room_for_semaphores(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DkitError) as caught:
         list(map_shards(total, shards(range(8), 4), workers=2))
     assert caught.value.code == "no-workers"
+
+
+def test_ctrl_c_does_not_reach_what_workers_are_copied_from() -> None:
+    """It would print where its imports were interrupted; SigBlk is signal 2 in bit 1 (proc(5))."""
+    program = (
+        "from multiprocessing import forkserver\n"
+        "from darknet_kit.core.pool import start_early\n"
+        "start_early('json', 2)\n"
+        "print(open(f'/proc/{forkserver._forkserver._forkserver_pid}/status').read())"
+    )
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    (blocked,) = [line for line in ended.stdout.splitlines() if line.startswith("SigBlk:")]
+    assert int(blocked.split()[1], 16) & 2

@@ -13,7 +13,7 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.popen_forkserver import Popen
 from multiprocessing.process import BaseProcess
@@ -63,6 +63,7 @@ def start_early(module: str, workers: int | None = None) -> None:
     For work that begins with something else: the first shards need not wait for imports then.
     """
     if (workers or os.cpu_count() or 1) > 1:
+        resource_tracker.ensure_running()  # before: its start ends the deferring
         with _ctrl_c_deferred():
             forkserver.set_forkserver_preload([module])
             forkserver.ensure_running()
