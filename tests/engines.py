@@ -1,7 +1,7 @@
 """Real engines that tests compare with, and the smallest run of each.
 
 AlexeyAB's Darknet is named by DKIT_TEST_ALEXEYAB; the 2018 original, which Debian packages, is
-looked for on PATH.
+looked for on PATH; hank-ai's is named by DKIT_TEST_HANK.
 """
 
 import functools
@@ -25,6 +25,14 @@ def alexeyab() -> Path:
     named = os.environ.get("DKIT_TEST_ALEXEYAB")
     if not named:
         pytest.skip("DKIT_TEST_ALEXEYAB names no darknet of AlexeyAB")
+    return Path(named).resolve()
+
+
+def hank_ai() -> Path:
+    """Return hank-ai's darknet, or skip."""
+    named = os.environ.get("DKIT_TEST_HANK")
+    if not named:
+        pytest.skip("DKIT_TEST_HANK names no darknet of hank-ai")
     return Path(named).resolve()
 
 

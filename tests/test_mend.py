@@ -42,6 +42,7 @@ def good() -> str:
         ("burn_in=1000", "burnin=1000", "unknown-key", {"burn_in=1000"}),
         ("hue=.1", "hue=.1\nzzzz=3", "unknown-key", {"# zzzz=3"}),
         ("hue=.1", "hue=.1\nignore_thresh=3", "unknown-key", {"# ignore_thresh=3"}),
+        ("activation=leaky", "activation=leaky\ngruops=7", "unknown-key", {"# gruops=7"}),
         ("hue=.1", "hue=.1\nhue=.2", "duplicate-key", {"# hue=.2"}),
         ("hue=.1", "hue=.1\nmosaic=1\nletter_box=1", "mosaic-letter-box", {"# letter_box=1"}),
     ],

@@ -1,42 +1,28 @@
 """Our networks and our arithmetic against real engines.
 
 AlexeyAB's Darknet is named by DKIT_TEST_ALEXEYAB; the 2018 original, which Debian packages, is
-looked for on PATH. `darknet partial` parses a cfg, prints every layer, takes what weights there
-are, and writes all of them: the cheapest way to see what an engine makes of a network.
+looked for on PATH; hank-ai's is named by DKIT_TEST_HANK. `darknet partial` parses a cfg, prints
+every layer, takes what weights there are, and writes all of them: the cheapest way to see what an
+engine makes of a network.
 """
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.engine.flavor import identify
+from darknet_kit.engine.support import find_unsupported
 from darknet_kit.formats.cfg import read_cfg, write_cfg
-from darknet_kit.formats.weights import read_weights_header
+from darknet_kit.formats.weights import format_weights_header, read_weights_header
 from darknet_kit.network.catalog import MODELS
 from darknet_kit.network.layers import infer_layers, total_bflops, weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
+from tests.engines import alexeyab, hank_ai, original, run_engine
 
 _ALL_LAYERS = "99999"
 _ROW_NAMES = "conv|max|route|Shortcut|upsample|yolo|reorg_old|[Dd]etection|Local|dropout|connected"
-
-
-def alexeyab() -> Path:
-    named = os.environ.get("DKIT_TEST_ALEXEYAB")
-    if not named:
-        pytest.skip("DKIT_TEST_ALEXEYAB names no darknet of AlexeyAB")
-    return Path(named).resolve()
-
-
-def original() -> Path:
-    found = shutil.which("darknet")
-    if not found or identify(Path(found)).flavor is not Flavor.ORIGINAL:
-        pytest.skip("the 2018 darknet is not on PATH (apt-get install darknet)")
-    return Path(found)
 
 
 def load(engine: Path, cfg: Path, folder: Path) -> tuple[str, Path]:
@@ -96,6 +82,30 @@ def test_the_2018_original_builds_them_too(tmp_path: Path, model: str) -> None:
     assert "Unused field" not in printed
     assert "Couldn't find" not in printed
     assert read_weights_header(whole).floats == weight_floats(read_cfg(path))
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_hank_ai_loads_what_it_is_said_to_support(tmp_path: Path, model: str) -> None:
+    """It reads weights strictly: as many values as we count, and not one less."""
+    engine = hank_ai()
+    path, start, whole = (tmp_path / name for name in ("net.cfg", "in.weights", "whole.weights"))
+    cfg = make_cfg(CfgRequest(10, model, size=(320, 320) if model == "yolov1" else (320, 192)))
+    write_cfg(path, cfg)
+    floats = weight_floats(cfg)
+    assert floats is not None
+    words: list[str | Path] = ["partial", path, start, whole, _ALL_LAYERS]
+    start.write_bytes(format_weights_header(0) + bytes(4 * (floats - 1)))
+    refused = run_engine(engine, words, tmp_path)
+    assert not whole.exists()
+    lacks = find_unsupported(cfg, Flavor.HANK_AI)
+    if lacks:
+        named = {lack.what.strip("[]") for lack in lacks}
+        assert any(f'layer name "{name}" is not supported' in refused for name in named)
+        return
+    assert re.search(r"expected to read (\d+) fields, but only read \d+", refused)
+    start.write_bytes(format_weights_header(0) + bytes(4 * floats))
+    run_engine(engine, words, tmp_path)
+    assert read_weights_header(whole).floats == floats
 
 
 def test_alexeyab_agrees_on_every_cfg_of_its_own(tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ def _convolutional(place: Place) -> Layer:
     size = place.window("size", 1)
     stride_x, stride_y = _strides(place)
     groups = 1 if section.integer("xnor") else max(1, section.integer("groups", 1))
+    if shape.channels % groups or filters % groups:
+        raise place.error(
+            f"has groups={groups}, which divides {shape.channels} channels and {filters} filters "
+            "into no equal parts",
+            "impossible-shape",
+        )
     padding = size // 2 if section.integer("pad") else section.integer("padding")
     antialiased = section.integer("antialiasing") > 0
     host_x, host_y = (1, 1) if antialiased else (stride_x, stride_y)

@@ -146,9 +146,16 @@ def _mend_key(cfg: Cfg, problem: CfgProblem, *_: object) -> Cfg:
         if unknown.entry.line == problem.line:
             section, key = unknown.section, unknown.entry.key
             if unknown.near and section.find(unknown.near) is None:
-                return rename_key(cfg, section, key, unknown.near)
+                renamed = rename_key(cfg, section, key, unknown.near)
+                # A value that nobody read may be nonsense: `siz==1`.
+                if _count_errors(renamed) <= _count_errors(cfg):
+                    return renamed
             return comment_out(cfg, section, unknown.entry.line)
     return cfg
+
+
+def _count_errors(cfg: Cfg) -> int:
+    return sum(problem.is_error for problem in check_cfg(cfg))
 
 
 def _mend_duplicate(cfg: Cfg, problem: CfgProblem, *_: object) -> Cfg:
