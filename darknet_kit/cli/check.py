@@ -1,7 +1,6 @@
 """`dkit check`: what would waste a run, in a data set, a network, weights, or between them."""
 
 import contextlib
-import difflib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from darknet_kit.core.faults import FAULTS, Level
 from darknet_kit.core.findings import Finding, Group, Tally, is_findings, writing_findings
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.records import Split
+from darknet_kit.core.spelling import find_near
 from darknet_kit.dataset.checks.images import Entries
 from darknet_kit.dataset.checks.whole import HowToCheck
 from darknet_kit.errors import UsageError
@@ -114,7 +114,7 @@ def _parse_codes(text: str | None) -> frozenset[str]:
     known = sorted(OTHER_CODES | FAULTS.keys())
     unknown = sorted(codes.difference(known))
     if unknown:
-        near = [match for code in unknown for match in difflib.get_close_matches(code, known, n=1)]
+        near = [match for code in unknown for match in find_near(code, known)]
         raise UsageError(
             f"there is no code {', '.join(unknown)}",
             code="unknown-code",

@@ -1,15 +1,16 @@
 """Names that people type: lists of them, files of them, and those that are nearly right."""
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from darknet_kit.core.spelling import find_near
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.datafile import parse_names, read_text
 
 _FEW = 12  # names that a message can list
 _UNKNOWN = 6  # of the unknown ones
+_MEANT = 3
 
 
 def iter_words(
@@ -54,7 +55,7 @@ def refuse_unknown(
 
 
 def _cure(unknown: Sequence[str], known: Collection[str], names: Sequence[str], where: str) -> str:
-    near = {word: find_near(word, known) for word in unknown[:_UNKNOWN]}
+    near = {word: _find_meant(word, known) for word in unknown[:_UNKNOWN]}
     meant = [
         " or ".join(map(repr, found)) + (f" for {word!r}" if len(unknown) > 1 else "")
         for word, found in near.items()
@@ -70,10 +71,10 @@ def _cure(unknown: Sequence[str], known: Collection[str], names: Sequence[str], 
     return f"{where} lists the {len(names):,} classes."
 
 
-def find_near(word: str, known: Iterable[str]) -> list[str]:
+def _find_meant(word: str, known: Collection[str]) -> list[str]:
     """Return up to three known names that hold this word whole, or are nearly spelled so."""
     lowered = {name.lower(): name for name in known}
     whole = re.compile(rf"\b{re.escape(word.lower())}\b")
     holding = sorted(filter(whole.search, lowered), key=len)
-    alike = difflib.get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
-    return [lowered[name] for name in dict.fromkeys([*holding, *alike])][:3]
+    named = (lowered[name] for name in holding)
+    return list(dict.fromkeys((*named, *find_near(word, known, most=_MEANT))))[:_MEANT]

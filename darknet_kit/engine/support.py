@@ -41,6 +41,14 @@ class Unsupported:
     line: int
     what: str
 
+    def told_of(self, flavor: Flavor) -> str:
+        """Return the sentence that says so of an engine of this flavour."""
+        return f"{flavor} darknet has no {self.what}: it would train another network"
+
+
+TAKE_ANOTHER = "Take an engine that has it: --engine torch, or one made by `dkit build`."
+"""What to do about it."""
+
 
 def find_unsupported(cfg: Cfg, flavor: Flavor) -> list[Unsupported]:
     """Return what this flavour would drop, mistake or refuse."""

@@ -1,9 +1,9 @@
 """The networks that dkit can write, and how each is usually trained."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from darknet_kit.core.spelling import find_near
 from darknet_kit.errors import UsageError
 from darknet_kit.network.draft import Draft
 from darknet_kit.network.nano import build_nano
@@ -215,7 +215,7 @@ def find_model(name: str) -> Model:
     model = MODELS.get(name)
     if model is not None:
         return model
-    near = difflib.get_close_matches(name, MODELS, n=2, cutoff=0.5)
+    near = find_near(name, MODELS, most=2, likeness=0.5)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
     raise UsageError(
         f"there is no model {name!r}",

@@ -1,9 +1,9 @@
 """The keys that AlexeyAB's fork reads in each section (`src/parser.c`); the others read fewer."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from darknet_kit.core.spelling import find_near
 from darknet_kit.formats.cfg import NETWORK_KINDS, Cfg, Entry, Section
 from darknet_kit.network.kinds import canonical_kind
 
@@ -102,15 +102,9 @@ def iter_unknown_keys(cfg: Cfg) -> Iterator[UnknownKey]:
         for entry in section.entries:
             if entry.key not in known | {"show_receptive_field"} and not _is_own(entry.key):
                 # A key of another section is in the wrong place, and no misspelling.
-                near = "" if entry.key in _ANYWHERE else find_near(entry.key, known)
-                yield UnknownKey(section, entry, near)
+                near = [] if entry.key in _ANYWHERE else find_near(entry.key, known, likeness=0.7)
+                yield UnknownKey(section, entry, near[0] if near else "")
 
 
 def _is_own(key: str) -> bool:
     return key.startswith(OWN_PREFIX)
-
-
-def find_near(word: str, words: Iterable[str]) -> str:
-    """Return the word that is most like this one, or an empty string where none is."""
-    near = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.7)
-    return near[0] if near else ""

@@ -3,8 +3,7 @@
 Recurrent layers are not supported: nothing that detects objects uses them.
 """
 
-import difflib
-
+from darknet_kit.core.spelling import find_near
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.kinds import INFER, canonical_kind
@@ -43,9 +42,8 @@ def infer_layers(cfg: Cfg) -> tuple[Layer, ...]:
 
 
 def _meant(kind: str) -> str:
-    near = {name.lower(): name for name in INFER}
-    found = difflib.get_close_matches(kind.partition("]")[0].lower(), near, n=1, cutoff=0.7)
-    return f"Did you mean [{near[found[0]]}]? " if found else ""
+    near = find_near(kind.partition("]")[0], INFER, likeness=0.7)
+    return f"Did you mean [{near[0]}]? " if near else ""
 
 
 def weight_floats(cfg: Cfg) -> int | None:

@@ -1,10 +1,10 @@
 """Setting up a network for other classes: its heads, the layers before them, its [net]."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from darknet_kit.core.spelling import find_near
 from darknet_kit.errors import CfgError, UsageError
 from darknet_kit.formats.cfg import NETWORK_KINDS, Cfg, comment_out, set_value
 from darknet_kit.network.heads import MASKED_KINDS, find_filters_key, find_heads
@@ -50,7 +50,7 @@ def apply_override(cfg: Cfg, override: Override) -> Cfg:
     ]
     if not places:
         kinds = sorted({section.kind for section in cfg.sections})
-        near = difflib.get_close_matches(override.where, kinds, n=1)
+        near = find_near(override.where, kinds)
         meant = f"Did you mean {near[0]}? " if near else ""
         raise UsageError(
             f"there is no section {override.where!r} in this network",

@@ -12,7 +12,7 @@ from darknet_kit.core.findings import Finding, Note, of_error
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.checks.whole import DataCheck, HowToCheck, check_data
-from darknet_kit.engine.support import find_unsupported
+from darknet_kit.engine.support import TAKE_ANOTHER, find_unsupported
 from darknet_kit.errors import CfgError, DatasetError, DkitError, UsageError, WeightsError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.formats.datafile import parse_data
@@ -181,10 +181,11 @@ def _check_network(cfg: Cfg, data: DataCheck | None, flavor: Flavor | None, note
         level = Level.ERROR if problem.is_error else Level.WARNING
         note(Finding(problem.code, level, path, problem.message, problem.cure, problem.line))
     flavor = data.flavor if data else flavor
-    for lack in find_unsupported(cfg, flavor) if flavor else ():
-        message = f"{flavor} darknet has no {lack.what}: it would train another network"
-        cure = "Take an engine that has it: --engine torch, or one made by `dkit build`."
-        note(Finding("unsupported-by-engine", Level.ERROR, path, message, cure, lack.line))
+    if flavor is None:
+        return
+    for lack in find_unsupported(cfg, flavor):
+        message = lack.told_of(flavor)
+        note(Finding("unsupported-by-engine", Level.ERROR, path, message, TAKE_ANOTHER, lack.line))
 
 
 def _check_weights(path: str, result: Inspection, note: Note) -> None:

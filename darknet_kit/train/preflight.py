@@ -11,13 +11,14 @@ from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
 from darknet_kit.dataset.reading import Dataset, iter_listed
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.nvidia import find_driver
-from darknet_kit.engine.support import find_own_keys, find_unsupported
+from darknet_kit.engine.support import TAKE_ANOTHER, find_own_keys, find_unsupported
 from darknet_kit.engine.torch.keys import check_keys
 from darknet_kit.errors import CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import read_difficult
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
+from darknet_kit.network.keys import iter_unknown_keys
 from darknet_kit.train.start import check_start
 
 # AlexeyAB's and hank-ai's CPU backward passes never clear the deltas of these layers, so that
@@ -85,7 +86,11 @@ def check_run(
 def _check_network(dataset: Dataset, cfg: Cfg, train: ListCheck, result: Preflight) -> None:
     found = check_cfg(cfg, classes=len(dataset.names), train_images=train.images)
     errors = [problem for problem in found if problem.is_error]
-    result.warnings += [f"{p.message} ({p.cure})" for p in found if p not in errors]
+    result.warnings += [
+        f"{f'line {p.line}: ' if p.line else ''}{p.message} ({p.cure})"
+        for p in found
+        if not p.is_error
+    ]
     if errors:
         first, more = errors[0], len(errors) - 1
         raise CfgError(
@@ -117,7 +122,10 @@ def _check_embedded(cfg: Cfg, engine: Engine, result: Preflight) -> None:
                 path=cfg.path,
                 line=problem.line,
             )
-    result.warnings += [f"line {problem.line}: {problem.message}" for problem in found]
+    told = {unknown.entry.line for unknown in iter_unknown_keys(cfg)}  # with the network
+    result.warnings += [
+        f"line {problem.line}: {problem.message}" for problem in found if problem.line not in told
+    ]
     if engine.features.gpu is False and find_driver().gpus:
         result.warnings.append(
             "this machine has a GPU, and its PyTorch cannot use it: install PyTorch's default build"
@@ -128,9 +136,9 @@ def _check_darknet(cfg: Cfg, engine: Engine, result: Preflight) -> None:
     lacks = find_unsupported(cfg, engine.flavor)
     if lacks:
         raise UsageError(
-            f"{engine.flavor} darknet has no {lacks[0].what}: it would train another network",
+            lacks[0].told_of(engine.flavor),
             code="unsupported-by-engine",
-            hint="Take an engine that has it: --engine torch, or one made by `dkit build`.",
+            hint=TAKE_ANOTHER,
             path=cfg.path,
             line=lacks[0].line,
         )

@@ -1,12 +1,12 @@
 """What is wrong with a `.data` file, line by line, and with where weights are to be saved."""
 
-import difflib
 import os
 import shutil
 from collections.abc import Iterator
 
 from darknet_kit.core.findings import Finding, Note, fault
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.spelling import find_near
 from darknet_kit.dataset.checks.lists import BOM, read_start
 
 _PATHS = ("train", "valid", "names", "backup", "results", "difficult", "map", "labels")
@@ -43,7 +43,7 @@ def check_data_text(path: str, flavor: Flavor, note: Note) -> None:
 def _check_line(key: str, value: str) -> Iterator[tuple[str, str]]:
     """Yield code and message of what is wrong with a line."""
     if key not in _KEYS:
-        near = difflib.get_close_matches(key, _KEYS, n=1)
+        near = find_near(key, _KEYS)
         yield "unknown-key", f"{key}: did you mean {near[0]}?" if near else key
     if len(value.split()) > 1 or any(sign in value for sign in _LITERAL):
         yield "bad-value", f"{key} = {value}"

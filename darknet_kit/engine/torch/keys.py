@@ -7,9 +7,10 @@ with `dkit_`; Darknet passes over those.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from darknet_kit.core.spelling import find_near
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import NETWORK_KINDS, Cfg, Entry, Section
-from darknet_kit.network.keys import EVERY_LAYER, find_near
+from darknet_kit.network.keys import EVERY_LAYER
 from darknet_kit.network.kinds import canonical_kind
 
 
@@ -240,5 +241,5 @@ def _asks(cfg: Cfg, section: Section, entry: Entry) -> bool:
 
 def _near_match(word: str, words: Iterable[str]) -> str:
     """Return `; did you mean X?` where one of the words is like `word`, else nothing."""
-    near = find_near(word, words)
-    return f"; did you mean {near}?" if near else ""
+    near = find_near(word, words, likeness=0.7)
+    return f"; did you mean {near[0]}?" if near else ""
