@@ -108,6 +108,8 @@ def test_hank_ai_loads_what_it_is_said_to_support(tmp_path: Path, model: str) ->
     start.write_bytes(format_weights_header(0) + bytes(4 * floats))
     run_engine(engine, words, tmp_path)
     assert read_weights_header(whole).floats == floats
+    whole.unlink()
+    start.unlink()
 
 
 def test_alexeyab_agrees_on_every_cfg_of_its_own(tmp_path: Path) -> None:

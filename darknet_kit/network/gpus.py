@@ -1,9 +1,9 @@
 """Graphics cards people train on: memory and single-precision speed, as NVIDIA publishes them."""
 
-import difflib
 import re
 from dataclasses import dataclass
 
+from darknet_kit.core.spelling import find_near
 from darknet_kit.errors import UsageError
 
 
@@ -84,7 +84,7 @@ def require_gpu(name: str) -> GpuModel:
     gpu = find_gpu(name)
     if gpu is None:
         known = {_key(gpu.name): gpu.name for gpu in GPUS}
-        near = difflib.get_close_matches(_key(name), known, n=3)
+        near = find_near(_key(name), known, most=3)
         meant = f"Did you mean {' or '.join(known[key] for key in near)}? " if near else ""
         raise UsageError(
             f"no card called {name!r} is known here",
