@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from darknet_kit.core.contents import digest, holds, iter_contents
 from darknet_kit.core.files import (
     WriteError,
-    digest,
-    holds,
     is_part,
-    iter_contents,
     link,
     make_folder,
     open_append,

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from darknet_kit.core.files import holds, make_folder, write_bytes
+from darknet_kit.core.contents import holds
+from darknet_kit.core.files import make_folder, write_bytes
 from darknet_kit.errors import AnyPath, ToolchainError, UsageError
 
 PICTURES = ("png", "svg", "pdf")

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
-from darknet_kit.core.files import holds, iter_contents, link, put_bytes, put_new
+from darknet_kit.core.contents import holds, iter_contents
+from darknet_kit.core.files import link, put_bytes, put_new
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item, LabelledObject, stem_of
 from darknet_kit.dataset.difficult import write_difficult

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darknet_kit import __version__
-from darknet_kit.core.files import digest, link, make_folder, write_text
+from darknet_kit.core.contents import digest
+from darknet_kit.core.files import link, make_folder, write_text
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.engine.compilation import Compilation, Tell, compile_tree

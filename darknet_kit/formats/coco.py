@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from darknet_kit.core.boxes import box_from_xywh, is_finite
-from darknet_kit.core.files import open_ordinary
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath, DatasetError

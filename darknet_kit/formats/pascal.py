@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from darknet_kit.core.boxes import BoxConvention, box_from_pascal
-from darknet_kit.core.files import iter_contents
+from darknet_kit.core.contents import iter_contents
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject
 from darknet_kit.errors import AnyPath, DatasetError

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from darknet_kit import __version__
-from darknet_kit.core.files import read_small, write_bytes
+from darknet_kit.core.contents import read_small
+from darknet_kit.core.files import write_bytes
 from darknet_kit.errors import AnyPath
 
 RECORD = "conversion.json"

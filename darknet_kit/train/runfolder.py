@@ -22,7 +22,8 @@ from typing import Any
 import tomli_w
 
 from darknet_kit import __version__
-from darknet_kit.core.files import digest, link, make_folder, replacing, write_text
+from darknet_kit.core.contents import digest
+from darknet_kit.core.files import link, make_folder, replacing, write_text
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.engine.find import Engine
