@@ -308,7 +308,7 @@ def test_a_class_that_no_image_shows(tmp_path: Path, dkit: Dkit, data: Path) -> 
     assert "note: no box to train on, so nothing to learn: emu\n" in ended.stdout
 
 
-@pytest.mark.parametrize("what", ["none.data", "set", "all/set.names", "all/train/1.jpg"])
+@pytest.mark.parametrize("what", ["none.data", "all/set.names", "all/train/1.jpg"])
 def test_what_is_no_data_file(tmp_path: Path, dkit: Dkit, data: Path, what: str) -> None:
     ended = dkit("subset", tmp_path / what, "--out", tmp_path / "some", "--top", "1")
     assert ended.exit_code == 1

@@ -8,7 +8,7 @@ import click
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.classchoice import classes_option, map_option
-from darknet_kit.cli.noticed import exit_code, noticed
+from darknet_kit.cli.noticed import exit_code, lacking, noticed
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.boxes import BoxConvention
@@ -156,9 +156,9 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
         if counts.negatives:
             line += f"  ({counts.negatives:,} images show nothing, as annotated)"
         lines.append(line)
-    for split, use in (("train", "train on"), ("valid", "validate on")):
-        if split not in result.splits or not result.splits[split].images:
-            lines.append(f"  {split:<8}is EMPTY: there is nothing to {use}")
+    lines.extend(
+        lacking({split: (one.images, one.boxes.total()) for split, one in result.splits.items()})
+    )
     lines.append(f"  {'classes':<8}{_classes(result)}")
     lines.extend(_left_out(result))
     if result.difficult:
@@ -188,7 +188,8 @@ def _left_out(result: Conversion) -> Iterator[str]:
         yield f"  not chosen: {result.left_out:,} images that show none of the classes"
     if flagged:
         excluded = ", ".join(f"{count:,} {why}" for why, count in sorted(flagged.items()))
-        yield f"  left out on purpose: {excluded} (change with --difficult, --crowd …)"
+        options = ", ".join(f"--{flag} keep" for flag in sorted(flagged))
+        yield f"  left out on purpose: {excluded} ({options} takes them)"
 
 
 def _classes(result: Conversion) -> str:

@@ -17,7 +17,7 @@ from darknet_kit.core.problems import iter_problems
 from darknet_kit.core.records import SPLITS, Split
 from darknet_kit.dataset.classes import all_classes, choose_classes
 from darknet_kit.dataset.output import paths_for
-from darknet_kit.dataset.reading import Dataset, read_dataset, read_wnids
+from darknet_kit.dataset.reading import Dataset, iter_listed, read_dataset, read_wnids
 from darknet_kit.dataset.sample import (
     ORDERS,
     Candidate,
@@ -55,7 +55,11 @@ _INSIDE = 60  # so many pictures can be part of a page itself
     type=GivenPath(),
     help="NAME.png, a contact sheet, or NAME.html, a page.  [default: a sheet, named as DATA]",
 )
-@click.option("--split", type=click.Choice([*SPLITS, "all"]), help="[default: train]")
+@click.option(
+    "--split",
+    type=click.Choice([*SPLITS, "all"]),
+    help="[default: train; the next that has images where that is empty]",
+)
 @click.option(
     "--class", "classes", multiple=True, help="Only images that show this class, by name or wnid."
 )
@@ -125,7 +129,7 @@ def show(
         raise _contradiction("--split", "--problem")
     is_page = _is_page(data, output)
     dataset = read_dataset(data, Flavor(flavor) if flavor else None)
-    name = "problems" if of_problems else split or "train"
+    name = "problems" if of_problems else split or _first_split(dataset)
     request = _Request(
         dataset,
         path=output or f"{dataset.data.path.stem}_{name}.png",
@@ -178,6 +182,11 @@ class _Request:
                 else f"A page, -o NAME.html, holds {_MOST_ON_PAGE:,}.",
             )
         return count or usual
+
+
+def _first_split(dataset: Dataset) -> Split:
+    """Return the first split with an image, `train` without any. Raises DatasetError."""
+    return next((split for split in SPLITS if any(iter_listed(dataset, split))), "train")
 
 
 def _is_page(data: str, output: str | None) -> bool:

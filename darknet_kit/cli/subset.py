@@ -7,7 +7,7 @@ import click
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.classchoice import classes_option, map_option
-from darknet_kit.cli.noticed import exit_code, noticed
+from darknet_kit.cli.noticed import exit_code, lacking, noticed
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.flavor import Flavor
@@ -92,8 +92,9 @@ def _summary(result: Subset, options: SubsetOptions) -> list[str]:
             if counts.negatives:
                 line += f"  ({counts.negatives:,} images show none of the classes)"
             lines.append(line)
-    if not result.train_boxes:
-        lines.append("  train   has no box: there is nothing to train on")
+    lines.extend(
+        lacking({split: (one.images, one.boxes.total()) for split, one in result.splits.items()})
+    )
     lines.extend(_class_table(result))
     if result.left_out:
         lines.append(f"  not chosen: {result.left_out:,} images that show none of the classes")

@@ -69,7 +69,8 @@ FAULTS: dict[str, Fault] = {
     "relative-path": Fault(
         _WARNING,
         "a relative path: engines start at the folder that they run in",
-        "Write full paths, or start the engine in the same folder each time.",
+        "Write full paths; in a folder with blanks in its path, which Darknet drops, start the "
+        "engine there instead. `dkit train` needs neither.",
     ),
     "no-valid": Fault(
         _WARNING,

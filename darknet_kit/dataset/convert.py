@@ -111,6 +111,7 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     classes = _choose(found, options)
     target = _target(found, classes, options)
     notes = [*found.notes, *classes.notes, *_check_folder(found, options, target.paths.folder)]
+    notes.extend(target.notes())
     target.claim()
     placement = _place(found, options, target.paths.lists)
     notes.extend(_place_notes(placement, options.flavor))

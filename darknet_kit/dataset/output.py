@@ -94,6 +94,15 @@ class Target:
     overwrite: bool
     dry_run: bool
 
+    def notes(self) -> Iterator[str]:
+        """Yield what people should know of the folder."""
+        if not can_hold(self.paths.folder):
+            yield (
+                "Darknet drops blanks from what a .data file says, and this path holds some: its "
+                f"own are relative, so that an engine must start in {self.paths.folder} "
+                "(`dkit train` sees to that)"
+            )
+
     def claim(self) -> None:
         """Make sure that a data set may be written here.
 
@@ -107,7 +116,8 @@ class Target:
             raise UsageError(
                 f"{in_the_way} is there already, and not from dkit",
                 code="not-empty",
-                hint="Name another folder with --out, or add --overwrite.",
+                hint="Name another folder with --out, or other files with --name, or replace them "
+                "with --overwrite.",
                 path=self.paths.folder,
             )
         if before and before["settings"] != self.settings:
@@ -143,12 +153,19 @@ class Target:
     ) -> None:
         """Write everything beside the labels; the record last. `more` as in `write_problems`.
 
-        Raises DatasetError (`nothing-left`), WriteError.
+        Raises DatasetError (`nothing-left`, `no-classes`), WriteError.
         """
         if not self.dry_run:
             write_problems(self.paths.problems, problems, more)
         if not any(map(any, files.lists.values())):
             raise _nothing_left(self.paths, counts)
+        if not files.names:
+            raise DatasetError(
+                "no annotation holds an object with a name: there is no class to learn",
+                code="no-classes",
+                hint="Annotate some objects, or name the classes with --names FILE.",
+                path=self.paths.folder,
+            )
         if not self.dry_run:
             _write_files(self.paths, files)
             record = {"settings": self.settings, "counts": counts, "finished": True}

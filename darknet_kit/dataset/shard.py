@@ -119,8 +119,6 @@ def _convert(
             result.difficult_boxes += len(lines)
         result.negatives += not labelled.lines
         class_ids.extend(labelled.class_ids)
-        if labelled.excluded:
-            result.excluded.update(labelled.excluded)
     result.listed, result.images = format_lines(listed), len(listed)
     result.boxes.update(class_ids)
     return result
@@ -159,6 +157,8 @@ def _label(
         rules.objects,
         with_difficult=item.split == "valid",
     )
+    if labelled.excluded:
+        result.excluded.update(labelled.excluded)
     # Without a line, a file that speaks of many images would not say which one is meant.
     problems.extend(one if one.line else replace(one, path=item.image) for one in labelled.problems)
     if rules.convention is BoxConvention.INCLUSIVE and labelled.problems:

@@ -142,7 +142,7 @@ def _link_images(
     classes = selection.classes
     placement = place_items(selection.items, rules.layout)
     with target.begin(placement.folders):
-        result = Subset(target.paths, [*classes.names], notes=[*classes.notes])
+        result = Subset(target.paths, [*classes.names], notes=[*classes.notes, *target.notes()])
         result.left_out, result.surplus = selection.negatives, selection.surplus
         files = DatasetFiles(classes.names, classes.wnids)
         problems = [*placement.problems]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from darknet_kit.errors import AnyPath, DatasetError
+from darknet_kit.errors import AnyPath, DatasetError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,11 @@ def read_data(path: AnyPath) -> DataFile:
     """Read a `.data` file and find the files that it names.
 
     A relative path means what it means to Darknet, relative to the current folder, where such a
-    file exists; else relative to the `.data` file itself. Raises DatasetError.
+    file exists; else relative to the `.data` file itself. Raises DatasetError, UsageError.
     """
     source = Path(path)
+    if source.is_dir():
+        raise not_a_folder(source)
     options = parse_data(read_text(source, "a Darknet .data file"))
     if not options.get("names"):
         raise DatasetError(
@@ -208,6 +210,13 @@ def read_text(path: AnyPath, kind: str) -> str:
             return stream.read()
     except OSError as error:
         raise unreadable_file(path, kind, error) from error
+
+
+def not_a_folder(path: AnyPath) -> UsageError:
+    """Return the error that says that a folder was given, and which `.data` file is in it."""
+    inside = sorted(file for file in Path(path).glob("*.data") if file.is_file())
+    hint = f"Name the .data file in it, {inside[0]}." if inside else "Name a file NAME.data."
+    return UsageError("this is a folder", code="is-a-folder", hint=hint, path=path)
 
 
 def unreadable_file(path: AnyPath, kind: str, error: OSError) -> DatasetError:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
 from darknet_kit.core.faults import Level
 from darknet_kit.core.findings import Finding, Note, of_error
@@ -15,7 +14,7 @@ from darknet_kit.dataset.checks.whole import DataCheck, HowToCheck, check_data
 from darknet_kit.engine.support import TAKE_ANOTHER, find_unsupported
 from darknet_kit.errors import CfgError, DatasetError, DkitError, UsageError, WeightsError
 from darknet_kit.formats.cfg import Cfg, read_cfg
-from darknet_kit.formats.datafile import parse_data
+from darknet_kit.formats.datafile import not_a_folder, parse_data
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.check import check_cfg
 from darknet_kit.network.heads import find_heads
@@ -122,9 +121,7 @@ def _is_weights(path: str) -> bool:
 
 def _not_a_file(path: str) -> DkitError:
     if os.path.isdir(path):
-        inside = sorted(file for file in Path(path).glob("*.data") if file.is_file())
-        hint = f"dkit check {inside[0] if inside else Path(path, 'NAME.data')}"
-        return UsageError("this is a folder", code="is-a-folder", hint=hint, path=path)
+        return not_a_folder(path)
     if os.path.lexists(path):
         return UsageError(
             "this is no regular file", code="not-a-file", hint="Name a .data file.", path=path
