@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from darknet_kit.formats.cfg import parse_cfg, write_cfg
 from darknet_kit.network.blocks import group_layers
 from darknet_kit.network.layers import infer_layers
 from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.report.netchart import plot_network
 from tests.conftest import Ended
 
 Dkit = Callable[..., Ended]
@@ -83,3 +85,30 @@ def test_make_cfg_draws(dkit: Dkit, tmp_path: Path) -> None:
     words = ("make-cfg", "--classes", "3", "--model", "dkit-nano", "-o", out, "--draw", picture)
     assert dkit(*words).exit_code == 0
     assert "yolo: 3 classes" in picture.read_text()
+
+
+def test_a_network_without_layers_is_told(dkit: Dkit, tmp_path: Path) -> None:
+    cfg = tmp_path / "n.cfg"
+    cfg.write_text("[net]\nwidth=32\nheight=32\nchannels=3\n")
+    ended = dkit("show", cfg, "-o", tmp_path / "n.png")
+    assert ended.exit_code == 1
+    assert "[no-layers]" in ended.stderr
+
+
+def test_words_stay_inside_the_picture_and_the_blocks() -> None:
+    """A long name, one that looks like a formula, and blocks of many kinds of layers."""
+    kinds = "[avgpool]\n[dropout]\n[avgpool]\n[dropout]\n[connected]\noutput=4\n[softmax]\n"
+    convolutions = "[convolutional]\nfilters=4\n" * 12
+    cfg = parse_cfg(f"[net]\nwidth=32\nheight=32\nchannels=3\n{convolutions}{kinds}")
+    figure = plot_network(cfg, "$\\frac{$ " + "a_long_name" * 30)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    (block,) = [one for one in axes.patches if isinstance(one, FancyBboxPatch)]
+    frame = block.get_window_extent()
+    (said,) = [one for one in axes.texts if "12 conv" in one.get_text()]
+    words = said.get_window_extent()
+    assert frame.x0 <= words.x0
+    assert words.x1 <= frame.x1
+    heading = figure.texts[0].get_window_extent()
+    assert heading.x0 >= 0
+    assert heading.x1 <= figure.bbox.width

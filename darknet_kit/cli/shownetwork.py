@@ -6,7 +6,7 @@ from pathlib import Path
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
-from darknet_kit.errors import AnyPath, UsageError
+from darknet_kit.errors import AnyPath, CfgError, UsageError
 from darknet_kit.formats.cfg import Cfg, Section, read_cfg
 from darknet_kit.network.layer import Layer
 from darknet_kit.network.layers import infer_layers, total_bflops
@@ -16,6 +16,13 @@ def show_network(path: AnyPath, output: AnyPath | None, overwrite: bool) -> Outc
     """Draw a network and list its layers as an engine does. Raises CfgError, UsageError."""
     cfg = read_cfg(path)
     layers = infer_layers(cfg)
+    if not layers:
+        raise CfgError(
+            "there is no layer in this network, only [net]",
+            code="no-layers",
+            hint="`dkit make-cfg` writes a whole network.",
+            path=path,
+        )
     stem = Path(path).name.removesuffix(".cfg")
     picture = Path(output or f"{stem}.png")
     draw_network(cfg, stem, picture, overwrite)

@@ -99,11 +99,11 @@ def _write_heading(axes: Axes, title: str, subtitle: str, rows: int) -> None:
     _write_above(axes, cut_title(title), height + 15 * len(lines) + 3, fontsize=14, weight="bold")
 
 
-def cut_title(title: str) -> str:
+def cut_title(title: str, letters: int = _TITLE_WIDTH) -> str:
     """Return a title that fits over a chart: of a long one, its beginning and its end."""
-    if len(title) <= _TITLE_WIDTH:
+    if len(title) <= letters:
         return title
-    half = _TITLE_WIDTH // 2 - 1
+    half = letters // 2 - 1
     return f"{title[:half]} … {title[-half:]}"
 
 

@@ -7,7 +7,9 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.blocks import Block, group_layers
 from darknet_kit.network.heads import find_heads
+from darknet_kit.network.layer import Layer
 from darknet_kit.network.layers import infer_layers, total_bflops
+from darknet_kit.report.charts import cut_title
 
 # Of Okabe and Ito's colours: people tell them apart whatever their colour vision.
 _BODY, _HEAD, _JOIN = "#CFE3F1", "#F8D9C4", "#6E6E6E"
@@ -15,6 +17,7 @@ _BODY_EDGE, _HEAD_EDGE = "#0072B2", "#D55E00"
 _WIDTH, _HEIGHT, _ROW = 0.86, 0.74, 1.0
 _BULGE = 1.8  # how far long arrows bow, whatever their length
 _INCHES_A_COLUMN, _INCHES_A_ROW = 2.15, 0.5
+_LETTERS_AN_INCH, _LETTERS_A_BLOCK = 11, 31
 _SHORT = {
     "convolutional": "conv",
     "connected": "full",
@@ -40,14 +43,18 @@ def plot_network(cfg: Cfg, title: str) -> Figure:
         for source in block.inputs:
             _draw_edge(axes, places[source], place)
     _draw_columns(axes, columns, len(blocks))
-    floats = sum(layer.weight_floats for layer in layers)
-    net = cfg.net
-    figure.suptitle(
-        f"{title}\n{net.integer('width')} x {net.integer('height')} pixels, {len(layers)} layers, "
-        f"{floats / 1e6:.2f} million parameters, {total_bflops(layers):.2f} BFLOPs",
-        fontsize=10,
-    )
+    title = cut_title(title, round(width * _LETTERS_AN_INCH))
+    figure.suptitle(f"{title}\n{_describe_size(cfg, layers)}", fontsize=10, parse_math=False)
     return figure
+
+
+def _describe_size(cfg: Cfg, layers: tuple[Layer, ...]) -> str:
+    net, floats = cfg.net, sum(layer.weight_floats for layer in layers)
+    counted = f"{floats / 1e6:.2f} million" if floats >= 1e6 else f"{floats:,}"
+    return (
+        f"{net.integer('width')} x {net.integer('height')} pixels, {len(layers)} layers, "
+        f"{counted} parameters, {total_bflops(layers):.3f} BFLOPs"
+    )
 
 
 def _draw_block(
@@ -71,9 +78,9 @@ def _draw_block(
     axes.text(
         left + _WIDTH - 0.03, middle + 0.2, str(block.output), fontsize=6, va="center", ha="right"
     )
-    axes.text(
-        place[0], middle - 0.13, _describe(block, heads), fontsize=7, ha="center", va="center"
-    )
+    text = _describe(block, heads)
+    size = min(7, 7 * _LETTERS_A_BLOCK / len(text))
+    axes.text(place[0], middle - 0.13, text, fontsize=size, ha="center", va="center")
 
 
 def _describe(block: Block, heads: dict[int, int]) -> str:
