@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +10,14 @@ from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.cli.shownetwork import show_network
+from darknet_kit.cli.showrequest import ON_PAGE, ON_SHEET, ShowRequest, first_split, is_page
 from darknet_kit.cli.writing import write_files
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import iter_problems
 from darknet_kit.core.records import SPLITS, Split
 from darknet_kit.dataset.classes import all_classes, choose_classes
 from darknet_kit.dataset.output import paths_for
-from darknet_kit.dataset.reading import Dataset, iter_listed, read_dataset, read_wnids
+from darknet_kit.dataset.reading import Dataset, read_dataset, read_wnids
 from darknet_kit.dataset.sample import (
     ORDERS,
     Candidate,
@@ -33,8 +33,6 @@ from darknet_kit.errors import DatasetError, UsageError
 if TYPE_CHECKING:
     from darknet_kit.report.rendered import Rendered
 
-_ON_SHEET, _ON_PAGE = 12, 300
-_MOST_ON_SHEET, _MOST_ON_PAGE = 400, 5000
 _SHEET_PX, _PAGE_PX = 280, 480
 _INSIDE = 60  # so many pictures can be part of a page itself
 
@@ -81,7 +79,7 @@ _INSIDE = 60  # so many pictures can be part of a page itself
 @click.option(
     "--count",
     type=click.IntRange(1),
-    help=f"Images.  [default: {_ON_SHEET} on a sheet, {_ON_PAGE} on a page]",
+    help=f"Images.  [default: {ON_SHEET} on a sheet, {ON_PAGE} on a page]",
 )
 @click.option("--columns", type=click.IntRange(1, 20), default=4, show_default=True)
 @click.option(
@@ -127,14 +125,14 @@ def show(
     of_problems = bool(codes or problems)
     if split and of_problems:
         raise _contradiction("--split", "--problem")
-    is_page = _is_page(data, output)
+    page = is_page(output)
     dataset = read_dataset(data, Flavor(flavor) if flavor else None)
-    name = "problems" if of_problems else split or _first_split(dataset)
-    request = _Request(
+    name = "problems" if of_problems else split or first_split(dataset)
+    request = ShowRequest(
         dataset,
         path=output or f"{dataset.data.path.stem}_{name}.png",
         what=name,
-        is_page=is_page,
+        is_page=page,
         problems=problems or paths_for(str(dataset.data.path.parent), "").problems,
         workers=workers,
     )
@@ -145,64 +143,9 @@ def show(
     return _tell(request, sample, rendered)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What to draw of which data set, and where to. `what` is a split, `all` or `problems`."""
-
-    dataset: Dataset
-    path: str
-    what: str
-    is_page: bool
-    problems: str
-    workers: int | None
-
-    @property
-    def of_problems(self) -> bool:
-        return self.what == "problems"
-
-    @property
-    def kind(self) -> str:
-        """What there are so and so many of."""
-        kinds = {"all": "images", "problems": f"images in {shown(self.problems)}"}
-        return kinds.get(self.what, f"{self.what} images")
-
-    @property
-    def splits(self) -> list[Split]:
-        return [split for split in SPLITS if self.what in (split, "all")]
-
-    def limit(self, count: int | None) -> int:
-        """Return how many images to draw. Raises UsageError where a picture cannot hold them."""
-        usual, most = (_ON_PAGE, _MOST_ON_PAGE) if self.is_page else (_ON_SHEET, _MOST_ON_SHEET)
-        if count and count > most:
-            raise UsageError(
-                f"{count:,} images are too many; at most {most:,} fit",
-                code="too-many",
-                hint="Choose fewer, by --class or --problem."
-                if self.is_page
-                else f"A page, -o NAME.html, holds {_MOST_ON_PAGE:,}.",
-            )
-        return count or usual
-
-
-def _first_split(dataset: Dataset) -> Split:
-    """Return the first split with an image, `train` without any. Raises DatasetError."""
-    return next((split for split in SPLITS if any(iter_listed(dataset, split))), "train")
-
-
-def _is_page(data: str, output: str | None) -> bool:
-    """Tell a page from a sheet by the name of the file. Raises UsageError."""
-    suffix = os.path.splitext(output or ".png")[1].lower()
-    if output and suffix not in (".png", ".html"):
-        raise UsageError(
-            "dkit show writes .png and .html",
-            code="unknown-suffix",
-            hint="Name a sheet NAME.png, or a page NAME.html.",
-            path=output,
-        )
-    return suffix == ".html"
-
-
-def _draw(request: _Request, codes: Sequence[str], wanted: Wanted, count: int, seed: int) -> Sample:
+def _draw(
+    request: ShowRequest, codes: Sequence[str], wanted: Wanted, count: int, seed: int
+) -> Sample:
     """Choose the images. Raises DatasetError (`no-images`), UsageError."""
     dataset = request.dataset
     candidates: Iterable[Candidate] = iter_candidates(dataset, request.splits)
@@ -231,7 +174,7 @@ def _draw(request: _Request, codes: Sequence[str], wanted: Wanted, count: int, s
     return sample
 
 
-def _render(request: _Request, sample: Sample, columns: int, tile: int | None) -> "Rendered":
+def _render(request: ShowRequest, sample: Sample, columns: int, tile: int | None) -> "Rendered":
     from darknet_kit.report.gallery import draw_gallery
     from darknet_kit.report.sheet import draw_sheet
     from darknet_kit.report.tiles import make_tiles
@@ -246,7 +189,7 @@ def _render(request: _Request, sample: Sample, columns: int, tile: int | None) -
         return draw_sheet(tiles, request.path, columns=min(columns, count), tile_px=size)
 
 
-def _tell(request: _Request, sample: Sample, rendered: "Rendered") -> Outcome:
+def _tell(request: ShowRequest, sample: Sample, rendered: "Rendered") -> Outcome:
     without_label = sum(drawn.lacks_label for drawn in sample.images)
     boxes = sum(len(drawn.labels or ()) for drawn in sample.images)
     return Outcome(
@@ -269,14 +212,14 @@ def _tell(request: _Request, sample: Sample, rendered: "Rendered") -> Outcome:
     )
 
 
-def _describe(request: _Request, sample: Sample, boxes: int) -> str:
+def _describe(request: ShowRequest, sample: Sample, boxes: int) -> str:
     text = f"Drew {len(sample.images):,} of {sample.of:,} {request.kind} with {boxes:,} boxes"
     if len(sample.images) < sample.looked_at < sample.of:
         text += f"; looked at {sample.looked_at:,} of them"
     return text
 
 
-def _oddities(request: _Request, rendered: "Rendered", without_label: int) -> list[str]:
+def _oddities(request: ShowRequest, rendered: "Rendered", without_label: int) -> list[str]:
     lines = []
     if len(rendered.files) > 1:
         folder = next(iter(rendered.files)).parent
