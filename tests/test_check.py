@@ -637,8 +637,8 @@ def test_every_code_of_a_network_can_be_asked_for() -> None:
     assert codes <= OTHER_CODES | FAULTS.keys()
 
 
-def test_the_readme_lists_every_code() -> None:
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_document_lists_every_code() -> None:
+    document = (PROJECT / "docs/checking.md").read_text(encoding="utf-8")
     for code, row in FAULTS.items():
         level = f"{row.level}" + "".join(f", error to {flavor}" for flavor in row.fatal)
-        assert f"| `{code}` | {level} | {row.meaning} |" in readme
+        assert f"| `{code}` | {level} | {row.meaning} |" in document

@@ -83,5 +83,11 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 
 
 def test_the_table_of_problems_says_what_the_code_says() -> None:
+    converting = (PROJECT / "docs/converting.md").read_text(encoding="utf-8")
     for code, kind in KINDS.items():
-        assert f"| `{code}` | {kind.meaning} | {kind.action} |" in README
+        assert f"| `{code}` | {kind.meaning} | {kind.action} |" in converting
+
+
+def test_links_lead_to_files() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert link.startswith("https://") or (PROJECT / link).is_file(), link

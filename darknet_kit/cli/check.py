@@ -118,7 +118,9 @@ def _parse_codes(text: str | None) -> frozenset[str]:
         raise UsageError(
             f"there is no code {', '.join(unknown)}",
             code="unknown-code",
-            hint=f"Did you mean {', '.join(near)}?" if near else "README lists all codes.",
+            hint=f"Did you mean {', '.join(near)}?"
+            if near
+            else "docs/checking.md of the project lists all.",
         )
     return codes
 
