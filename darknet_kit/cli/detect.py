@@ -10,7 +10,7 @@ from PIL.Image import Image
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
-from darknet_kit.cli.outcome import Outcome, dkit_command, say
+from darknet_kit.cli.outcome import SKIPPED_INPUT, Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.files import make_folder, write_text
 from darknet_kit.errors import DatasetError, DkitError, UsageError, WeightsError
@@ -95,7 +95,7 @@ def detect(
     if unreadable:
         summary.append(f"  {unreadable:,} images cannot be read and were left out")
     data = {"images": records, "unreadable": unreadable, "out": os.path.abspath(out)}
-    return Outcome(summary, data, exit_code=3 if unreadable else 0)
+    return Outcome(summary, data, exit_code=SKIPPED_INPUT if unreadable else 0)
 
 
 def good_weights(folder: RunFolder) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from darknet_kit.cli.outcome import SKIPPED_INPUT
 from darknet_kit.core.problems import KINDS, Severity
 from darknet_kit.core.records import Split
 
@@ -34,4 +35,4 @@ def exit_code(problems: Mapping[str, int], *, strict: bool = False) -> int:
     worst = max((KINDS[code].severity for code in problems), default=Severity.NOTE)
     if strict and worst > Severity.NOTE:
         return 1
-    return 3 if worst is Severity.SKIPPED else 0
+    return SKIPPED_INPUT if worst is Severity.SKIPPED else 0

@@ -15,6 +15,7 @@ import click
 from darknet_kit.cli.streams import CANNOT_PRINT, PipeableCommand, echo
 from darknet_kit.errors import DkitError
 
+SKIPPED_INPUT = 3  # done, but not with all of it
 INTERRUPTED = 130  # as shells count a process that Ctrl-C ended
 
 

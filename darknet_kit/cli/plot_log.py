@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from darknet_kit.cli.bar import progress_bar
-from darknet_kit.cli.outcome import Outcome, dkit_command
+from darknet_kit.cli.outcome import SKIPPED_INPUT, Outcome, dkit_command
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
 from darknet_kit.errors import UsageError
@@ -13,8 +13,6 @@ from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.report.summary import list_facts, summarize_log
 from darknet_kit.train.runfolder import RunFolder, is_run
-
-_SKIPPED_INPUT = 3
 
 
 @dkit_command(
@@ -76,7 +74,7 @@ def plot_log(
             "logs": list(logs),
             "files": [] if dry_run else [str(path.absolute()) for path in contents],
         },
-        exit_code=_SKIPPED_INPUT if log.damaged else 0,
+        exit_code=SKIPPED_INPUT if log.damaged else 0,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from darknet_kit.cli.bar import progress_bar
-from darknet_kit.cli.outcome import Outcome, dkit_command
+from darknet_kit.cli.outcome import SKIPPED_INPUT, Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
 from darknet_kit.core.flavor import Flavor
@@ -35,7 +35,6 @@ from darknet_kit.report.classtable import (
 from darknet_kit.report.likeness import describe_alike, describe_kin, list_kin
 from darknet_kit.report.overview import describe_stats, list_stats, summarize_stats
 
-_SKIPPED_INPUT = 3
 _FEWEST_ROWS = 12
 _LINE = 100
 _NO_TREE = (
@@ -130,7 +129,7 @@ def stats(
         summary=[*_summarize(found, shown(data), show_all, len(files)), *files],
         data={**_list_facts(found), "files": [str(path.absolute()) for path in done]},
         next_command=f"dkit {'check' if skipped else 'show'} {shown(data)}",
-        exit_code=_SKIPPED_INPUT if skipped else 0,
+        exit_code=SKIPPED_INPUT if skipped else 0,
     )
 
 

@@ -7,15 +7,12 @@ in its source.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.records import Split
+from darknet_kit.dataset.checks.labels import MAX_BOXES
 from darknet_kit.dataset.stats import SplitStats, Stats
 
 DESIRED_IMAGES = 2000
 """AlexeyAB's README: "you should preferably have 2000 different images for each class"."""
-MAX_BOXES = {Flavor.ALEXEYAB: 200, Flavor.HANK_AI: 200, Flavor.ORIGINAL: 90}
-"""How many boxes of a training image a head takes unless its `max=` says otherwise (`src/parser.c`,
-parse_yolo)."""
 IMBALANCE = 10
 TINY_SHARE = 0.1
 _EXAMPLES = 3

@@ -1,12 +1,12 @@
 """Which classes, and which of their images, are taken by what the training images show."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from darknet_kit.dataset.classes import Classes, pick_classes
 from darknet_kit.dataset.counts import ClassCounts
+from darknet_kit.dataset.splits import draw_lot
 from darknet_kit.errors import AnyPath, DatasetError
 
 
@@ -63,7 +63,7 @@ def draw_images(
     members: defaultdict[int, list[int]] = defaultdict(list)
     for place in sorted(
         (place for place, classes in enumerate(shown) if classes),
-        key=lambda place: (_lot(names[place], seed), names[place]),
+        key=lambda place: (draw_lot(names[place], seed), names[place]),
     ):
         for class_id in shown[place] or ():
             members[class_id].append(place)
@@ -73,7 +73,3 @@ def draw_images(
         others = (place for place in members[class_id] if place not in drawn)
         drawn.update(place for _, place in zip(range(lacking), others, strict=False))
     return drawn
-
-
-def _lot(name: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()[:8]

@@ -38,5 +38,10 @@ def assign_splits(items: Sequence[Item], valid_fraction: float, seed: int) -> li
 
 def draw_split(name: str, valid_fraction: float, seed: int) -> Split:
     """Return valid for about `valid_fraction` of all names, always the same ones for a seed."""
+    return "valid" if draw_lot(name, seed) < valid_fraction * 2**64 else "train"
+
+
+def draw_lot(name: str, seed: int) -> int:
+    """Return a number from 0 to below 2**64, always the same one for a name and a seed."""
     token = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()
-    return "valid" if int.from_bytes(token[:8]) < valid_fraction * 2**64 else "train"
+    return int.from_bytes(token[:8])

@@ -4,6 +4,7 @@ Decoding is typed, and so passes over segmentations, which are nine tenths of su
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
@@ -86,7 +87,7 @@ def decode_coco(content: bytes, path: str) -> tuple[CocoDocument, list[Misfit]]:
 
     Raises DatasetError (`not-coco`) where the file is not one as a whole.
     """
-    body = content.removeprefix(b"\xef\xbb\xbf")
+    body = content.removeprefix(BOM_UTF8)
     misfits: list[Misfit] = []
     try:
         document = msgspec.json.decode(body, type=CocoDocument, strict=False)

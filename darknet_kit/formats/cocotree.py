@@ -23,7 +23,7 @@ from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.coco import CocoEntry, CocoFile, class_names, read_coco
 from darknet_kit.formats.pairs import SPLIT_FOLDERS, item_of, unreadable
 from darknet_kit.formats.strangers import no_annotations
-from darknet_kit.formats.tree import Folder, walk_tree
+from darknet_kit.formats.tree import Folder, list_tree, walk_tree
 
 _STARTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "valid"), ("test", "test"))
 _INSTANCES_FILES: tuple[Callable[[str], bool], ...] = (
@@ -65,14 +65,14 @@ def find_coco(
     if alone:
         root, jsons, folders = _root_of(top, images), [str(top)], []
     else:
-        root, folders = top, _walk(top, progress)
+        root, folders = top, list_tree(top, progress, ".json")
         jsons = _instances_files(folders)
         if not jsons and any(folder.annotations for folder in walk_tree(top)):
             return None
     if not jsons:
         raise no_annotations(str(top), "coco")
     if alone or images:
-        folders = _walk(images or root, progress)
+        folders = list_tree(images or root, progress, ".json")
     files = [read_coco(path) for path in jsons]
     if not any(file.entries for file in files):
         raise DatasetError(
@@ -94,16 +94,6 @@ def _root_of(file: Path, images: AnyPath | None) -> Path:
     if images:
         return Path(images).absolute()
     return file.parent.parent if file.parent.name == "annotations" else file.parent
-
-
-def _walk(root: AnyPath, progress: Progress) -> list[Folder]:
-    folders: list[Folder] = []
-    count = 0
-    for folder in walk_tree(root, ".json"):
-        folders.append(folder)
-        count += len(folder.images)
-        progress(count, 0)
-    return folders
 
 
 def _instances_files(folders: list[Folder]) -> list[str]:

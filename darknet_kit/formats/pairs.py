@@ -23,7 +23,7 @@ from darknet_kit.formats.tree import (
     ANNOTATION_FOLDERS,
     IMAGE_FOLDERS,
     Folder,
-    walk_tree,
+    list_tree,
 )
 
 _KIND_FOLDERS = frozenset((*ANNOTATION_FOLDERS, *IMAGE_FOLDERS))
@@ -65,7 +65,7 @@ def find_pairs(root: AnyPath, progress: Progress = no_progress, wanted: str = "v
     top = os.path.abspath(root)
     if not os.path.isdir(top):
         raise no_annotations(top, wanted)
-    folders = _walk(top, progress)
+    folders = list_tree(top, progress)
     if not any(folder.annotations for folder in folders):
         raise no_annotations(top, wanted)
     return _match(folders)
@@ -73,17 +73,7 @@ def find_pairs(root: AnyPath, progress: Progress = no_progress, wanted: str = "v
 
 def find_images(root: AnyPath, progress: Progress = no_progress) -> Pairs:
     """Walk a tree for its images alone: all of them are `unlabelled`. Raises DatasetError."""
-    return _match([replace(folder, annotations=[]) for folder in _walk(root, progress)])
-
-
-def _walk(root: AnyPath, progress: Progress) -> list[Folder]:
-    folders: list[Folder] = []
-    count = 0
-    for folder in walk_tree(root):
-        folders.append(folder)
-        count += len(folder.images)
-        progress(count, 0)
-    return folders
+    return _match([replace(folder, annotations=[]) for folder in list_tree(root, progress)])
 
 
 def _match(folders: list[Folder]) -> Pairs:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from darknet_kit.core.progress import Progress
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.record import RECORD, is_view
@@ -60,6 +61,17 @@ def walk_tree(root: AnyPath, annotation_suffix: str = ".xml") -> Iterator[Folder
                 (f"{relative}/{name}" if relative else name, os.path.join(path, name))
                 for name in sorted(below, reverse=True)
             )
+
+
+def list_tree(root: AnyPath, progress: Progress, annotation_suffix: str = ".xml") -> list[Folder]:
+    """Return all folders as `walk_tree` does; `progress` is told how many images were found."""
+    folders: list[Folder] = []
+    count = 0
+    for folder in walk_tree(root, annotation_suffix):
+        folders.append(folder)
+        count += len(folder.images)
+        progress(count, 0)
+    return folders
 
 
 def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, list[str]]:

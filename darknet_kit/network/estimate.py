@@ -106,12 +106,17 @@ def _enlarged(cfg: Cfg) -> Cfg:
     return cfg
 
 
+def list_parts(batch: int) -> list[int]:
+    """Return the subdivisions that divide a batch, the fewest first."""
+    return [count for count in range(1, batch + 1) if batch % count == 0]
+
+
 def fit_subdivisions(cfg: Cfg, batch: int, memory: int) -> int | None:
     """Return the fewest parts of a batch with which a training fits into `memory` bytes.
 
     None where even one image at a time does not. Raises CfgError.
     """
-    for parts in (count for count in range(1, batch + 1) if batch % count == 0):
+    for parts in list_parts(batch):
         if estimate_memory(cfg, batch // parts) <= memory:
             return parts
     return None

@@ -17,6 +17,7 @@ from darknet_kit.formats.cfg import (
     set_value,
 )
 from darknet_kit.network.check import check_cfg
+from darknet_kit.network.estimate import list_parts
 from darknet_kit.network.heads import find_filters_key, find_heads
 from darknet_kit.network.keys import iter_unknown_keys
 from darknet_kit.network.problem import CfgProblem
@@ -80,8 +81,7 @@ def _mend_batch(cfg: Cfg, *_: object) -> Cfg:
 def _mend_subdivisions(cfg: Cfg, *_: object) -> Cfg:
     """Take the next larger divisor: more parts need less memory, never more."""
     batch, asked = cfg.net.integer("batch", 1), cfg.net.integer("subdivisions", 1)
-    divisors = [count for count in range(1, batch + 1) if batch % count == 0]
-    fitting = next((count for count in divisors if count >= asked), batch)
+    fitting = next((count for count in list_parts(batch) if count >= asked), batch)
     return set_net(cfg, {"subdivisions": fitting})
 
 

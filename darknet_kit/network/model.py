@@ -13,7 +13,7 @@ from darknet_kit.formats.cfg import Cfg, Section, format_cfg, parse_cfg
 from darknet_kit.network.anchors import Anchors, set_anchors
 from darknet_kit.network.catalog import DEFAULT_MODEL, Model, find_model
 from darknet_kit.network.draft import Draft
-from darknet_kit.network.estimate import estimate_memory, fit_subdivisions
+from darknet_kit.network.estimate import estimate_memory, fit_subdivisions, list_parts
 from darknet_kit.network.heading import format_heading, without_heading
 from darknet_kit.network.heads import Head, find_heads
 from darknet_kit.network.layers import infer_layers, largest_stride
@@ -22,7 +22,7 @@ from darknet_kit.network.retarget import Override, apply_override, retarget_head
 from darknet_kit.network.schedule import Schedule, Setting, format_number, plan_schedule
 from darknet_kit.network.size import require_size
 
-_MOST_CLASSES = 100_000
+MOST_CLASSES = 100_000
 _USUAL_BATCH = (64, 16)
 
 
@@ -138,7 +138,7 @@ def _override(cfg: Cfg, request: CfgRequest) -> Cfg:
 
 
 def _require_classes(request: CfgRequest) -> None:
-    if not 1 <= request.classes <= _MOST_CLASSES:
+    if not 1 <= request.classes <= MOST_CLASSES:
         raise UsageError(
             f"{request.classes} classes make no network",
             code="bad-classes",
@@ -172,7 +172,7 @@ def _require_batch(
     if batch < 1:
         raise UsageError(f"batch={batch} is no batch", code="bad-batch", hint="64 is usual.")
     mini_batch = max(1, usual_batch // usual_subdivisions)
-    parts = [count for count in range(1, batch + 1) if batch % count == 0]
+    parts = list_parts(batch)
     usual = next(count for count in parts if batch // count <= mini_batch)
     subdivisions = usual if request.subdivisions is None else request.subdivisions
     if subdivisions not in parts:

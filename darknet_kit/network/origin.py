@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from darknet_kit.network.catalog import MODELS, Model
 from darknet_kit.network.heads import find_heads
 from darknet_kit.network.layers import infer_layers
-from darknet_kit.network.model import CfgRequest, make_cfg
-
-_MOST_CLASSES = 100_000
+from darknet_kit.network.model import MOST_CLASSES, CfgRequest, make_cfg
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ def _match(model: Model, floats: int) -> Origin | None:
     of, whole = len(one), one[-1]
     step = two[-1] - whole
     classes, rest = divmod(floats - whole, step)
-    if rest == 0 and 0 <= classes < _MOST_CLASSES:
+    if rest == 0 and 0 <= classes < MOST_CLASSES:
         return Origin(model, of, of, classes + 1)
     common = one[: _common_layers(model)]
     if floats in common:

@@ -6,7 +6,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.blocks import Block, group_layers
-from darknet_kit.network.heads import find_heads
+from darknet_kit.network.heads import HEAD_KINDS, find_heads
 from darknet_kit.network.layer import Layer
 from darknet_kit.network.layers import infer_layers, total_bflops
 from darknet_kit.report.charts import cut_title
@@ -85,7 +85,7 @@ def _draw_block(
 
 def _describe(block: Block, heads: dict[int, int]) -> str:
     if block.last in heads:
-        kind = next(iter(set(block.kinds) & {"yolo", "Gaussian_yolo", "region", "detection"}))
+        kind = next(iter(set(block.kinds) & set(HEAD_KINDS)))
         noun = "class" if heads[block.last] == 1 else "classes"
         return f"{_SHORT.get(kind, kind)}: {heads[block.last]} {noun}"
     parts = [
@@ -98,26 +98,21 @@ def _describe(block: Block, heads: dict[int, int]) -> str:
 def _draw_edge(axes: Axes, source: tuple[float, float], target: tuple[float, float]) -> None:
     """Draw an arrow: down to the next block, in a bow past others to a farther one."""
     rows = source[1] - target[1]
-    end = target
+    half_width, half_height = _WIDTH / 2, _HEIGHT / 2
     if rows <= _ROW and source[0] == target[0]:
-        start, end = (source[0], source[1] - _HEIGHT / 2), (target[0], target[1] + _HEIGHT / 2)
+        start, end = (source[0], source[1] - half_height), (target[0], target[1] + half_height)
         bow = "arc3,rad=0"
     elif rows <= _ROW:
         side = 1 if source[0] < target[0] else -1
         start, end = (
-            (source[0], source[1] - _HEIGHT / 2),
-            (target[0] - side * _WIDTH / 2, target[1]),
+            (source[0], source[1] - half_height),
+            (target[0] - side * half_width, target[1]),
         )
         bow = f"angle,angleA=-90,angleB={180 if side > 0 else 0},rad=4"
     else:
         side = 1 if source[0] >= target[0] else -1
-        start, end = (
-            (source[0] + side * _WIDTH / 2, source[1]),
-            (
-                target[0] + side * _WIDTH / 2,
-                target[1],
-            ),
-        )
+        start = (source[0] + side * half_width, source[1])
+        end = (target[0] + side * half_width, target[1])
         bow = f"arc3,rad={-side * min(0.35, _BULGE / rows)}"
     axes.add_patch(
         FancyArrowPatch(

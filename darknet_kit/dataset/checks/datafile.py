@@ -2,12 +2,13 @@
 
 import os
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 
 from darknet_kit.core.findings import Finding, Note, fault
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.spelling import find_near
-from darknet_kit.dataset.checks.lists import BOM, read_start
+from darknet_kit.dataset.checks.lists import read_start
 
 _PATHS = ("train", "valid", "names", "backup", "results", "difficult", "map", "labels")
 _KEYS = (*_PATHS, "classes", "eval", "top", "tree", "leaves", "test", "saveweights", "savelast")
@@ -21,12 +22,12 @@ def check_data_text(path: str, flavor: Flavor, note: Note) -> None:
     content = read_start(path, "Darknet .data file", flavor, note)
     if content is None:
         return
-    if content.startswith(BOM):
+    if content.startswith(BOM_UTF8):
         message = "starts with a byte order mark: its first key is not found"
         note(fault("byte-order-mark", flavor, path, message, 1))
     if b"\r\n" in content:
         note(fault("crlf", flavor, path, "lines end with CR and LF"))
-    text = content.removeprefix(BOM).decode("utf-8", "surrogateescape")
+    text = content.removeprefix(BOM_UTF8).decode("utf-8", "surrogateescape")
     first: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         key, equals, value = (part.strip() for part in line.partition("="))

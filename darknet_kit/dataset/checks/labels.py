@@ -6,6 +6,7 @@ All three read `%d %f %f %f %f` again and again until it fails (AlexeyAB `src/da
 
 import os
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.formats.yolo import Label
 
 _MAX_BYTES = 8 << 20
-_BOM = b"\xef\xbb\xbf"
 _COLUMNS = 5
 # Longer digit strings are nonsense; the limits keep a hostile file from making Python slow.
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,9}")
@@ -30,7 +30,9 @@ _EDGE_PX = 1.0
 # A label of six decimals may be half of the last one off, which no engine notices.
 _ROUNDING = 1e-6
 _UNKNOWN_SIZE = (1000, 1000)
-_MAX_BOXES = {Flavor.ALEXEYAB: 200, Flavor.HANK_AI: 200, Flavor.ORIGINAL: 90}
+MAX_BOXES = {Flavor.ALEXEYAB: 200, Flavor.HANK_AI: 200, Flavor.ORIGINAL: 90}
+"""How many boxes of a training image a head takes unless its `max=` says otherwise (`src/parser.c`,
+parse_yolo)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class LabelRules:
 
     @property
     def most_boxes(self) -> int:
-        return self.max_boxes or _MAX_BOXES[self.flavor]
+        return self.max_boxes or MAX_BOXES[self.flavor]
 
 
 @dataclass(slots=True)
@@ -100,9 +102,9 @@ def check_label(
 ) -> LabelCheck:
     """Look at what stands in a label file. One finding of each code, however often it occurs."""
     first, boxes = _First(), 0
-    if content.startswith(_BOM):
+    if content.startswith(BOM_UTF8):
         first.add("byte-order-mark", 1, "starts with a byte order mark: no box of it is read")
-        content = content.removeprefix(_BOM)
+        content = content.removeprefix(BOM_UTF8)
     seen: set[Label] = set()
     for number, label in _iter_labels(content, first):
         boxes += 1

@@ -1,13 +1,13 @@
 """What is wrong with the lines of an image list, whatever they name."""
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 
 from darknet_kit.core.findings import Note, fault
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.checks.images import Entry
 
-BOM = b"\xef\xbb\xbf"
 _LONGEST = 4096  # bytes of a path, in Linux
 _START_BYTES = 4 << 20
 
@@ -69,9 +69,9 @@ def _iter_lines(path: str) -> Iterator[tuple[int, bytes]]:
 
 def _check_line(number: int, raw: bytes) -> Iterator[tuple[str, str]]:
     """Yield code and message of what is wrong with a line."""
-    if number == 1 and raw.startswith(BOM):
+    if number == 1 and raw.startswith(BOM_UTF8):
         yield "byte-order-mark", "starts with a byte order mark: its first image is not found"
-        raw = raw.removeprefix(BOM)
+        raw = raw.removeprefix(BOM_UTF8)
     if raw.endswith(b"\r\n"):
         yield "crlf", "lines end with CR and LF"
     text = raw.rstrip(b"\r\n")
@@ -85,5 +85,5 @@ def _check_line(number: int, raw: bytes) -> Iterator[tuple[str, str]]:
 
 def _entry(raw: bytes) -> str:
     """Return the path that is meant by a line; empty where none can be."""
-    text = raw.removeprefix(BOM).strip()
+    text = raw.removeprefix(BOM_UTF8).strip()
     return "" if len(text) > _LONGEST or b"\0" in text else os.fsdecode(text)

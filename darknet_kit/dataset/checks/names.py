@@ -2,11 +2,12 @@
 
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 
 from darknet_kit.core.findings import Finding, Note, fault
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.dataset.checks.lists import BOM, read_start
+from darknet_kit.dataset.checks.lists import read_start
 from darknet_kit.formats.datafile import one_line, parse_names
 from darknet_kit.formats.record import RECORD, read_record
 
@@ -21,10 +22,10 @@ def check_names(path: str, flavor: Flavor, note: Note) -> list[str] | None:
     content = read_start(path, "class list", flavor, note)
     if content is None:
         return None
-    if content.startswith(BOM):
+    if content.startswith(BOM_UTF8):
         message = "starts with a byte order mark: part of the first name"
         note(fault("byte-order-mark", flavor, path, message, 1))
-        content = content.removeprefix(BOM)
+        content = content.removeprefix(BOM_UTF8)
     if b"\r\n" in content:
         note(fault("crlf", flavor, path, "lines end with CR and LF"))
     text = content.replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
