@@ -2,9 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from darknet_kit.cli.needs import describe_run
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.engine.find import Engine
+from darknet_kit.engine.flavor import Features
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import parse_cfg
 from darknet_kit.network.estimate import (
@@ -19,6 +24,7 @@ from darknet_kit.network.gpus import GPUS, find_gpu, require_gpu
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.network.retarget import parse_override
 from tests.conftest import Ended
+from tests.tiny_darknet import write_smi
 
 Dkit = Callable[..., Ended]
 NET = """[net]
@@ -172,3 +178,47 @@ def test_an_override_counts_before_the_memory_is_divided() -> None:
     assert make_cfg(request).net.integer("subdivisions") == 64
     still = CfgRequest(20, gpu_memory=6_000_000_000, overrides=[parse_override("yolo.random=0")])
     assert make_cfg(still).net.integer("subdivisions") < 64
+
+
+def test_a_measured_iteration_tells_how_long(dkit: Dkit) -> None:
+    """6000 iterations of 2.5 seconds are 4 hours and 10 minutes; two GPUs halve them."""
+    words = ("make-cfg", "--classes", "3", "--dry-run", "--seconds", "2.5")
+    assert json.loads(dkit(*words, "--json").stdout)["needs"]["hours"] == 4.17
+    assert json.loads(dkit(*words, "--gpus", "2", "--json").stdout)["needs"]["hours"] == 2.08
+    assert "takes about 4 hours at 2.5 seconds an iteration" in dkit(*words).stdout
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_no_iteration_takes_that_long(dkit: Dkit, seconds: str) -> None:
+    ended = dkit("make-cfg", "--classes", "3", "--dry-run", "--seconds", seconds)
+    assert (ended.exit_code, "[bad-seconds]" in ended.stderr) == (2, True)
+
+
+class TestRun:
+    """What `dkit train` says before it starts, of the GPU that nvidia-smi shows."""
+
+    @pytest.fixture(autouse=True)
+    def card(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_smi(tmp_path, "NVIDIA H200")
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def test_time_of_the_card_that_is_there(self) -> None:
+        cfg = make_cfg(CfgRequest(3, "dkit-nano", max_batches=60_000))
+        engine = Engine(Path("darknet"), Flavor.ALEXEYAB, Features(gpu=True))
+        # By hand: 60,000 x 8 images, of which a few CPU cores load a thousand a second.
+        assert describe_run(cfg, engine, 1) == [
+            "note: takes about 8 minutes on one H200, give or take a half"
+        ]
+
+    def test_too_little_memory_is_told(self) -> None:
+        """64 images at once, at up to 1.4 times 832 x 832 pixels: more than any GPU has."""
+        cfg = make_cfg(CfgRequest(3, size=(832, 832), subdivisions=1))
+        engine = Engine(Path("darknet"), Flavor.ALEXEYAB, Features(gpu=True))
+        assert "double the subdivisions" in describe_run(cfg, engine, 1)[1]
+        own = Engine(Path("torch"), Flavor.ALEXEYAB, Features(gpu=True), embedded=True)
+        assert len(describe_run(cfg, own, 1)) == 1
+
+    def test_nothing_is_known_of_a_cpu(self) -> None:
+        cfg = make_cfg(CfgRequest(3, "dkit-nano"))
+        engine = Engine(Path("darknet"), Flavor.ORIGINAL, Features(gpu=False))
+        assert describe_run(cfg, engine, 1) == []

@@ -8,9 +8,8 @@ import click
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.fitting import Fitting, cut_command, describe_fit, judge, list_fit, name_start
-from darknet_kit.cli.gpuchoice import GpuChoice, choose_gpu
 from darknet_kit.cli.modellist import list_models
-from darknet_kit.cli.needs import describe_needs, list_needs
+from darknet_kit.cli.needs import Pace, describe_needs, find_pace, list_needs
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.cli.shownetwork import draw_network, require_picture
@@ -81,6 +80,7 @@ _STATES = {"would write": "planned", "wrote": "written", "up to date": "up-to-da
 )
 @click.option("--gpu", metavar="NAME", help="The card to train on.  [default: this machine's]")
 @click.option("--gpu-memory", type=float, metavar="GB", help="Its memory: decides subdivisions.")
+@click.option("--seconds", type=float, metavar="S", help="Time of an iteration, from a log.")
 @click.option("--weights", type=GivenPath(), help="What to start from: is it of this network?")
 @click.option("--list", "listing", is_flag=True, help="Show the models and end.")
 @click.option(
@@ -105,6 +105,7 @@ def command(
     overrides: tuple[str, ...],
     gpu: str | None,
     gpu_memory: float | None,
+    seconds: float | None,
     weights: str | None,
     listing: bool,
     output: str | None,
@@ -126,7 +127,7 @@ def command(
         )
     header = read_weights_header(weights) if weights else None
     dataset = read_dataset(data) if data is not None else None
-    card = choose_gpu(gpu, gpu_memory)
+    pace = find_pace(gpu, gpu_memory, gpus, seconds)
     request = CfgRequest(
         classes=_count_classes(classes, dataset),
         model=model or DEFAULT_MODEL,
@@ -138,7 +139,7 @@ def command(
         learning_rate=learning_rate,
         gpus=gpus,
         overrides=[parse_override(text) for text in overrides],
-        gpu_memory=card.memory if card else None,
+        gpu_memory=pace.card.memory if pace.card else None,
     )
     if dataset is not None:
         request = _look_at_data(request, dataset, anchors == "computed", counters_per_class)
@@ -158,8 +159,8 @@ def command(
     if draw and not dry_run:
         draw_network(plan.cfg, path.stem, Path(draw), overwrite)
     done = Outcome(
-        summary=_summarize(plan, path, card, gpus, state),
-        data=_data(plan, path, card, gpus, state),
+        summary=_summarize(plan, path, pace, state),
+        data=_data(plan, path, pace, state),
         next_command="" if dry_run else _next_command(data, path, fitting),
     )
     return _add_fit(done, fitting) if fitting else done
@@ -216,9 +217,7 @@ def _write(path: Path, plan: CfgPlan, overwrite: bool) -> str:
     return state
 
 
-def _summarize(
-    plan: CfgPlan, path: Path, card: GpuChoice | None, gpus: int, state: str
-) -> list[str]:
+def _summarize(plan: CfgPlan, path: Path, pace: Pace, state: str) -> list[str]:
     layers = infer_layers(plan.cfg)
     floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
     width, height = plan.size
@@ -231,14 +230,12 @@ def _summarize(
         f"  {width}x{height} pixels, {len(layers)} layers, {floats / 1e6:.2f} million parameters, "
         f"{bflops:.3f} BFLOPs an image",
         *(f"  {fact:<{column}}  {reason}" for fact, reason in facts),
-        *describe_needs(plan.cfg, card, gpus),
+        *describe_needs(plan.cfg, pace),
         *([f"  start from {start}, the weights published for its first layers"] if start else []),
     ]
 
 
-def _data(
-    plan: CfgPlan, path: Path, card: GpuChoice | None, gpus: int, state: str
-) -> dict[str, Any]:
+def _data(plan: CfgPlan, path: Path, pace: Pace, state: str) -> dict[str, Any]:
     layers = infer_layers(plan.cfg)
     return {
         "cfg": str(path.absolute()),
@@ -255,7 +252,7 @@ def _data(
         "settings": [
             {"key": item.key, "value": item.value, "reason": item.reason} for item in plan.settings
         ],
-        "needs": list_needs(plan.cfg, card, gpus),
+        "needs": list_needs(plan.cfg, pace),
         "pretrained": plan.pretrained or None,
     }
 

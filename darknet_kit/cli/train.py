@@ -9,6 +9,7 @@ import click
 from darknet_kit.cli.attempt import train_to_end
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
+from darknet_kit.cli.needs import describe_run
 from darknet_kit.cli.outcome import INTERRUPTED, Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.dataset.reading import Dataset, read_dataset
@@ -125,6 +126,8 @@ def _check(
     for warning in checked.warnings:
         say(f"warning: {warning}")
     say(f"engine: {engine}: {engine.reason}")
+    for line in describe_run(cfg, engine, max(1, len(settings.gpus))):
+        say(line)
     train = checked.train
     return settings, f"All is ready: {train.images:,} images, {train.boxes:,} boxes"
 

@@ -127,3 +127,9 @@ def estimate_hours(cfg: Cfg, gpu: GpuModel) -> float:
     images = cfg.net.integer("max_batches") * cfg.net.integer("batch", 1)
     work = images * _FORWARD_AND_BACKWARD * total_bflops(infer_layers(cfg))
     return max(work / (gpu.tflops * 1e3 * _EFFICIENCY), images / _LOADED_A_SECOND) / 3600
+
+
+def measure_hours(cfg: Cfg, seconds: float) -> float:
+    """Return how many hours a training takes whose iterations take so many seconds, as its log
+    says; a line of a log on n GPUs stands for n iterations."""
+    return cfg.net.integer("max_batches") * seconds / 3600
