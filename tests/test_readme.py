@@ -13,6 +13,9 @@ import pytest
 
 from darknet_kit.core.problems import KINDS
 from darknet_kit.dataset.shapes import draw_ilsvrc
+from darknet_kit.network.catalog import MODELS
+from darknet_kit.network.layers import infer_layers, total_bflops
+from darknet_kit.network.model import CfgRequest, make_cfg
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -91,3 +94,14 @@ def test_the_table_of_problems_says_what_the_code_says() -> None:
 def test_links_lead_to_files() -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert link.startswith("https://") or (PROJECT / link).is_file(), link
+
+
+def test_the_table_of_networks_is_complete_and_true() -> None:
+    rows = []
+    for model in MODELS.values():
+        layers = infer_layers(make_cfg(CfgRequest(80, model.name)))
+        floats = sum(layer.weight_floats for layer in layers) / 1e6
+        cells = (f"`{model.name}`", model.size, len(layers), f"{floats:.2f}")
+        row = [*cells, f"{total_bflops(layers):.3f}", model.pretrained]
+        rows.append("| " + " | ".join(map(str, row)).rstrip() + " |")
+    assert "\n".join(rows) in README
