@@ -244,7 +244,7 @@ def test_convert_some_classes(
 def test_convert_says_what_was_left_out(tmp_path: Path, dkit: Dkit, source: Path) -> None:
     ended = dkit("convert", "voc", source, "--out", tmp_path / "out", "--classes", "dog,dog")
     assert "not chosen: 5 objects of other classes" in ended.stdout
-    assert "not chosen: 4 images that show none of the classes" in ended.stdout
+    assert "not chosen: 4 images without any of the classes" in ended.stdout
     assert "note: named more than once in --classes, taken once: dog" in ended.stdout
     assert lines(tmp_path / "out/problems.csv")[1:] == []
 

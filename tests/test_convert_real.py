@@ -186,7 +186,7 @@ def test_cvat_without_images_and_with_them(tmp_path: Path, dkit: Dkit, shared_da
 def test_a_name_that_is_not_ascii(tmp_path: Path, dkit: Dkit, shared_data: Shared) -> None:
     (image,) = shared_data("A_voc/nonascii_image_name").iterdir()
     ended = dkit("convert", "voc", image.parent)
-    assert "there are 1 images, but no XML annotation" in ended.stderr
+    assert "1 image, but no XML annotation" in ended.stderr
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / image.name).symlink_to(image)
     text = "<annotation><object><name>臉</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax>"

@@ -351,7 +351,7 @@ def test_a_list_of_others(tmp_path: Path, dkit: Dkit, monkeypatch: pytest.Monkey
     Path("x.names").write_bytes(b"cat\r\n")
     Path("x.data").write_bytes(b"classes= 1\r\ntrain = list.txt\r\nnames=x.names\r\n")
     ended = dkit("show", "x.data")
-    assert (ended.exit_code, "with 1 boxes" in ended.stdout) == (0, True)
+    assert (ended.exit_code, "with 1 box\n" in ended.stdout) == (0, True)
 
 
 def test_a_box_of_a_coco_file_leads_to_its_image(dkit: Dkit, tmp_path: Path) -> None:

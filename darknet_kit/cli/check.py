@@ -17,6 +17,7 @@ from darknet_kit.core.findings import Finding, Group, Tally, is_findings, writin
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.records import Split
 from darknet_kit.core.spelling import find_near
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.checks.images import Entries
 from darknet_kit.dataset.checks.whole import HowToCheck
 from darknet_kit.errors import UsageError
@@ -131,7 +132,7 @@ def _describe(given: dict[FileKind, str], looked: Inspection) -> list[str]:
     if FileKind.DATA in given and looked.data:
         lines.append(f"{shown(given[FileKind.DATA])}, as {looked.data.flavor} darknet reads it")
         if looked.data.names:
-            lines.append(f"  names   {len(looked.data.names):>9,} classes")
+            lines.append(f"  names   {counted(len(looked.data.names), 'class', width=9)}")
         lines += [_describe_list(split, found) for split, found in looked.data.lists.items()]
     if FileKind.CFG in given:
         lines.append(shown(given[FileKind.CFG]) + _describe_network(looked))
@@ -142,9 +143,12 @@ def _describe(given: dict[FileKind, str], looked: Inspection) -> list[str]:
 
 
 def _describe_list(split: Split, found: Entries) -> str:
-    empty = f", {found.negatives:,} show nothing" if found.negatives else ""
-    counts = f"{found.images:>9,} images {found.labels:>9,} labels {found.boxes:>10,} boxes"
-    return f"  {split:<8}{counts}{empty}"
+    empty = f"  ({found.negatives:,} without a box)" if found.negatives else ""
+    images, labels = (
+        counted(number, noun, width=9)
+        for number, noun in ((found.images, "image"), (found.labels, "label"))
+    )
+    return f"  {split:<8}{images} {labels} {counted(found.boxes, 'box', width=10)}{empty}".rstrip()
 
 
 def _describe_network(looked: Inspection) -> str:
@@ -152,13 +156,12 @@ def _describe_network(looked: Inspection) -> str:
         return ""
     heads = find_heads(looked.cfg)
     size = f"{looked.cfg.net.integer('width')} x {looked.cfg.net.integer('height')}"
-    ends = f"{len(heads)} head{'s' * (len(heads) != 1)}"
-    return f": {size}, {len(looked.cfg.layers)} layers, {ends}"
+    return f": {size}, {counted(len(looked.cfg.layers), 'layer')}, {counted(len(heads), 'head')}"
 
 
 def _verdict(tally: Tally, output: str | None, *, decodable: bool) -> list[str]:
     counts = [(tally.total(level), str(level)) for level in sorted(Level, reverse=True)]
-    said = ", ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in counts if count)
+    said = ", ".join(counted(count, name) for count, name in counts if count)
     lines = []
     for group in tally.ranked():
         lines += [*_describe_group(group), ""]

@@ -13,6 +13,7 @@ from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.boxes import BoxConvention
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.conversion import Conversion, counts_of
 from darknet_kit.dataset.convert import ConvertOptions, convert_coco, convert_ilsvrc, convert_voc
 from darknet_kit.dataset.labels import ObjectRules
@@ -152,10 +153,11 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
     verb = "Would convert" if options.dry_run else "Converted"
     lines = [f"{verb} {result.format} data in {shown(result.source)}"]
     for split, counts in result.splits.items():
-        line = f"  {split:<8}{counts.images:>9,} images {counts.boxes.total():>10,} boxes"
+        boxes = counted(counts.boxes.total(), "box", width=10)
+        line = f"  {split:<8}{counted(counts.images, 'image', width=9)} {boxes}"
         if counts.negatives:
-            line += f"  ({counts.negatives:,} images show nothing, as annotated)"
-        lines.append(line)
+            line += f"  ({counts.negatives:,} without an object, as annotated)"
+        lines.append(line.rstrip())
     lines.extend(
         lacking({split: (one.images, one.boxes.total()) for split, one in result.splits.items()})
     )
@@ -183,9 +185,9 @@ def _left_out(result: Conversion) -> Iterator[str]:
     flagged = dict(result.excluded)
     others = flagged.pop("other-class", 0)
     if others:
-        yield f"  not chosen: {others:,} objects of other classes"
+        yield f"  not chosen: {counted(others, 'object')} of other classes"
     if result.left_out:
-        yield f"  not chosen: {result.left_out:,} images that show none of the classes"
+        yield f"  not chosen: {counted(result.left_out, 'image')} without any of the classes"
     if flagged:
         excluded = ", ".join(f"{count:,} {why}" for why, count in sorted(flagged.items()))
         options = ", ".join(f"--{flag} keep" for flag in sorted(flagged))

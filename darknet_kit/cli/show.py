@@ -15,6 +15,7 @@ from darknet_kit.cli.writing import write_files
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import iter_problems
 from darknet_kit.core.records import SPLITS, Split
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.classes import all_classes, choose_classes
 from darknet_kit.dataset.output import paths_for
 from darknet_kit.dataset.reading import Dataset, read_dataset, read_wnids
@@ -213,7 +214,9 @@ def _tell(request: ShowRequest, sample: Sample, rendered: "Rendered") -> Outcome
 
 
 def _describe(request: ShowRequest, sample: Sample, boxes: int) -> str:
-    text = f"Drew {len(sample.images):,} of {sample.of:,} {request.kind} with {boxes:,} boxes"
+    text = (
+        f"Drew {len(sample.images):,} of {sample.of:,} {request.kind} with {counted(boxes, 'box')}"
+    )
     if len(sample.images) < sample.looked_at < sample.of:
         text += f"; looked at {sample.looked_at:,} of them"
     return text

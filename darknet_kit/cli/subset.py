@@ -11,12 +11,14 @@ from darknet_kit.cli.noticed import exit_code, lacking, noticed
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.selection import SubsetOptions
 from darknet_kit.dataset.subset import Subset, counts_of
 from darknet_kit.dataset.subset import subset as make_subset
+from darknet_kit.report.classtable import align_columns, cut_name
 
 _SCREENFUL = 40  # classes
-_LONGEST = 32  # characters of a name
+_COLUMNS = ("boxes", "images")
 
 
 @dkit_command(
@@ -84,24 +86,28 @@ def subset(data: str, out: str, flavor: str | None, **chosen: Any) -> Outcome:
 
 
 def _summary(result: Subset, options: SubsetOptions) -> list[str]:
-    what = "1 class" if len(result.names) == 1 else f"{len(result.names):,} classes"
-    lines = [f"{'Would take' if options.dry_run else 'Took'} {what}"]
+    verb = "Would take" if options.dry_run else "Took"
+    lines = [f"{verb} {counted(len(result.names), 'class')}"]
     for split, counts in result.splits.items():
         if counts.images:
-            line = f"  {split:<8}{counts.images:>9,} images {counts.boxes.total():>10,} boxes"
+            boxes = counted(counts.boxes.total(), "box", width=10)
+            line = f"  {split:<8}{counted(counts.images, 'image', width=9)} {boxes}"
             if counts.negatives:
-                line += f"  ({counts.negatives:,} images show none of the classes)"
-            lines.append(line)
+                line += f"  ({counts.negatives:,} without any of the classes)"
+            lines.append(line.rstrip())
     lines.extend(
         lacking({split: (one.images, one.boxes.total()) for split, one in result.splits.items()})
     )
     lines.extend(_class_table(result))
     if result.left_out:
-        lines.append(f"  not chosen: {result.left_out:,} images that show none of the classes")
+        left_out = counted(result.left_out, "image")
+        lines.append(f"  not chosen: {left_out} without any of the classes")
     if result.surplus:
-        lines.append(f"  not drawn: {result.surplus:,} images beyond {options.per_class:,} a class")
+        surplus = counted(result.surplus, "image")
+        lines.append(f"  not drawn: {surplus} beyond {options.per_class:,} a class")
     if result.difficult:
-        lines.append(f"  {result.difficult:,} difficult objects have labels apart, for mAP")
+        difficult = counted(result.difficult, "difficult object")
+        lines.append(f"  labels apart, for mAP: {difficult}")
     lines.extend(noticed(result.problems))
     lines.extend(f"  note: {note}" for note in result.notes)
     if options.dry_run:
@@ -115,17 +121,14 @@ def _summary(result: Subset, options: SubsetOptions) -> list[str]:
 
 
 def _class_table(result: Subset) -> Iterator[str]:
-    """Yield a line for each class: in each split, the images that show it, and its boxes."""
-    names = [name[:_LONGEST] for name in result.names[:_SCREENFUL]]
-    width = max(map(len, names))
-    splits = [(split, counts) for split, counts in result.splits.items() if counts.images]
-    heads = "".join(f"{split + ' images':>14}{'boxes':>10}" for split, _ in splits)
-    yield f"  {'':>5}  {'':<{width}}{heads}"
-    for class_id, name in enumerate(names):
-        cells = "".join(
-            f"{counts.shown[class_id]:>14,}{counts.boxes[class_id]:>10,}" for _, counts in splits
-        )
-        yield f"  {class_id:>5}  {name:<{width}}{cells}"
+    """Yield a line for each class: in each split, its boxes, and the images that show it."""
+    splits = {split: counts for split, counts in result.splits.items() if counts.images}
+    table = [["id", "class", *(f"{split} {what}" for split in splits for what in _COLUMNS)]]
+    for class_id, name in enumerate(result.names[:_SCREENFUL]):
+        counts = [(one.boxes[class_id], one.shown[class_id]) for one in splits.values()]
+        cells = [f"{count:,}" for pair in counts for count in pair]
+        table.append([str(class_id), cut_name(name), *cells])
+    yield from align_columns(table, left=(1,))
     if len(result.names) > _SCREENFUL:
         more = len(result.names) - _SCREENFUL
         yield f"         and {more:,} more, all with --json and in conversion.json"

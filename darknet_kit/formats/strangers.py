@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from darknet_kit.core.wording import counted
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.locsolution import SOLUTION
@@ -59,7 +60,7 @@ def no_annotations(source: str, wanted: str) -> DatasetError:
         if error:
             return error
     kinds = {"voc": "XML annotation", "ilsvrc": "ILSVRC tree", "coco": "COCO instances file"}
-    what = f"there are {sight.images:,} images, but" if sight.images else "there is"
+    what = f"{counted(sight.images, 'image')}, but" if sight.images else "there is"
     return _error(
         f"{what} no {kinds[wanted]} here or below",
         "wrong-layout" if wanted == "ilsvrc" else "no-annotations",
@@ -207,7 +208,7 @@ def _too_low(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
     if not above or not sight.images:
         return None
     return _error(
-        f"there are {sight.images:,} images here, and their annotations are in another folder",
+        f"{counted(sight.images, 'image')} here, and the annotations in another folder",
         "no-annotations",
         _command("voc", above),
         source,
