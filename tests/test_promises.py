@@ -30,11 +30,11 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_loads_charts_before_it_needs_them(command: str) -> None:
+def test_no_command_loads_what_is_heavy_before_it_needs_it(command: str) -> None:
     module = f"darknet_kit.cli.{COMMANDS[command][0]}"
     loaded = run_python(
         f"import sys, {module};"
-        "print([m for m in ('pandas','matplotlib','cv2','torch') if m in sys.modules])"
+        "print([m for m in ('pandas','matplotlib','cv2','torch','numpy') if m in sys.modules])"
     )
     assert loaded == "[]"
 
@@ -42,7 +42,7 @@ def test_no_command_loads_charts_before_it_needs_them(command: str) -> None:
 def test_converting_loads_no_parser_before_a_file_needs_it() -> None:
     loaded = run_python(
         "import sys, darknet_kit.cli.convert;"
-        "print([m for m in ('lxml', 'PIL', 'tqdm') if m in sys.modules])"
+        "print([m for m in ('lxml', 'PIL', 'tqdm', 'numpy') if m in sys.modules])"
     )
     assert loaded == "[]"
 

@@ -4,9 +4,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from PIL.Image import Image
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
@@ -22,6 +22,9 @@ from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.tree import walk_tree
 from darknet_kit.train.checkpoint import find_checkpoint
 from darknet_kit.train.runfolder import BASE, RunFolder, open_run
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _ON_SHEET = 12
 

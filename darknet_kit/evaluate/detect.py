@@ -21,7 +21,6 @@ from darknet_kit.errors import AnyPath, DkitError, WeightsError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.datafile import format_data, format_lines
 from darknet_kit.formats.weights import read_weights_header
-from darknet_kit.network.fit import require_fit
 
 _PORTION = 64  # images a process: lively progress, and a crash costs no more than these
 _EMBEDDED_PORTION = 512  # of the embedded engine, whose start takes seconds
@@ -65,6 +64,8 @@ def detect(
 
 
 def _require_whole(cfg: AnyPath, weights: AnyPath) -> None:
+    from darknet_kit.network.fit import require_fit
+
     fit = require_fit(read_cfg(cfg), read_weights_header(weights))
     if fit.is_backbone:
         raise WeightsError(

@@ -3,7 +3,6 @@
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import read_weights_header
-from darknet_kit.network.fit import require_fit
 from darknet_kit.train.checkpoint import effective_batch
 
 
@@ -13,6 +12,8 @@ def check_start(cfg: Cfg, weights: str, *, clear: bool = False) -> str:
     `clear` starts their count of images anew. Raises CfgError, WeightsError, UsageError
     (`nothing-to-train`).
     """
+    from darknet_kit.network.fit import require_fit  # numpy, which a start at random does without
+
     header = read_weights_header(weights)
     fit = require_fit(cfg, header)
     iteration, end = header.iteration(effective_batch(cfg)), cfg.net.integer("max_batches")
