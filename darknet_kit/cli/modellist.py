@@ -6,6 +6,7 @@ from darknet_kit.network.catalog import MODELS, Model
 from darknet_kit.network.estimate import estimate_needs
 from darknet_kit.network.layers import infer_layers, total_bflops
 from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.report.classtable import align_columns
 
 # The classes of the set on which networks are usually compared.
 _LISTED_CLASSES = 80
@@ -13,42 +14,21 @@ _LISTED_CLASSES = 80
 
 def list_models() -> Outcome:
     """Return a row for each model: size, layers, parameters, BFLOPs, memory, what it is for."""
-    rows = [("model", "size", "layers", "parameters", "BFLOPs", "GPU memory", "good for")]
+    table = [["model", "size", "layers", "parameters", "BFLOPs", "GPU memory", "good for"]]
     models = []
     for model in MODELS.values():
         cfg = make_cfg(CfgRequest(_LISTED_CLASSES, model.name))
         layers, memory = infer_layers(cfg), estimate_needs(cfg).memory
         floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
-        size = f"{model.size}x{model.size}"
-        rows.append(
-            (
-                model.name,
-                size,
-                str(len(layers)),
-                f"{floats:,}",
-                f"{bflops:.3f}",
-                format_size(memory),
-                model.good_for,
-            )
-        )
+        counts = [str(len(layers)), f"{floats:,}", f"{bflops:.3f}", format_size(memory)]
+        table.append([model.name, f"{model.size}x{model.size}", *counts, model.good_for])
         models.append(_model_data(model, len(layers), floats, bflops, memory))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    table = [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(row[column].rjust(widths[column]) for column in range(1, 6)),
-                row[6],
-            ]
-        )
-        for row in rows
-    ]
     note = (
         f"For {_LISTED_CLASSES} classes at the default size and subdivisions; "
         "--gpu-memory GB makes a training fit."
     )
     return Outcome(
-        summary=[*table, "", note],
+        summary=[*align_columns(table, left=(0, 6)), "", note],
         data={"models": models},
         next_command="dkit make-cfg --data DATA --model yolov4-tiny",
     )

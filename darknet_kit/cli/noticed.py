@@ -1,10 +1,13 @@
-"""What was wrong with the input, as every command that skips and goes on tells it."""
+"""What was wrong with the input and what was written, told alike by all that make data sets."""
 
 from collections.abc import Iterator, Mapping
 
 from darknet_kit.cli.outcome import SKIPPED_INPUT
+from darknet_kit.cli.paths import shown
 from darknet_kit.core.problems import KINDS, Severity
 from darknet_kit.core.records import Split
+from darknet_kit.dataset.conversion import Conversion
+from darknet_kit.dataset.subset import Subset
 
 _USES: dict[Split, str] = {"train": "train on", "valid": "validate on"}
 
@@ -36,3 +39,15 @@ def exit_code(problems: Mapping[str, int], *, strict: bool = False) -> int:
     if strict and worst > Severity.NOTE:
         return 1
     return SKIPPED_INPUT if worst is Severity.SKIPPED else 0
+
+
+def written(made: Conversion | Subset, images: int, *, dry_run: bool) -> list[str]:
+    """Return lines on the labels of all `images` and on the files beside them."""
+    if dry_run:
+        return ["  Nothing was written."]
+    problems = f"          {shown(made.paths.problems)} lists every problem"
+    return [
+        f"  labels  {made.written:,} written, {images - made.written:,} right already",
+        f"  files   {shown(made.paths.data)}",
+        *([problems] if made.problems else []),
+    ]

@@ -7,7 +7,7 @@ import click
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.classchoice import classes_option, map_option
-from darknet_kit.cli.noticed import exit_code, lacking, noticed
+from darknet_kit.cli.noticed import exit_code, lacking, noticed, written
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.flavor import Flavor
@@ -110,14 +110,8 @@ def _summary(result: Subset, options: SubsetOptions) -> list[str]:
         lines.append(f"  labels apart, for mAP: {difficult}")
     lines.extend(noticed(result.problems))
     lines.extend(f"  note: {note}" for note in result.notes)
-    if options.dry_run:
-        return [*lines, "  Nothing was written."]
-    right = sum(counts.images for counts in result.splits.values()) - result.written
-    lines.append(f"  labels  {result.written:,} written, {right:,} right already")
-    lines.append(f"  files   {shown(result.paths.data)}")
-    if result.problems:
-        lines.append(f"          {shown(result.paths.problems)} lists every problem")
-    return lines
+    kept = sum(counts.images for counts in result.splits.values())
+    return [*lines, *written(result, kept, dry_run=options.dry_run)]
 
 
 def _class_table(result: Subset) -> Iterator[str]:

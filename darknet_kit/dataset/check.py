@@ -2,8 +2,10 @@
 
 import functools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from darknet_kit.core.faults import FAULTS
 from darknet_kit.core.findings import Finding
 from darknet_kit.core.pool import map_shards, shards
 from darknet_kit.core.progress import Progress, no_progress
@@ -66,39 +68,33 @@ def require_trainable(dataset: Dataset, check: ListCheck) -> None:
     A missing image is a black one to some engines and the end of others; without any label an
     engine trains for days on what it takes for empty images.
     """
-    path = dataset.image_list(check.split)
+    found = next(_refusals(dataset, check), None)
+    if found:
+        code, message, hint = found
+        path = dataset.image_list(check.split)
+        raise DatasetError(message, code=code, hint=hint or FAULTS[code].cure, path=path)
+
+
+def _refusals(dataset: Dataset, check: ListCheck) -> Iterator[tuple[str, str, str]]:
+    """Yield code, message, and a cure where the table's own would say less."""
     listed = f"{check.images:,} {check.split} images"
     if not check.images:
-        raise DatasetError(
-            f"the {check.split} list is empty",
-            code="empty-list",
-            hint="Convert again, or choose other classes or splits.",
-            path=path,
-        )
-    for code in ("missing-image", "unreadable-image"):
+        yield "empty-list", f"the {check.split} list is empty", ""
+    for code, what in (("missing-image", "not there"), ("unreadable-image", "no files")):
         if count := check.codes[code]:
-            what = "not there" if code == "missing-image" else "no files"
-            raise DatasetError(
-                f"{count:,} of {listed} are {what}, as {check.first[code].path}",
-                code=code,
-                hint="Lists hold full paths; convert again where the images have moved.",
-                path=path,
-            )
+            yield code, f"{count:,} of {listed} are {what}, as {check.first[code].path}", ""
     if not check.boxes:
         where = check.first_missing_label
-        raise DatasetError(
-            f"none of {listed} has a box"
-            + (f"; labels are looked for as {where}" if where else ""),
-            code="no-boxes",
-            hint=f"That is where {dataset.flavor.value} darknet looks: convert with "
-            f"--flavor {dataset.flavor.value}, or with --out for all of them.",
-            path=path,
+        looked = f"; labels are looked for as {where}" if where else ""
+        flavor = dataset.flavor.value
+        hint = (
+            f"That is where {flavor} darknet looks: convert with --flavor {flavor}, or with "
+            "--out for all of them."
         )
+        yield "no-boxes", f"none of {listed} has a box{looked}", hint
     if wrong := check.codes["class-out-of-range"]:
-        raise DatasetError(
-            f"{wrong:,} label files name a class beyond the {len(dataset.names)} "
-            f"in use, as {check.first['class-out-of-range'].path}",
-            code="class-out-of-range",
-            hint="class_id counts from 0; labels and .names belong to different conversions.",
-            path=path,
+        message = (
+            f"{wrong:,} label files name a class beyond the {len(dataset.names)} in use, as "
+            f"{check.first['class-out-of-range'].path}"
         )
+        yield "class-out-of-range", message, ""

@@ -14,6 +14,20 @@ def cut_weights(header: WeightsHeader, fit: Fit, layers: int, path: AnyPath) -> 
     The file is what `darknet partial CFG WEIGHTS PATH N` writes, byte for byte: no images seen.
     Raises WeightsError (`too-many-layers`, `weights-do-not-fit`), WriteError.
     """
+    _require_cut(header, fit, layers)
+    last = fit.values[layers - 1]
+    floats = last.start + last.held
+    with open(header.path, "rb") as source, replacing(path, binary=True) as target:
+        source.seek(header.header_bytes)
+        target.write(format_weights_header(seen=0))
+        left = floats * FLOAT_BYTES
+        while left and (block := source.read(min(left, _BLOCK))):
+            target.write(block)
+            left -= len(block)
+    return floats
+
+
+def _require_cut(header: WeightsHeader, fit: Fit, layers: int) -> None:
     if not 1 <= layers <= fit.of:
         raise WeightsError(
             f"the network has {fit.of} layers, so its first {layers} cannot be kept",
@@ -21,7 +35,6 @@ def cut_weights(header: WeightsHeader, fit: Fit, layers: int, path: AnyPath) -> 
             hint="`dkit weights info WEIGHTS CFG` lists the layers.",
             path=header.path,
         )
-    kept = fit.values[:layers]
     if layers > fit.layers:
         raise WeightsError(
             f"only the first {fit.layers} layers of the network can be in this file"
@@ -38,12 +51,3 @@ def cut_weights(header: WeightsHeader, fit: Fit, layers: int, path: AnyPath) -> 
             hint="Load and save them once with a Darknet of that time.",
             path=header.path,
         )
-    floats = kept[-1].start + kept[-1].held
-    with open(header.path, "rb") as source, replacing(path, binary=True) as target:
-        source.seek(header.header_bytes)
-        target.write(format_weights_header(seen=0))
-        left = floats * FLOAT_BYTES
-        while left and (block := source.read(min(left, _BLOCK))):
-            target.write(block)
-            left -= len(block)
-    return floats
