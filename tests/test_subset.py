@@ -173,9 +173,9 @@ def test_the_summary_says_what_each_class_has(tmp_path: Path, dkit: Dkit, data: 
         ["Took", "4", "classes"],
         ["train", "3", "images", "6", "boxes"],
         ["valid", "2", "images", "3", "boxes"],
-        ["train", "images", "boxes", "valid", "images", "boxes"],
+        ["id", "class", "train", "boxes", "train", "images", "valid", "boxes", "valid", "images"],
         ["0", "cat", "1", "1", "0", "0"],
-        ["1", "dog", "2", "3", "1", "1"],
+        ["1", "dog", "3", "2", "1", "1"],
         ["2", "owl", "1", "1", "1", "1"],
         ["3", "rat", "1", "1", "1", "1"],
     ]

@@ -132,7 +132,7 @@ def _describe(given: dict[FileKind, str], looked: Inspection) -> list[str]:
     if FileKind.DATA in given and looked.data:
         lines.append(f"{shown(given[FileKind.DATA])}, as {looked.data.flavor} darknet reads it")
         if looked.data.names:
-            lines.append(f"  names   {counted(len(looked.data.names), 'class', width=9)}")
+            lines.append(f"  names   {counted(len(looked.data.names), 'class', width=9).rstrip()}")
         lines += [_describe_list(split, found) for split, found in looked.data.lists.items()]
     if FileKind.CFG in given:
         lines.append(shown(given[FileKind.CFG]) + _describe_network(looked))
