@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
@@ -39,22 +40,23 @@ def show_network(path: AnyPath, output: AnyPath | None, overwrite: bool) -> Outc
             "picture": os.path.abspath(picture),
             "parameters": floats,
             "bflops": round(bflops, 3),
-            "layers": [
-                {
-                    "layer": layer.index,
-                    "kind": layer.kind,
-                    "line": layer.line,
-                    "sources": layer.sources,
-                    "input": [layer.input.width, layer.input.height, layer.input.channels],
-                    "output": [layer.output.width, layer.output.height, layer.output.channels],
-                    "values": layer.weight_floats,
-                    "bflops": round(layer.bflops, 3),
-                }
-                for layer in layers
-            ],
+            "layers": [_layer_data(layer) for layer in layers],
         },
         next_command=f"dkit check {shown(path)}",
     )
+
+
+def _layer_data(layer: Layer) -> dict[str, Any]:
+    return {
+        "layer": layer.index,
+        "kind": layer.kind,
+        "line": layer.line,
+        "sources": layer.sources,
+        "input": [layer.input.width, layer.input.height, layer.input.channels],
+        "output": [layer.output.width, layer.output.height, layer.output.channels],
+        "values": layer.weight_floats,
+        "bflops": round(layer.bflops, 3),
+    }
 
 
 def draw_network(cfg: Cfg, title: str, picture: Path, overwrite: bool) -> None:

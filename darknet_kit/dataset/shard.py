@@ -165,13 +165,16 @@ def _label(
         result.from_zero += sum(map(_begins_at_zero, annotation.objects))
     if labelled.lines or shows_none(annotation, rules.class_ids):
         return labelled  # no object at all is a statement: a negative image
+    # An empty label would teach the network that this image shows nothing.
+    problems.append(_none_left(labelled, annotation, item.image))
+    return None
+
+
+def _none_left(labelled: Labelled, annotation: Annotation, image: str) -> Problem:
     if labelled.excluded and len(labelled.excluded) == len(annotation.objects):
         message = f"all {len(labelled.excluded)} objects are left out on purpose"
-        problems.append(Problem("only-excluded", item.image, message))
-    else:
-        # An empty label would teach the network that this image shows nothing.
-        problems.append(Problem("no-box-left", item.image, "none of its objects could be used"))
-    return None
+        return Problem("only-excluded", image, message)
+    return Problem("no-box-left", image, "none of its objects could be used")
 
 
 def _begins_at_zero(entry: LabelledObject) -> bool:
