@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from darknet_kit.engine.nvidia import find_driver
 from darknet_kit.errors import UsageError
-from darknet_kit.network.gpus import GpuModel, find_gpu, require_gpu
+from darknet_kit.network.gpus import GIB, GpuModel, find_gpu, require_gpu
 
 _RESERVED = 0.04  # of a card's memory: what its driver and a screen keep
 
@@ -32,14 +32,14 @@ def choose_gpu(name: str | None, memory_gb: float | None) -> GpuChoice | None:
     named = require_gpu(name) if name is not None else None
     if memory_gb is not None:
         shown = named.name if named else f"a GPU of {memory_gb:g} GB"
-        return GpuChoice(shown, _usable(memory_gb * 1e9), named)
+        return GpuChoice(shown, _usable(memory_gb * GIB), named)
     if named is not None:
-        return GpuChoice(named.name, _usable(named.memory_gb * 1e9), named)
+        return GpuChoice(named.name, _usable(named.memory_gib * GIB), named)
     found = [gpu for gpu in find_driver().gpus if gpu.memory_mib]
     if not found:
         return None
     least = min(found, key=lambda gpu: gpu.memory_mib)
-    return GpuChoice(least.name, _usable(least.memory_mib * (1 << 20)), find_gpu(least.name))
+    return GpuChoice(least.name, _usable(least.memory_mib / 1024 * GIB), find_gpu(least.name))
 
 
 def _usable(memory: float) -> int:

@@ -1,6 +1,6 @@
 """`dkit make-cfg --list`: the networks that dkit can write."""
 
-from darknet_kit.cli.needs import format_size
+from darknet_kit.cli.needs import format_memory
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.network.catalog import MODELS, Model
 from darknet_kit.network.estimate import estimate_needs
@@ -20,7 +20,7 @@ def list_models() -> Outcome:
         cfg = make_cfg(CfgRequest(_LISTED_CLASSES, model.name))
         layers, memory = infer_layers(cfg), estimate_needs(cfg).memory
         floats, bflops = sum(layer.weight_floats for layer in layers), total_bflops(layers)
-        counts = [str(len(layers)), f"{floats:,}", f"{bflops:.3f}", format_size(memory)]
+        counts = [str(len(layers)), f"{floats:,}", f"{bflops:.3f}", format_memory(memory)]
         table.append([model.name, f"{model.size}x{model.size}", *counts, model.good_for])
         models.append(_model_data(model, len(layers), floats, bflops, memory))
     note = (

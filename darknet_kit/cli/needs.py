@@ -8,6 +8,7 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.estimate import estimate_hours, estimate_needs, measure_hours
+from darknet_kit.network.gpus import GIB
 
 _HOURS_A_DAY = 24
 _MANY_DAYS = 3
@@ -41,7 +42,7 @@ def describe_needs(cfg: Cfg, pace: Pace) -> list[str]:
     needs = estimate_needs(cfg)
     unknown = "how long: say the card, --gpu 'RTX 3090', or --seconds of an iteration"
     return [
-        f"  needs about {format_size(needs.memory)} of GPU memory; of disk, for weights up to "
+        f"  needs about {format_memory(needs.memory)} of GPU memory; of disk, for weights up to "
         f"{format_size(needs.weights_disk)}, for AlexeyAB's log {format_size(needs.log_disk)}",
         f"  {_describe_time(cfg, pace) or unknown}",
     ]
@@ -58,8 +59,9 @@ def describe_run(cfg: Cfg, engine: Engine, gpus: int) -> list[str]:
     memory = estimate_needs(cfg).memory
     if not engine.embedded and memory > pace.card.memory:
         lines.append(
-            f"warning: about {format_size(memory)} of GPU memory are needed, and {pace.card.name} "
-            f"can give {format_size(pace.card.memory)}: double the subdivisions if it runs out"
+            f"warning: about {format_memory(memory)} of GPU memory are needed, and "
+            f"{pace.card.name} can give {format_memory(pace.card.memory)}: double the subdivisions "
+            "if it runs out"
         )
     return lines
 
@@ -103,6 +105,11 @@ def _duration(hours: float) -> str:
     if days > _MANY_DAYS:
         return f"{days:.0f} days"
     return f"{hours:.0f} hours" if hours >= 2 else f"{max(2, round(60 * hours))} minutes"
+
+
+def format_memory(count: int) -> str:
+    """Return bytes of a GPU's memory for people, as its trade counts GB: in powers of 1024."""
+    return f"{count / GIB:.1f} GB"
 
 
 def format_size(count: int) -> str:

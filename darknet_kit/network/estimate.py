@@ -60,11 +60,11 @@ def estimate_memory(cfg: Cfg, images: int) -> int:
     """Return the bytes of GPU memory that a training takes with so many images at a time.
 
     With random=1 the network grows to 1.4 times its size; the mAP while training adds a network
-    for one image. Raises CfgError.
+    for one image of the cfg's size. Raises CfgError.
     """
-    weights = _weight_values(cfg, infer_layers(cfg))
-    layers = infer_layers(_enlarged(cfg))
-    training = images * _activation_values(cfg, layers, train=True)
+    layers = infer_layers(cfg)
+    weights = _weight_values(cfg, layers)
+    training = images * _activation_values(cfg, infer_layers(_enlarged(cfg)), train=True)
     testing = _activation_values(cfg, layers, train=False) + weights[1]
     values = weights[0] + training + testing
     return _FLOAT_BYTES * values + CUDA_BYTES + WORKSPACE_BYTES

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from darknet_kit.core.spelling import find_near
 from darknet_kit.errors import UsageError
 
+GIB = 1 << 30
+
 
 @dataclass(frozen=True, slots=True)
 class GpuModel:
-    """A kind of card: memory in GB (of 1000**3 bytes), billions of operations a ms (TFLOPS)."""
+    """A kind of card: memory in GiB, which the trade calls GB, and billions of operations a ms
+    (TFLOPS). Cards that keep error-correcting codes in it have less to give than their name says.
+    """
 
     name: str
-    memory_gb: float
+    memory_gib: float
     tflops: float
 
 
 GPUS = (
-    GpuModel("Tesla K80", 12, 4.1),
+    GpuModel("Tesla K80", 11.2, 4.1),
     GpuModel("GTX 970", 4, 3.9),
     GpuModel("GTX 1050 Ti", 4, 2.1),
     GpuModel("GTX 1060", 6, 4.4),
@@ -28,9 +32,9 @@ GPUS = (
     GpuModel("GTX 1650", 4, 3.0),
     GpuModel("GTX 1660", 6, 5.0),
     GpuModel("Titan Xp", 12, 12.1),
-    GpuModel("Tesla P40", 24, 11.8),
+    GpuModel("Tesla P40", 22.4, 11.8),
     GpuModel("Tesla P100", 16, 9.3),
-    GpuModel("Tesla T4", 16, 8.1),
+    GpuModel("Tesla T4", 15, 8.1),
     GpuModel("Tesla V100", 16, 15.7),
     GpuModel("Titan RTX", 24, 16.3),
     GpuModel("RTX 2060", 6, 6.5),
@@ -59,13 +63,13 @@ GPUS = (
     GpuModel("RTX A4000", 16, 19.2),
     GpuModel("RTX A5000", 24, 27.8),
     GpuModel("RTX A6000", 48, 38.7),
-    GpuModel("A10", 24, 31.2),
+    GpuModel("A10", 22.5, 31.2),
     GpuModel("A100", 40, 19.5),
-    GpuModel("A40", 48, 37.4),
-    GpuModel("L4", 24, 30.3),
-    GpuModel("L40", 48, 90.5),
+    GpuModel("A40", 45, 37.4),
+    GpuModel("L4", 22.5, 30.3),
+    GpuModel("L40", 45, 90.5),
     GpuModel("H100", 80, 66.9),
-    GpuModel("H200", 141, 66.9),
+    GpuModel("H200", 140.4, 66.9),
 )
 
 

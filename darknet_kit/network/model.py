@@ -14,6 +14,7 @@ from darknet_kit.network.anchors import Anchors, set_anchors
 from darknet_kit.network.catalog import DEFAULT_MODEL, Model, find_model
 from darknet_kit.network.draft import Draft
 from darknet_kit.network.estimate import estimate_memory, fit_subdivisions, list_parts
+from darknet_kit.network.gpus import GIB
 from darknet_kit.network.heading import format_heading, without_heading
 from darknet_kit.network.heads import Head, find_heads
 from darknet_kit.network.layers import infer_layers, largest_stride
@@ -196,8 +197,8 @@ def _require_fit(cfg: Cfg, batch: int, memory: int) -> int:
     if subdivisions is None:
         least = estimate_memory(cfg, 1)
         raise UsageError(
-            f"one image at a time needs about {least / 1e9:.1f} GB, and the GPU can give "
-            f"{memory / 1e9:.1f} GB",
+            f"one image at a time needs about {least / GIB:.1f} GB, and the GPU can give "
+            f"{memory / GIB:.1f} GB",
             code="too-little-memory",
             hint="Make it smaller by --size or --model; --set yolo.random=0 keeps it from growing.",
         )
@@ -208,8 +209,8 @@ def _subdivisions_setting(cfg: Cfg, batch: int, subdivisions: int, memory: int |
     images = batch // subdivisions
     reason = f"{images} image{'s' * (images > 1)} at a time"
     if memory is not None:
-        needed = estimate_memory(cfg, images) / 1e9
-        reason += f": about {needed:.1f} of the {memory / 1e9:.1f} GB that the GPU can give"
+        needed = estimate_memory(cfg, images) / GIB
+        reason += f": about {needed:.1f} of the {memory / GIB:.1f} GB that the GPU can give"
     return Setting("subdivisions", str(subdivisions), reason)
 
 
