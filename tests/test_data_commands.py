@@ -87,3 +87,13 @@ def test_what_was_left_out_names_the_option_that_takes_it(dkit: Dkit) -> None:
     ended = dkit("convert", "voc", "set", "--out", "view")
     assert "1 difficult (--difficult keep takes them)\n" in ended.stdout
     assert "--truncated" not in ended.stdout
+
+
+def test_a_data_file_whose_lists_were_replaced_is_told(dkit: Dkit) -> None:
+    for name in ("cats", "dogs"):
+        write_voc(Path(name), "1 2")
+    dkit("convert", "voc", "cats", "--out", "view")
+    ended = dkit("convert", "voc", "dogs", "--out", "view", "--overwrite")
+    told = "  note: cats.data is of the set that was here; its lists are now this one's\n"
+    assert told in ended.stdout
+    assert "cats.data" not in dkit("convert", "voc", "dogs", "--out", "view").stdout

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from darknet_kit.core.files import holding, is_part, make_folder, write_pieces, write_text
@@ -102,6 +103,11 @@ class Target:
                 f"own are relative, so that an engine must start in {self.paths.folder} "
                 "(`dkit train` sees to that)"
             )
+        before = read_record(self.paths.record)
+        if before and before["settings"] != self.settings:
+            for path in sorted(Path(self.paths.folder).glob("*.data")):
+                if path.name != os.path.basename(self.paths.data):
+                    yield f"{path.name} is of the set that was here; its lists are now this one's"
 
     def claim(self) -> None:
         """Make sure that a data set may be written here.
