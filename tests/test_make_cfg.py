@@ -257,3 +257,15 @@ def test_files_of_another_kind(dkit: Dkit, folder: Path, files: tuple[str, str],
     ended = dkit("make-cfg", "--classes", "3", *files, "-o", "a.cfg")
     assert ended.exit_code == 1
     assert said in ended.stderr
+
+
+def test_what_is_wrong_with_a_base_is_told_and_can_be_mended(dkit: Dkit, folder: Path) -> None:
+    assert dkit("make-cfg", "--classes", "3", "--model", "dkit-nano", "-o", "a.cfg").exit_code == 0
+    text = (folder / "a.cfg").read_text()
+    (folder / "a.cfg").write_text(text.replace("hue=.1", "hue=.1\nmosaic=1\nletter_box=1"))
+    ended = dkit("make-cfg", "--classes", "5", "--base", "a.cfg", "-o", "b.cfg")
+    assert ended.exit_code == 0
+    assert "mosaic=1 and letter_box=1 exclude each other" in ended.stderr
+    assert ended.stdout.endswith("Next:  dkit check b.cfg --fix b-fixed.cfg\n")
+    dkit(*ended.stdout.rpartition("Next:  dkit ")[2].split())
+    assert dkit("check", "b-fixed.cfg").exit_code == 0

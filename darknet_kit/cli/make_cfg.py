@@ -150,7 +150,7 @@ def command(
             hint="Name it with --data DATA.",
         )
     plan = plan_cfg(request)
-    require_sound(plan, request)
+    sound = require_sound(plan, request)
     if draw:
         require_picture(Path(draw))
     fitting = judge(header, plan.cfg) if header else None
@@ -161,7 +161,7 @@ def command(
     done = Outcome(
         summary=_summarize(plan, path, pace, state),
         data=_data(plan, path, pace, state),
-        next_command="" if dry_run else _next_command(data, path, fitting),
+        next_command="" if dry_run else _next_command(data, path, fitting, sound),
     )
     return _add_fit(done, fitting) if fitting else done
 
@@ -269,7 +269,9 @@ def _add_fit(outcome: Outcome, fitting: Fitting) -> Outcome:
     return replace(outcome, summary=summary, data=outcome.data | {"weights": list_fit(fitting)})
 
 
-def _next_command(data: str | None, path: Path, fitting: Fitting | None) -> str:
+def _next_command(data: str | None, path: Path, fitting: Fitting | None, sound: bool) -> str:
+    if not sound:
+        return f"dkit check {shown(path)} --fix {shown(path.with_name(f'{path.stem}-fixed.cfg'))}"
     if fitting is not None and fitting.cut:
         return cut_command(fitting, path)
     start = f" {name_start(fitting)}" if fitting and not fitting.fit.reason else ""
