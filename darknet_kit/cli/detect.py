@@ -13,6 +13,7 @@ from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
 from darknet_kit.cli.outcome import SKIPPED_INPUT, Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.files import make_folder, write_text
+from darknet_kit.core.wording import counted
 from darknet_kit.errors import DatasetError, DkitError, UsageError, WeightsError
 from darknet_kit.evaluate.detect import Detection
 from darknet_kit.evaluate.detect import detect as detect_objects
@@ -90,13 +91,14 @@ def detect(
     write_text(Path(out) / "detections.json", json.dumps(records, indent=2) + "\n")
     count = sum(len(detections) for _, detections in found)
     summary = [
-        f"Found {count:,} objects in {len(found):,} images (confidence {thresh:.0%} and more)",
+        f"Found {counted(count, 'object')} in {counted(len(found), 'image')} "
+        f"(confidence {thresh:.0%} and more)",
         f"  weights  {shown(chosen)}",
         f"  pictures {shown(out)}, {shown(Path(out) / 'sheet.png')} shows "
         f"{min(_ON_SHEET, len(found))} of them",
     ]
     if unreadable:
-        summary.append(f"  {unreadable:,} images cannot be read and were left out")
+        summary.append(f"  {counted(unreadable, 'image')} left out: unreadable")
     data = {"images": records, "unreadable": unreadable, "out": os.path.abspath(out)}
     return Outcome(summary, data, exit_code=SKIPPED_INPUT if unreadable else 0)
 

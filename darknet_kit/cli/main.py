@@ -65,7 +65,7 @@ class LazyGroup(PipeableCommand, click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`dkit COMMAND --help` shows two examples to paste. Add --json for one JSON document, "
+    epilog="`dkit COMMAND --help` shows examples to paste. Add --json for one JSON document, "
     "--debug for tracebacks.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="dkit")

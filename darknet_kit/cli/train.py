@@ -12,6 +12,7 @@ from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
 from darknet_kit.cli.needs import describe_run
 from darknet_kit.cli.outcome import INTERRUPTED, Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import AUTO, Engine, find_engine
@@ -129,7 +130,10 @@ def _check(
     for line in describe_run(cfg, engine, max(1, len(settings.gpus))):
         say(line)
     train = checked.train
-    return settings, f"All is ready: {train.images:,} images, {train.boxes:,} boxes"
+    return (
+        settings,
+        f"All is ready: {counted(train.images, 'image')}, {counted(train.boxes, 'box')}",
+    )
 
 
 def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
