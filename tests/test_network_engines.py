@@ -14,7 +14,7 @@ import pytest
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.support import find_unsupported
-from darknet_kit.formats.cfg import read_cfg, write_cfg
+from darknet_kit.formats.cfg import format_cfg, read_cfg, write_cfg
 from darknet_kit.formats.weights import format_weights_header, read_weights_header
 from darknet_kit.network.catalog import MODELS
 from darknet_kit.network.layers import infer_layers, total_bflops, weight_floats
@@ -110,6 +110,36 @@ def test_hank_ai_loads_what_it_is_said_to_support(tmp_path: Path, model: str) ->
     assert read_weights_header(whole).floats == floats
     whole.unlink()
     start.unlink()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("policy=steps", "policy=poly", "steps="),
+        ("hue=.1", "hue=.1\nhue=.1", "hue=.1"),
+        ("decay=0.0005", "decay=5e-4", "decay="),
+        ("hue=.1", "hue=.1\nmax_crop=200", "max_crop="),
+        ("hue=.1", "hue=.1\nB1=.9", "B1="),
+        ("hue=.1", "hue=.1\nzzz=.9", "zzz="),
+        ("hue=.1", "hue=.1\nadam=1\nB1=.9", ""),
+        ("hue=.1", "hue=.1 # 5e-4", ""),
+        ("policy=steps", "policy=sgdr", ""),
+    ],
+)
+def test_hank_ai_ends_where_it_is_said_to(tmp_path: Path, old: str, new: str, line: str) -> None:
+    text = format_cfg(make_cfg(CfgRequest(3, "dkit-nano")))
+    assert f"\n{old}\n" in text
+    path = tmp_path / "net.cfg"
+    path.write_text(text.replace(f"\n{old}\n", f"\n{new}\n"))
+    lacks = find_unsupported(read_cfg(path), Flavor.HANK_AI)
+    assert bool(lacks) == bool(line)
+    for lack in lacks:
+        named = path.read_text().splitlines()[lack.line - 1]
+        assert named.startswith((line, "scales="))
+    start = tmp_path / "in.weights"
+    start.write_bytes(format_weights_header(0))
+    said = run_engine(hank_ai(), ["partial", path, start, tmp_path / "out", _ALL_LAYERS], tmp_path)
+    assert ("but only read 0" in said) == (not line)  # it came to the weights, or not so far
 
 
 def test_alexeyab_agrees_on_every_cfg_of_its_own(tmp_path: Path) -> None:

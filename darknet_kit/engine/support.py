@@ -2,13 +2,15 @@
 
 The 2018 original takes an unknown activation for relu, skips an unknown section, and ignores
 `groups` of a route; the network it then trains is another one (pjreddie src/parser.c,
-src/activations.c). hank-ai's removed sections (src-lib/darknet_cfg.cpp) end its start.
+src/activations.c). hank-ai's ends its start at a section or key that it does not read, and at a
+number that it cannot (src-lib/darknet_cfg.cpp).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.formats.cfg import Cfg, Section
+from darknet_kit.formats.cfg import NETWORK_KINDS, Cfg, Section
 from darknet_kit.network.keys import OWN_PREFIX, iter_unknown_keys
 
 _LACKING: dict[Flavor, frozenset[str]] = {
@@ -26,6 +28,16 @@ _LACKING: dict[Flavor, frozenset[str]] = {
         }
     ),
 }
+# Keys of [net] that hank-ai's reads only where another key has one of these values.
+_STEPS = ("policy", frozenset({"steps", "sgdr"}))
+_ADAM = ("adam", frozenset({"1"}))
+_NEVER = ("", frozenset[str]())
+_HANK_READS_WITH = {
+    **dict.fromkeys(("steps", "scales", "seq_scales"), _STEPS),
+    **dict.fromkeys(("B1", "B2", "eps"), _ADAM),
+    **dict.fromkeys(("max_crop", "min_crop", "unsupervised"), _NEVER),
+}
+_HANK_DIGITS = frozenset("-.0123456789")
 _ORIGINAL_ACTIVATIONS = frozenset(
     {
         *("logistic", "loggy", "relu", "elu", "selu", "relie", "ramp", "linear"),
@@ -43,6 +55,8 @@ class Unsupported:
 
     def told_of(self, flavor: Flavor) -> str:
         """Return the sentence that says so of an engine of this flavour."""
+        if flavor is Flavor.HANK_AI:
+            return f"{flavor} darknet ends at {self.what}"
         return f"{flavor} darknet has no {self.what}: it would train another network"
 
 
@@ -60,7 +74,8 @@ def find_unsupported(cfg: Cfg, flavor: Flavor) -> list[Unsupported]:
     if flavor is Flavor.ORIGINAL:
         found += [lack for section in cfg.layers for lack in _original_lacks(section)]
     if flavor is Flavor.HANK_AI:
-        found += find_own_keys(cfg)  # it ends at a key that it does not know
+        found += find_own_keys(cfg)
+        found += [lack for section in cfg.sections for lack in _iter_hank_lacks(section)]
         found += [
             Unsupported(one.entry.line, f"{one.entry.key} in [{one.section.kind}]")
             for one in iter_unknown_keys(cfg)
@@ -76,6 +91,30 @@ def find_own_keys(cfg: Cfg) -> list[Unsupported]:
         for entry in section.entries
         if entry.key.startswith(OWN_PREFIX)
     ]
+
+
+def _iter_hank_lacks(section: Section) -> Iterator[Unsupported]:
+    seen = set()
+    for entry in section.entries:
+        value = entry.value.partition("#")[0]
+        if entry.key in seen:
+            yield Unsupported(entry.line, f"a second {entry.key} in [{section.kind}]")
+        elif not _HANK_DIGITS.issuperset(value) and _is_number(value):
+            yield Unsupported(entry.line, f"{entry.key}={value}: it reads no exponents")
+        elif section.kind in NETWORK_KINDS and entry.key in _HANK_READS_WITH:
+            key, values = _HANK_READS_WITH[entry.key]
+            if section.text(key) not in values:
+                where = f" with {key}={section.text(key)}" if section.find(key) else ""
+                yield Unsupported(entry.line, f"{entry.key} in [{section.kind}]{where}")
+        seen.add(entry.key)
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _original_lacks(section: Section) -> list[Unsupported]:
