@@ -103,10 +103,9 @@ def _fix(looked: Inspection, path: str, overwrite: bool) -> Mended:
             code="no-cfg",
             hint="Name a .cfg too: dkit check DATA CFG --fix COPY.cfg",
         )
-    names = looked.data.names if looked.data else None
-    train = looked.data.lists.get("train") if looked.data else None
-    images = train.images if train else None
-    return write_mended(looked.cfg, len(names) if names else None, images, path, overwrite)
+    classes = looked.data.classes if looked.data else None
+    images = looked.data.train_images if looked.data else None
+    return write_mended(looked.cfg, classes, images, path, overwrite)
 
 
 def _parse_codes(text: str | None) -> frozenset[str]:
@@ -207,7 +206,7 @@ def _data(
     return {
         "files": {str(kind): os.path.abspath(path) for kind, path in given.items()},
         "flavor": looked.data.flavor.value if looked.data else None,
-        "classes": len(looked.data.names) if looked.data and looked.data.names else None,
+        "classes": looked.data.classes if looked.data else None,
         "lists": {split: _counts(found) for split, found in lists.items()},
         **{f"{level}s": tally.total(level) for level in sorted(Level, reverse=True)},
         "findings": [_group_data(group) for group in tally.ranked()],

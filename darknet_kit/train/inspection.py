@@ -167,13 +167,11 @@ def _max_boxes(cfg: Cfg | None) -> int:
 
 def _check_network(cfg: Cfg, data: DataCheck | None, flavor: Flavor | None, note: Note) -> None:
     """Note what is wrong with a network, alone and for this data set."""
-    names = data.names if data else None
-    train = data.lists.get("train") if data else None
     path = os.fspath(cfg.path or "")
     for problem in check_cfg(
         cfg,
-        classes=len(names) if names else None,
-        train_images=train.images if train else None,
+        classes=data.classes if data else None,
+        train_images=data.train_images if data else None,
     ):
         level = Level.ERROR if problem.is_error else Level.WARNING
         note(Finding(problem.code, level, path, problem.message, problem.cure, problem.line))

@@ -52,6 +52,15 @@ class DataCheck:
     names: list[str] | None = None
     lists: dict[Split, Entries] = field(default_factory=dict)
 
+    @property
+    def classes(self) -> int | None:
+        """The number of names, None where they are not known."""
+        return len(self.names) if self.names else None
+
+    @property
+    def train_images(self) -> int | None:
+        return self.lists["train"].images if "train" in self.lists else None
+
 
 def check_data(
     path: AnyPath,
