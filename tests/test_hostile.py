@@ -252,3 +252,33 @@ def test_a_path_that_engines_have_no_room_for(tmp_path: Path, dkit: Dkit) -> Non
     assert ended.exit_code == 3
     assert [one.code for one in iter_problems(out / "x/y/problems.csv")] == ["unsafe-path"]
     assert listed_labels(out / "x/y").keys() == {"a"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["stats", "pipe.data"], ["anchors", "pipe.data"], ["subset", "pipe.data", "--top", "1"]),
+        *(["stats", "names.data"], ["show", "train.data"], ["show", "pipe.cfg"]),
+        ["make-cfg", "--classes", "1", "--base", "pipe.cfg"],
+        ["show", "good.data", "--problems", "pipe.csv"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_waits_for_a_pipe_in_place_of_a_file(
+    dkit: Dkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipe("pipe.data", "pipe.cfg", "pipe.csv", "pipe.txt")(tmp_path)
+    write_picture(tmp_path / "a.jpg")
+    (tmp_path / "a.txt").write_text("0 .5 .5 .5 .5\n")
+    (tmp_path / "a.names").write_text("cat\n")
+    (tmp_path / "train.txt").write_text(f"{tmp_path}/a.jpg\n")
+    for name, names, train in (
+        ("good", "a.names", "train.txt"),
+        ("names", "pipe.txt", "train.txt"),
+        ("train", "a.names", "pipe.txt"),
+    ):
+        (tmp_path / f"{name}.data").write_text(f"names = {names}\ntrain = {train}\n")
+    out = ["--out", "out"] if words[0] == "subset" else []
+    ended = dkit(*words, *out)
+    assert (ended.exit_code, "this is a pipe or a device, no file" in ended.stderr) == (1, True)

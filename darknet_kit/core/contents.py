@@ -95,9 +95,12 @@ def read_small(path: AnyPath) -> bytes:
 def open_ordinary(path: AnyPath) -> int:
     """Open an ordinary file of any length for reading, no pipe and no device. Raises OSError."""
     stream = os.open(path, _READ)
-    if stat.S_ISREG(os.fstat(stream).st_mode):
+    mode = os.fstat(stream).st_mode
+    if stat.S_ISREG(mode):
         return stream
     os.close(stream)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     raise OSError(errno.EINVAL, "this is a pipe or a device, no file")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.core.files import write_pieces
 from darknet_kit.errors import AnyPath, DatasetError
 
@@ -140,7 +141,7 @@ def iter_problems(path: AnyPath) -> Iterator[Problem]:
     Codes of other versions of dkit come through as well.
     """
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+        with open(open_ordinary(path), encoding="utf-8", errors="replace", newline="") as stream:
             rows = csv.DictReader(stream)
             if not {"code", "path", "line", "message"} <= set(rows.fieldnames or ()):
                 raise ValueError("its first line does not name code, path, line and message")

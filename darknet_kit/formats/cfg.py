@@ -12,6 +12,7 @@ import io
 import re
 from dataclasses import dataclass, field
 
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.core.files import write_bytes
 from darknet_kit.errors import AnyPath, CfgError
 
@@ -138,7 +139,7 @@ def encode_cfg(cfg: Cfg) -> bytes:
 def read_cfg(path: AnyPath) -> Cfg:
     """Read a cfg file. Bytes that are not UTF-8 survive a round trip. Raises CfgError."""
     try:
-        with open(path, "rb") as stream:
+        with open(open_ordinary(path), "rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise CfgError(

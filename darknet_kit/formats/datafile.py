@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.errors import AnyPath, DatasetError, UsageError
 
 
@@ -194,7 +195,7 @@ def format_lines(lines: Iterable[str]) -> str:
 def iter_image_list(path: AnyPath) -> Iterator[str]:
     """Yield the image paths of a `train.txt` or `valid.txt`, streaming. Raises DatasetError."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        with open(open_ordinary(path), encoding="utf-8", errors="surrogateescape") as stream:
             for line in stream:
                 entry = line.strip()
                 if entry:
@@ -206,7 +207,7 @@ def iter_image_list(path: AnyPath) -> Iterator[str]:
 def read_text(path: AnyPath, kind: str) -> str:
     """Read a small text file as UTF-8. Raises DatasetError that says what `kind` was expected."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        with open(open_ordinary(path), encoding="utf-8", errors="surrogateescape") as stream:
             return stream.read()
     except OSError as error:
         raise unreadable_file(path, kind, error) from error

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from darknet_kit.core.boxes import BoxConvention, box_from_pascal, is_finite
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, LabelledObject, stem_of
 from darknet_kit.errors import AnyPath, DatasetError
@@ -32,7 +33,8 @@ def iter_solution(path: AnyPath) -> Iterator[tuple[str, Annotation]]:
     """
     boxes = rows = 0
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        file = open_ordinary(path)
+        with open(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream)
             if [cell.strip() for cell in next(reader, [])] != _HEADER:
                 raise _not_a_solution(path)
