@@ -97,3 +97,13 @@ def test_a_data_file_whose_lists_were_replaced_is_told(dkit: Dkit) -> None:
     told = "  note: cats.data is of the set that was here; its lists are now this one's\n"
     assert told in ended.stdout
     assert "cats.data" not in dkit("convert", "voc", "dogs", "--out", "view").stdout
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_another_data_file_in_the_folder_is_named(dkit: Dkit, command: str) -> None:
+    write_voc(Path("VOCdevkit"), "1 2")
+    dkit("convert", "voc", "VOCdevkit", "--out", "voc")
+    more = ("--out", "some", "--top", "1") if command == "subset" else ()
+    ended = dkit(command, "voc/voc.data", *more)
+    assert (ended.exit_code, "[missing-file]" in ended.stderr) == (1, True)
+    assert "There is voc/VOCdevkit.data." in ended.stderr

@@ -26,8 +26,9 @@ _KEEP = click.Choice(["keep", "drop"])
 @dkit_command(
     examples=[
         "dkit convert ilsvrc ~/ILSVRC --out ~/imagenet",
-        "dkit convert voc VOCdevkit --out voc",
-        "dkit convert coco annotations/instances_train2017.json --images train2017 --out coco",
+        "dkit convert voc VOCdevkit --out voc --name voc",
+        "dkit convert coco annotations/instances_train2017.json --images train2017 --out coco "
+        "--name coco",
     ]
 )
 @click.argument("kind", metavar="ilsvrc|voc|coco", type=click.Choice(_KINDS))

@@ -215,20 +215,32 @@ def read_text(path: AnyPath, kind: str) -> str:
 
 def not_a_folder(path: AnyPath) -> UsageError:
     """Return the error that says that a folder was given, and which `.data` file is in it."""
-    inside = sorted(file for file in Path(path).glob("*.data") if file.is_file())
+    inside = _find_data_files(Path(path))
     hint = f"Name the .data file in it, {inside[0]}." if inside else "Name a file NAME.data."
     return UsageError("this is a folder", code="is-a-folder", hint=hint, path=path)
+
+
+def missing_file(path: AnyPath, kind: str) -> DatasetError:
+    """Return the error that says that a file, `kind`, is missing, and which one may be meant."""
+    others = _find_data_files(Path(path).parent) if Path(path).suffix == ".data" else []
+    return DatasetError(
+        f"no such file; expected {kind} here",
+        code="missing-file",
+        hint=f"There is {others[0]}."
+        if others
+        else "Check the path; relative paths start at the current folder.",
+        path=path,
+    )
+
+
+def _find_data_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.data") if file.is_file())
 
 
 def unreadable_file(path: AnyPath, kind: str, error: OSError) -> DatasetError:
     """Return the error that says that a file, `kind`, is missing or cannot be read."""
     if isinstance(error, FileNotFoundError):
-        return DatasetError(
-            f"no such file; expected {kind} here",
-            code="missing-file",
-            hint="Check the path; relative paths start at the current folder.",
-            path=path,
-        )
+        return missing_file(path, kind)
     return DatasetError(
         f"cannot read {kind}: {error.strerror}",
         code="cannot-read",

@@ -14,7 +14,7 @@ from darknet_kit.dataset.checks.whole import DataCheck, HowToCheck, check_data
 from darknet_kit.engine.support import TAKE_ANOTHER, find_unsupported
 from darknet_kit.errors import CfgError, DatasetError, DkitError, UsageError, WeightsError
 from darknet_kit.formats.cfg import Cfg, read_cfg
-from darknet_kit.formats.datafile import not_a_folder, parse_data
+from darknet_kit.formats.datafile import missing_file, not_a_folder, parse_data
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.check import check_cfg
 from darknet_kit.network.heads import find_heads
@@ -126,12 +126,7 @@ def _not_a_file(path: str) -> DkitError:
         return UsageError(
             "this is no regular file", code="not-a-file", hint="Name a .data file.", path=path
         )
-    return DatasetError(
-        "no such file; expected a .data file, a cfg or weights here",
-        code="missing-file",
-        hint="Check the path; relative paths start at the current folder.",
-        path=path,
-    )
+    return missing_file(path, "a .data file, a cfg or weights")
 
 
 def inspect(
