@@ -19,6 +19,7 @@ from darknet_kit.network.anchors import count_anchors, read_anchors, set_anchors
 from darknet_kit.network.model import CfgRequest, make_cfg
 from tests.conftest import Ended
 from tests.engines import alexeyab
+from tests.sets import Boxes, write_labels
 
 Dkit = Callable[..., Ended]
 
@@ -129,3 +130,14 @@ def test_make_cfg_takes_computed_ones(cells: Path, dkit: Dkit, tmp_path: Path) -
     assert read_anchors(cfg) != read_anchors(make_cfg(CfgRequest(3, "dkit-nano")))
     assert "average IoU" in out.read_text()
     assert dkit("make-cfg", "--classes", "3", "--anchors", "computed").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("boxes", "code"), [([], "no-boxes"), (None, "no-boxes"), ([(0, 0.2, 0.3)], "too-few-boxes")]
+)
+def test_data_without_enough_boxes(dkit: Dkit, tmp_path: Path, boxes: Boxes, code: str) -> None:
+    data = write_labels(tmp_path, train={"a": boxes, "b": boxes}, valid={"c": boxes})
+    for words in (("anchors", data), ("make-cfg", "--data", data, "--anchors", "computed")):
+        ended = dkit(*words)
+        assert (ended.exit_code, f"[{code}]" in ended.stderr) == (1, True)
+    assert list(tmp_path.glob("*.cfg")) == []

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from darknet_kit.core.wording import counted
 from darknet_kit.network.problem import CfgProblem, Subject, warning
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
@@ -117,11 +118,12 @@ def check_steps(subject: Subject) -> Iterator[CfgProblem]:
         missing = "steps" if not steps else "scales"
         yield CfgProblem("no-steps", line, f"policy=steps needs {missing}=", cure)
         return
+    there = f"there are {counted(len(steps), 'step')} and {counted(len(scales), 'scale')}"
     if len(scales) < len(steps):
-        message = f"{len(steps)} steps have only {len(scales)} scales; Darknet crashes"
+        message = f"{there}; Darknet crashes"
         yield CfgProblem("scales-missing", subject.line("scales"), message, cure)
     elif len(scales) > len(steps):
-        message = f"{len(scales)} scales for {len(steps)} steps; the last are never used"
+        message = f"{there}; the last scales are never used"
         yield warning("scales-surplus", subject.line("scales"), message, cure)
     if list(steps) != sorted(set(steps)) or steps[0] < 1:
         message = f"steps={net.text('steps')} must rise from left to right"
