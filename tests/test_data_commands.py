@@ -106,4 +106,4 @@ def test_another_data_file_in_the_folder_is_named(dkit: Dkit, command: str) -> N
     more = ("--out", "some", "--top", "1") if command == "subset" else ()
     ended = dkit(command, "voc/voc.data", *more)
     assert (ended.exit_code, "[missing-file]" in ended.stderr) == (1, True)
-    assert "There is voc/VOCdevkit.data." in ended.stderr
+    assert "there is voc/VOCdevkit.data." in ended.stderr

@@ -226,7 +226,7 @@ def missing_file(path: AnyPath, kind: str) -> DatasetError:
     return DatasetError(
         f"no such file; expected {kind} here",
         code="missing-file",
-        hint=f"There is {others[0]}."
+        hint=f"Check the path: there is {others[0]}."
         if others
         else "Check the path; relative paths start at the current folder.",
         path=path,
