@@ -317,7 +317,7 @@ def test_a_signal_at_the_exit_is_too_late_to_matter() -> None:
     [
         ("detector train nothing.data net.cfg", 1, "nothing.data: no such file"),
         ("detector train set/ilsvrc.data nothing.cfg", 1, "nothing.cfg: no such file"),
-        ("detector train set/ilsvrc.data net.cfg set/ilsvrc.names", 1, "no Darknet weights"),
+        ("detector train set/ilsvrc.data net.cfg set/ilsvrc.names", 1, "not Darknet weights"),
         ("detector train set/ilsvrc.data net.cfg -gpus 0,71", 4, "-gpus names number 71"),
         ("detector train set/ilsvrc.data net.cfg -device cuda:70", 4, "so none is number 70"),
         ("detector train set/ilsvrc.data net.cfg -device toaster", 2, "there is no device"),
