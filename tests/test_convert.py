@@ -713,8 +713,12 @@ def start(*words: str | Path) -> subprocess.Popen[str]:
 
 
 def wait_for_labels(folder: Path, count: int) -> None:
-    while not folder.is_dir() or sum(name.endswith(".txt") for name in os.listdir(folder)) < count:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if folder.is_dir() and sum(name.endswith(".txt") for name in os.listdir(folder)) >= count:
+            return
         time.sleep(0.005)
+    pytest.fail("no labels in a minute")
 
 
 def wait_for_the_end_of_group(leader: subprocess.Popen[str]) -> None:
