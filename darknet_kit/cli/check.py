@@ -169,7 +169,7 @@ def _verdict(tally: Tally, output: str | None, *, decodable: bool) -> list[str]:
         lines.append("  of the images, headers alone were read; --decode reads all pixels")
     hidden = any(group.count > len(group.examples) for group in tally.ranked())
     if output:
-        lines.append(f"  files   {shown(output)} lists them all")
+        lines.append(f"  files   {shown(output)} lists {'them all' if said else 'nothing'}")
     elif hidden:
         lines.append("  -o findings.csv lists them all")
     return lines
