@@ -733,12 +733,15 @@ def wait_for_the_end_of_group(leader: subprocess.Popen[str]) -> None:
     pytest.fail("workers are left")
 
 
+LARGE = 5000
+
+
 @pytest.fixture(scope="module")
 def large_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of 1500 images: several shards."""
+    """Return a folder of so many images that converting them can be met midway."""
     root = tmp_path_factory.mktemp("large")
     write_pair(root / "0.jpg", root / "0.xml")
-    for number in range(1, 1500):
+    for number in range(1, LARGE):
         os.link(root / "0.jpg", root / f"{number}.jpg")
         os.link(root / "0.xml", root / f"{number}.xml")
     return root
@@ -760,7 +763,7 @@ def test_two_workers_write_the_same_files_as_one(
         made[-1].append(json.dumps(document))
         made[-1].extend(sorted(contents(out)))
     assert made[0] == made[1]
-    assert len(made[0][0].splitlines()) + len(made[0][1].splitlines()) == 1500
+    assert len(made[0][0].splitlines()) + len(made[0][1].splitlines()) == LARGE
 
 
 def test_killed_midway_and_run_again_is_as_if_nothing_happened(
@@ -781,7 +784,7 @@ def test_killed_midway_and_run_again_is_as_if_nothing_happened(
     killed.communicate()
     wait_for_the_end_of_group(killed)
     halfway = contents(tmp_path / "out")
-    assert 50 <= sum(name.endswith(".txt") for name in halfway) < 1500
+    assert 50 <= sum(name.endswith(".txt") for name in halfway) < LARGE
     assert not json.loads((tmp_path / "out/conversion.json").read_text())["finished"]
     assert not (tmp_path / "out/train.txt").exists()
     assert dkit(*words).exit_code == 0
@@ -821,7 +824,7 @@ def test_ctrl_c_midway_is_a_sentence_and_goes_on_later(
     assert "Traceback" not in told
     wait_for_the_end_of_group(stopped)
     assert dkit(*words).exit_code == 0
-    assert len(listed(tmp_path / "out")) == 1500
+    assert len(listed(tmp_path / "out")) == LARGE
 
 
 def servers_of_group(leader: subprocess.Popen[str]) -> list[int]:
@@ -847,9 +850,11 @@ def test_a_worker_that_is_killed_is_a_sentence(large_set: Path, tmp_path: Path) 
     ]
     parent = start(*words)
     wait_for_labels(tmp_path / "out/train", 50)
+    os.killpg(parent.pid, signal.SIGSTOP)  # or it might be done before the workers are found
     _, *workers = servers_of_group(parent)  # the first one forks the others
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
+    os.killpg(parent.pid, signal.SIGCONT)
     _, told = parent.communicate(timeout=60)
     assert parent.returncode == 1
     assert "[worker-died]" in told
