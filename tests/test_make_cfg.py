@@ -271,3 +271,18 @@ def test_what_is_wrong_with_a_base_is_told_and_can_be_mended(dkit: Dkit, folder:
     assert ended.stdout.endswith("Next:  dkit check b.cfg --fix b-fixed.cfg\n")
     dkit(*ended.stdout.rpartition("Next:  dkit ")[2].split())
     assert dkit("check", "b-fixed.cfg").exit_code == 0
+
+
+def test_boxes_that_a_network_would_hardly_see_are_told(dkit: Dkit, tmp_path: Path) -> None:
+    """At 96 pixels a box of a twentieth is 5 pixels wide; at 416 it is 21."""
+    image = tmp_path / "1.jpg"
+    image.touch()
+    (tmp_path / "1.txt").write_text("".join(f"0 .5 0.{place} .05 .05\n" for place in range(1, 10)))
+    (tmp_path / "set.names").write_text("ant\n")
+    (tmp_path / "train.txt").write_text(f"{image}\n")
+    data = tmp_path / "set.data"
+    data.write_text(f"classes=1\ntrain={tmp_path}/train.txt\nnames={tmp_path}/set.names\n")
+    words = ("make-cfg", "--data", data, "--dry-run")
+    small = dkit(*words, "--model", "dkit-nano")
+    assert "100% of the boxes are smaller than 16 x 16 px at 96 x 96" in small.stdout
+    assert json.loads(dkit(*words, "--json").stdout)["advice"] == []

@@ -10,6 +10,7 @@ from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.fitting import Fitting, cut_command, describe_fit, judge, list_fit, name_start
 from darknet_kit.cli.modellist import list_models
 from darknet_kit.cli.needs import Pace, describe_needs, find_pace, list_needs
+from darknet_kit.cli.netadvice import advise_on_network, describe_advice
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.cli.shownetwork import draw_network, require_picture
@@ -158,9 +159,10 @@ def command(
     state = "would write" if dry_run else _write(path, plan, overwrite)
     if draw and not dry_run:
         draw_network(plan.cfg, path.stem, Path(draw), overwrite)
+    advice = advise_on_network(data, plan.size) if data is not None else []
     done = Outcome(
-        summary=_summarize(plan, path, pace, state),
-        data=_data(plan, path, pace, state),
+        summary=[*_summarize(plan, path, pace, state), *describe_advice(advice)],
+        data=_data(plan, path, pace, state) | {"advice": [one.code for one in advice]},
         next_command="" if dry_run else _next_command(data, path, fitting, sound),
     )
     return _add_fit(done, fitting) if fitting else done
