@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -527,6 +527,7 @@ def test_no_content_upsets_the_check_of_a_label(content: bytes) -> None:
 
 
 @settings(max_examples=60)
+@example("s.data", [b"="], False)
 @given(
     st.sampled_from(("s.data", "s.names", "train.txt", "0.txt", "0.jpg")),
     st.lists(

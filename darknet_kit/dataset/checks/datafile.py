@@ -45,7 +45,8 @@ def _check_line(key: str, value: str) -> Iterator[tuple[str, str]]:
     """Yield code and message of what is wrong with a line."""
     if key not in _KEYS:
         near = find_near(key, _KEYS)
-        yield "unknown-key", f"{key}: did you mean {near[0]}?" if near else key
+        shown = key or "a line without a key"
+        yield "unknown-key", f"{shown}: did you mean {near[0]}?" if near else shown
     if len(value.split()) > 1 or any(sign in value for sign in _LITERAL):
         yield "bad-value", f"{key} = {value}"
     elif key in _PATHS and value and not os.path.isabs(value):
