@@ -141,7 +141,7 @@ def _advise_on_imbalance(stats: Stats) -> Iterator[Advice]:
         "imbalance",
         f"{common} has {ratio:,.0f} times the training boxes of {rare} ({most:,} to {least:,})",
         "fewer images of the common ones (dkit subset --per-class), or counters_per_class= in the "
-        "heads (--json has the numbers)",
+        "heads (dkit make-cfg --counters-per-class)",
     )
 
 
