@@ -14,7 +14,7 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.anchors import best_iou, compute_anchors
 from darknet_kit.dataset.convert import ConvertOptions, convert_voc
 from darknet_kit.errors import CfgError, DatasetError
-from darknet_kit.formats.cfg import format_cfg, read_cfg
+from darknet_kit.formats.cfg import format_cfg, parse_cfg, read_cfg
 from darknet_kit.network.anchors import count_anchors, read_anchors, set_anchors
 from darknet_kit.network.model import CfgRequest, make_cfg
 from tests.conftest import Ended
@@ -82,6 +82,15 @@ def test_anchors_go_into_every_head_by_area() -> None:
     assert "anchors=1.0000,2.0000,  1.0000" in format_cfg(cells)
     with pytest.raises(CfgError, match="num=9"):
         set_anchors(make_cfg(CfgRequest(3)), THREE)
+
+
+def test_heads_with_anchors_of_their_own_are_left_alone() -> None:
+    text = format_cfg(make_cfg(CfgRequest(3, "yolov4-tiny")))
+    cfg = parse_cfg(text.replace("anchors=10,14", "anchors=11,14", 1))
+    with pytest.raises(CfgError, match="different anchors"):
+        set_anchors(cfg, [(8.0, 8.0)] * 6)
+    with pytest.raises(CfgError, match="different anchors"):
+        count_anchors(cfg)
 
 
 @pytest.fixture

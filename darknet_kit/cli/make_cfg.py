@@ -120,12 +120,8 @@ def command(
     """
     if listing:
         return list_models()
-    if model and base:
-        raise UsageError(
-            "--model and --base both name the network",
-            code="two-networks",
-            hint="Leave one of them away.",
-        )
+    computed = anchors == "computed"
+    _require_consistent(model, base, data, of_boxes=computed or counters_per_class)
     header = read_weights_header(weights) if weights else None
     dataset = read_dataset(data) if data is not None else None
     pace = find_pace(gpu, gpu_memory, gpus, seconds)
@@ -143,13 +139,7 @@ def command(
         gpu_memory=pace.card.memory if pace.card else None,
     )
     if dataset is not None:
-        request = _look_at_data(request, dataset, anchors == "computed", counters_per_class)
-    elif anchors == "computed" or counters_per_class:
-        raise UsageError(
-            "anchors and counters are computed from boxes, and no data set is named",
-            code="no-data",
-            hint="Name it with --data DATA.",
-        )
+        request = _look_at_data(request, dataset, computed, counters_per_class)
     plan = plan_cfg(request)
     sound = require_sound(plan, request)
     if draw:
@@ -166,6 +156,24 @@ def command(
         next_command="" if dry_run else _next_command(data, path, fitting, sound),
     )
     return _add_fit(done, fitting) if fitting else done
+
+
+def _require_consistent(
+    model: str | None, base: str | None, data: str | None, *, of_boxes: bool
+) -> None:
+    """Refuse options that exclude or lack each other. Raises UsageError."""
+    if model and base:
+        raise UsageError(
+            "--model and --base both name the network",
+            code="two-networks",
+            hint="Leave one of them away.",
+        )
+    if of_boxes and data is None:
+        raise UsageError(
+            "anchors and counters are computed from boxes, and no data set is named",
+            code="no-data",
+            hint="Name it with --data DATA.",
+        )
 
 
 def _count_classes(classes: int | None, dataset: Dataset | None) -> int:

@@ -68,6 +68,7 @@ def _anchored(cfg: Cfg) -> list[Head]:
 
 
 def _require_anchored(cfg: Cfg) -> list[Head]:
+    """Return the heads with anchors, which must all list the same. Raises CfgError."""
     heads = _anchored(cfg)
     if not heads:
         raise CfgError(
@@ -76,6 +77,15 @@ def _require_anchored(cfg: Cfg) -> list[Head]:
             hint="[yolo], [Gaussian_yolo] and [region] have.",
             path=cfg.path,
         )
+    for head in heads[1:]:
+        if head.section.numbers("anchors") != heads[0].section.numbers("anchors"):
+            raise CfgError(
+                "the heads of this network list different anchors, and each would need its own",
+                code="different-anchors",
+                hint="Let every head list all anchors and choose from them by mask=.",
+                path=cfg.path,
+                line=head.section.line,
+            )
     return heads
 
 
