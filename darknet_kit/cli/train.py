@@ -18,6 +18,7 @@ from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import AUTO, Engine, find_engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
+from darknet_kit.train.attempt import Ended
 from darknet_kit.train.preflight import check_run
 from darknet_kit.train.runfolder import (
     RunFolder,
@@ -27,7 +28,6 @@ from darknet_kit.train.runfolder import (
     free_name,
     open_run,
 )
-from darknet_kit.train.supervisor import Ended
 
 _LATEST = "latest"
 

@@ -1,15 +1,23 @@
 """One engine process: started in its own folder, read line by line, stopped without orphans."""
 
 import contextlib
+import io
 import os
+import select
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from darknet_kit.errors import ToolchainError
+
+TICK_SECONDS = 1.0
+_BLOCK_BYTES = 1 << 16
+_POLL_SECONDS = 0.02
+_KILL_SECONDS = 30.0  # a process that waits for a driver in trouble outlives SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,61 @@ class EngineProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def lines(self) -> Iterator[bytes]:
-        """Yield the engine's output, stdout and stderr together, until it ends."""
+    def lines(self) -> Iterator[bytes | None]:
+        """Yield the engine's output, stdout and stderr together, until it has ended; and None
+        about every TICK_SECONDS, whether it prints or not.
+
+        A line that grows without end, as counters do, comes in pieces.
+        """
         assert self._process.stdout is not None
+        rest = bytearray()
         with self._process.stdout as stream:
-            yield from stream
+            for block in self._blocks(stream.fileno()):
+                if block is None:
+                    yield None
+                    continue
+                rest += block
+                if b"\n" in block or len(rest) > _BLOCK_BYTES:
+                    cut = rest.rfind(b"\n") + 1 or rest.rfind(b"\r") + 1 or len(rest)
+                    yield from io.BytesIO(rest[:cut])
+                    del rest[:cut]
+        if rest:
+            yield bytes(rest)
+        while not self.has_ended(TICK_SECONDS):  # one may close its output before it ends
+            yield None
+
+    def _blocks(self, stream: int) -> Iterator[bytes | None]:
+        """Yield what there is to read, as it comes, and ticks."""
+        poll = select.poll()
+        poll.register(stream, select.POLLIN)
+        due = time.monotonic() + TICK_SECONDS
+        while True:
+            left = due - time.monotonic()
+            if left > 0 and poll.poll(left * 1000):
+                block = os.read(stream, _BLOCK_BYTES)
+                if not block:
+                    return
+                yield block
+            elif left <= 0:
+                yield None
+                due = time.monotonic() + TICK_SECONDS
+            elif self.has_ended():
+                return  # something that it started holds the pipe open
+
+    def has_ended(self, patience: float = 0.0) -> bool:
+        """Tell whether the engine has ended, now or within `patience` seconds.
+
+        It is not reaped: its number, and that of its group, stay its own until `end`.
+        """
+        if self._process.returncode is not None:
+            return True
+        until = time.monotonic() + patience
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, self._process.pid, flags) is None:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
     def stop(self) -> None:
         """Ask the engine to end; kill it when it does not. Safe in a signal handler, and twice."""
@@ -74,18 +132,19 @@ class EngineProcess:
             timer.start()
         self.stop_requested = True
 
-    def wait(self) -> int:
-        """Wait for the end; return the exit code, or minus the number of the signal."""
-        return self._process.wait()
-
     def end(self) -> int:
-        """Make sure that the engine is gone, whatever happened; return its exit code."""
-        if self._process.poll() is None:
-            self._signal(signal.SIGKILL)
-        return self._process.wait()
+        """Make sure that the engine and all that it started is gone; return its exit code, or minus
+        the number of the signal."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        try:
+            return self._process.wait(_KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
 
     def _signal(self, number: int) -> None:
-        if self._process.poll() is None:
+        if not self.has_ended():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
 
