@@ -23,8 +23,8 @@ def run_python(code: str) -> str:
 def test_help_loads_nothing_heavy() -> None:
     loaded = run_python(
         "import sys; from darknet_kit.cli.main import main; main(['--help']);"
-        "print([m for m in ('pandas','matplotlib','cv2','torch','numpy','lxml','PIL','msgspec')"
-        " if m in sys.modules])"
+        "print([m for m in ('pandas','matplotlib','cv2','torch','numpy','lxml','PIL','msgspec',"
+        "'psutil','pynvml') if m in sys.modules])"
     )
     assert loaded.splitlines()[-1] == "[]"
 
@@ -34,7 +34,8 @@ def test_no_command_loads_what_is_heavy_before_it_needs_it(command: str) -> None
     module = f"darknet_kit.cli.{COMMANDS[command][0]}"
     loaded = run_python(
         f"import sys, {module};"
-        "print([m for m in ('pandas','matplotlib','cv2','torch','numpy') if m in sys.modules])"
+        "print([m for m in ('pandas','matplotlib','cv2','torch','numpy','psutil','pynvml')"
+        " if m in sys.modules])"
     )
     assert loaded == "[]"
 
