@@ -26,6 +26,7 @@ from darknet_kit.formats.metrics import (
     format_map_row,
     format_metrics_row,
 )
+from darknet_kit.train.identity import identify
 from darknet_kit.train.runfolder import RunFolder, write_status
 
 _HEARTBEAT_SECONDS = 1.0
@@ -50,6 +51,7 @@ class Recorder:
             "state": "running",
             "attempt": attempt.name,
             "engine_pid": pid,
+            "engine": identify(pid).to_record(),
             "iteration": 0,
             "max_batches": max_batches,
         }

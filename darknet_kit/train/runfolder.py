@@ -7,14 +7,12 @@ runs/NAME/run.toml            what was asked for, with which engine, on which da
           metrics.csv map.csv events.jsonl status.json chart.png
 """
 
-import contextlib
-import fcntl
 import json
 import os
 import platform
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -249,22 +247,6 @@ def find_latest_run(root: AnyPath) -> Path | None:
 def _last_written(run: Path) -> float:
     status = run / "status.json"
     return (status if status.exists() else run / "run.toml").stat().st_mtime
-
-
-@contextlib.contextmanager
-def only_writer(run: RunFolder) -> Iterator[None]:
-    """Hold the run for this process. Raises UsageError (`run-busy`) where another one has it."""
-    with open(run.path / ".lock", "w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                "another dkit is training in this run",
-                code="run-busy",
-                hint="Wait for it, stop it, or start a run of another name.",
-                path=run.path,
-            ) from error
-        yield
 
 
 def write_status(run: RunFolder, status: Mapping[str, Any]) -> None:

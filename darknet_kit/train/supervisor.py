@@ -9,7 +9,8 @@ from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.attempt import Attempt, Ended, TrainEvent, find_best
 from darknet_kit.train.checkpoint import find_checkpoint
-from darknet_kit.train.runfolder import RunFolder, RunSettings, only_writer
+from darknet_kit.train.lock import only_writer
+from darknet_kit.train.runfolder import RunFolder, RunSettings
 
 
 class Training:
