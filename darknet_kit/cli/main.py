@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "weights": ("weights", "Look into weights, fit them to a network, cut a backbone."),
     "build": ("build", "Build darknet for this machine's GPU, or CPU."),
     "train": ("train", "Train a network in a run folder; stop and resume at will."),
+    "runs": ("runs", "List runs: how far each came and what became of it; show or stop one."),
     "plot-log": ("plot_log", "Draw loss and mAP from any Darknet log."),
     "detect": ("detect", "Find objects in images; pictures with boxes, and JSON."),
 }

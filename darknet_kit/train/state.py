@@ -1,0 +1,97 @@
+"""In which state a run is, from what lies in its folder and who is alive.
+
+What a run wrote last cannot tell: after `kill -9` of dkit it says `running` for ever. The lock says
+whether a dkit is at work; where nobody is, what was written before tells how it ended, and a run
+that did not come to write that is lost.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from darknet_kit.train.identity import Identity
+from darknet_kit.train.lock import is_held, read_holder
+from darknet_kit.train.runfolder import RunFolder
+
+SILENCE_SECONDS = 180.0  # the heartbeat comes every few seconds; clocks of machines differ
+
+
+class State(StrEnum):
+    """What became of a run."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    DIVERGED = "diverged"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a run, and in a clause what tells it."""
+
+    state: State
+    reason: str
+
+
+def judge_state(
+    run: RunFolder, status: Mapping[str, Any], heartbeat: float | None, now: float | None = None
+) -> Verdict:
+    """Return the state of a run that wrote this status.json, last at `heartbeat` (epoch seconds).
+
+    A status of another machine counts as alive for SILENCE_SECONDS.
+    """
+    silence = None if heartbeat is None else (time.time() if now is None else now) - heartbeat
+    holder = read_holder(run)
+    if is_held(run):
+        return _running(holder, silence)
+    engine = Identity.from_record(status.get("engine"))
+    if status.get("state") == "running":
+        return _abandoned(holder or engine, engine, silence)
+    return _ended(status, has_begun=bool(status) or bool(run.attempts()))
+
+
+def _running(holder: Identity | None, silence: float | None) -> Verdict:
+    who = f"process {holder.pid}" if holder else "a process"
+    if holder and not holder.is_here:
+        who += f" on {holder.host}"
+    if silence is not None and silence > SILENCE_SECONDS:
+        return Verdict(State.RUNNING, f"{who} has it, without a heartbeat for {_span(silence)}")
+    return Verdict(State.RUNNING, who)
+
+
+def _abandoned(holder: Identity | None, engine: Identity | None, silence: float | None) -> Verdict:
+    """Judge a run whose status says `running` while nobody holds it."""
+    if holder and holder.was_restarted:
+        return Verdict(State.LOST, "the machine was started anew while it ran")
+    if holder and not holder.is_here:
+        if silence is not None and silence <= SILENCE_SECONDS:
+            return Verdict(State.RUNNING, f"on {holder.host}, {max(0, silence):.0f} s ago")
+        heard = "ever" if silence is None else f"for {_span(silence)}"
+        return Verdict(State.LOST, f"no sign of life from {holder.host} {heard}")
+    if engine and engine.is_alive:
+        return Verdict(State.LOST, f"dkit is gone; its engine still runs, as process {engine.pid}")
+    return Verdict(State.LOST, "dkit and its engine are gone without a word")
+
+
+def _ended(status: Mapping[str, Any], *, has_begun: bool) -> Verdict:
+    if not has_begun:
+        return Verdict(State.INTERRUPTED, "no engine was started yet")
+    how, message = status.get("state"), str(status.get("message") or "")
+    if how == "finished":
+        return Verdict(State.FINISHED, "")
+    if how == "stopped":
+        return Verdict(State.INTERRUPTED, message or "stopped on request")
+    if how == "failed":
+        is_diverged = status.get("code") == "diverged"
+        return Verdict(State.DIVERGED if is_diverged else State.CRASHED, message)
+    return Verdict(State.LOST, "nothing says how it ended")
+
+
+def _span(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
