@@ -19,7 +19,7 @@ from PIL import Image
 
 from darknet_kit.formats.logevent import Event, Iteration, MapResult, RunStarted
 from darknet_kit.formats.trainlog import Log, LogGatherer, LogReader, read_log
-from darknet_kit.report.charts import Scale, draw_training, plot_training, render_figure
+from darknet_kit.report.charts import Look, draw_training, plot_training, render_figure
 from darknet_kit.report.curves import (
     RateStep,
     envelop_curve,
@@ -28,6 +28,7 @@ from darknet_kit.report.curves import (
     reduce_curve,
     tabulate_metrics,
 )
+from darknet_kit.report.losscurve import Scale
 from darknet_kit.report.summary import format_hours, format_iteration, format_loss
 
 Find = Callable[[str], Path]
@@ -188,7 +189,7 @@ def test_times_read_as_people_say_them(seconds: float, text: str) -> None:
 def test_no_text_leaves_the_picture_or_covers_another(
     shared_data: Find, name: str, scale: Scale
 ) -> None:
-    figure = plot_training(read_log(shared_data(name)), title="A title", scale=scale)
+    figure = plot_training(read_log(shared_data(name)), Look(title="A title", scale=scale))
     assert_readable(figure)
 
 
@@ -216,7 +217,7 @@ def _is_tick(figure: Figure, text: Text) -> bool:
 
 
 def test_the_chart_of_a_real_training_tells_its_numbers(shared_data: Find) -> None:
-    figure = plot_training(read_log(shared_data(WINDOWS)), title="fire")
+    figure = plot_training(read_log(shared_data(WINDOWS)), Look(title="fire"))
     shown = words(figure)
     for part in (
         "fire",
@@ -241,7 +242,7 @@ def test_the_chart_of_a_real_training_tells_its_numbers(shared_data: Find) -> No
 
 
 def test_a_high_first_loss_does_not_flatten_a_linear_chart(shared_data: Find) -> None:
-    figure = plot_training(read_log(shared_data(WINDOWS)), scale="linear")
+    figure = plot_training(read_log(shared_data(WINDOWS)), Look(scale="linear"))
     assert figure.axes[0].get_yscale() == "linear"
     assert 4 < figure.axes[0].get_ylim()[1] < 10
     assert "up to 4,114" in words(figure)
@@ -296,7 +297,7 @@ def test_many_steps_keep_their_lines_and_lose_only_labels() -> None:
         for part in range(40)
         for event in iterate([1.0] * 50, first=50 * part + 1, rate=0.001 if part % 2 else 0.0001)
     ]
-    figure = plot_training(log_of(events), title="many steps")
+    figure = plot_training(log_of(events), Look(title="many steps"))
     dashed = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == "--"]
     assert len(dashed) == 39
     assert_readable(figure)
@@ -328,7 +329,7 @@ def results(*pairs: tuple[int | None, float]) -> list[Event]:
 )
 @pytest.mark.parametrize("scale", ["auto", "log", "linear"])
 def test_odd_logs_can_be_drawn(events: list[Event], scale: Scale) -> None:
-    figure = plot_training(log_of(events), title="odd", scale=scale)
+    figure = plot_training(log_of(events), Look(title="odd", scale=scale))
     assert_readable(figure)
 
 
@@ -337,7 +338,7 @@ def test_odd_logs_can_be_drawn(events: list[Event], scale: Scale) -> None:
     ["$100 and \\frac{", "臉書 обучение", "a" * 300, "two\nlines", "<b>&amp;", "50% {x}", ""],
 )
 def test_any_title_is_text(title: str) -> None:
-    figure = plot_training(log_of(iterate([3, 2, 1])), title=title)
+    figure = plot_training(log_of(iterate([3, 2, 1])), Look(title=title))
     for kind in ("png", "svg", "pdf"):
         assert render_figure(figure, kind)
 
@@ -345,7 +346,7 @@ def test_any_title_is_text(title: str) -> None:
 def test_pictures_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
     log = log_of([*iterate([3.0, 2.0, 1.0]), *results((3, 0.5))])
     paths = [tmp_path / f"chart.{kind}" for kind in ("png", "svg", "pdf")]
-    assert draw_training(log, *paths, title="three") == paths
+    assert draw_training(log, *paths, look=Look(title="three")) == paths
     png, svg, pdf = (path.read_bytes() for path in paths)
     with Image.open(io.BytesIO(png)) as picture:
         assert picture.size == (1650, 930)
@@ -353,7 +354,7 @@ def test_pictures_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
     assert etree.fromstring(svg).tag.endswith("svg")
     assert pdf.startswith(b"%PDF")
     assert pdf.rstrip().endswith(b"%%EOF")
-    draw_training(log, *paths, title="three")
+    draw_training(log, *paths, look=Look(title="three"))
     assert [path.read_bytes() for path in paths] == [png, svg, pdf]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "chart.pdf",

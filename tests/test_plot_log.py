@@ -53,6 +53,8 @@ def test_all_files_of_a_real_log(dkit: Dkit, shared_data: Find) -> None:
         "fire.v3.log",
         "fire.v3_chart/chart.png",
         "fire.v3_chart/chart.svg",
+        "fire.v3_chart/classes.png",
+        "fire.v3_chart/classes.svg",
         "fire.v3_chart/map.csv",
         "fire.v3_chart/metrics.csv",
     ]
@@ -93,7 +95,7 @@ def test_all_numbers_as_json(dkit: Dkit, shared_data: Find) -> None:
     assert data["seconds"] == pytest.approx(652.3079)  # awk
     assert data["ending"] == {"code": "finished", "message": ""}
     assert [Path(name).name for name in data["files"]] == [
-        "chart.png", "chart.svg", "metrics.csv", "map.csv",
+        "chart.png", "chart.svg", "classes.png", "classes.svg", "metrics.csv", "map.csv",
     ]  # fmt: skip
     assert all(Path(name).is_file() for name in data["files"])
 

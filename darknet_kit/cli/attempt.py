@@ -68,9 +68,9 @@ def _draw_chart(run: RunFolder) -> Path | None:
     from darknet_kit.formats.trainlog import read_log
 
     try:
-        from darknet_kit.report.charts import draw_training
+        from darknet_kit.report.charts import Look, draw_training
 
-        draw_training(read_log(*run.logs()), run.chart, title=run.name)
+        draw_training(read_log(*run.logs()), run.chart, look=Look(title=run.name))
     except ImportError:
         say("note: no chart; `pip install 'darknet-kit[charts]'` brings what draws it")
         return None

@@ -1,40 +1,44 @@
 """`dkit plot-log`: chart and numbers of any Darknet log."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.look import look_options, make_look
 from darknet_kit.cli.outcome import SKIPPED_INPUT, Outcome, dkit_command
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
-from darknet_kit.report.summary import list_facts, summarize_log
+from darknet_kit.report.summary import describe_log, list_facts, summarize_log
 from darknet_kit.train.runfolder import RunFolder, is_run
+
+if TYPE_CHECKING:
+    from darknet_kit.report.charts import Look
 
 
 @dkit_command(
     examples=[
         "dkit plot-log train.log",
-        "dkit plot-log train.log -o chart.svg --linear --title 'YOLOv4, ten classes'",
+        "dkit plot-log train.log -o chart.svg --scale linear --title 'YOLOv4, ten classes'",
         "dkit plot-log first.log resumed.log --out charts",
+        "dkit plot-log round1.log round2.log --overlay -o rounds.png",
     ]
 )
 @click.argument("logs", metavar="LOG...", type=click.Path(), nargs=-1, required=True)
 @click.option(
     "--out",
     type=click.Path(),
-    help="Folder for chart.png, chart.svg, metrics.csv, map.csv.  [default: LOG_chart]",
+    help="Folder for charts (PNG, SVG), metrics.csv, map.csv.  [default: LOG_chart]",
 )
 @click.option("-o", "--output", type=click.Path(), help="Only a picture: .png, .svg or .pdf.")
 @click.option("--title", default="", help="Over the chart.  [default: the name of the log]")
-@click.option(
-    "--log-scale/--linear",
-    default=None,
-    help="Axis of the loss.  [default: logarithmic where it spans more than 1 to 30]",
-)
+@look_options
+@click.option("--overlay", is_flag=True, help="Each LOG is a training of its own: all on one axis.")
 @click.option("--dry-run", is_flag=True, help="Only read the log and say what it tells.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 def plot_log(
@@ -42,7 +46,11 @@ def plot_log(
     out: str | None,
     output: str | None,
     title: str,
-    log_scale: bool | None,
+    scale: str,
+    smooth: int | None,
+    by_time: bool,
+    theme: str,
+    overlay: bool,
     dry_run: bool,
     overwrite: bool,
 ) -> Outcome:
@@ -51,18 +59,18 @@ def plot_log(
     LOG is a file, or a run folder. Any flavour, any length, also of a training that is still
     running, crashed, or was resumed.
     Several logs are taken as one run, in the order given; where a run went back to an earlier
-    iteration, the later truth is drawn. Gzip files are read as they are.
+    iteration, the later truth is drawn. --overlay draws them apart. Gzip files are read too.
     """
     _check_picture(out, output)
     require_charts()
+    look = make_look(title, scale, smooth, by_time, theme)
+    if overlay:
+        return _plot_several(logs, Path(output or "overlay.png"), look, dry_run, overwrite)
     with progress_bar("Reading", "bytes") as progress:
         log = read_log(*_expand(logs), progress=progress)
     name = _name(logs[-1])
-    contents = _render(log, out or f"{name}_chart", output, title or name, log_scale)
-    if dry_run:
-        done = dict.fromkeys(contents, "would write")
-    else:
-        done = write_files(contents, overwrite)
+    contents = _render(log, out or f"{name}_chart", output, replace(look, title=title or name))
+    done = _write(contents, dry_run, overwrite)
     return Outcome(
         summary=[
             ", ".join(shown(path) for path in logs),
@@ -76,6 +84,42 @@ def plot_log(
         },
         exit_code=SKIPPED_INPUT if log.damaged else 0,
     )
+
+
+def _write(contents: dict[Path, bytes], dry_run: bool, overwrite: bool) -> dict[Path, str]:
+    return dict.fromkeys(contents, "would write") if dry_run else write_files(contents, overwrite)
+
+
+def _plot_several(
+    logs: tuple[str, ...], picture: Path, look: "Look", dry_run: bool, overwrite: bool
+) -> Outcome:
+    """Draw each log as a training of its own, all on one axis."""
+    from darknet_kit.report.charts import render_figure
+    from darknet_kit.report.overlay import plot_overlay
+
+    with progress_bar("Reading", "bytes") as progress:
+        read = {path: read_log(*_expand((path,)), progress=progress) for path in logs}
+    named = dict(zip(name_apart(list(read)), read.values(), strict=True))
+    figure = plot_overlay(named, look)
+    done = _write({picture: render_figure(figure, kind_of(picture))}, dry_run, overwrite)
+    return Outcome(
+        summary=[
+            *(f"{name}: {describe_log(log)}" for name, log in named.items()),
+            *(f"  {what:<14} {shown(path)}" for path, what in done.items()),
+        ],
+        data={
+            "logs": [{"log": path, **list_facts(log)} for path, log in read.items()],
+            "files": [] if dry_run else [str(picture.absolute())],
+        },
+        next_command=f"dkit compare {' '.join(shown(path) for path in read)}",
+        exit_code=SKIPPED_INPUT if any(log.damaged for log in read.values()) else 0,
+    )
+
+
+def name_apart(paths: list[str]) -> list[str]:
+    """Return a short name for each log or run folder; whole paths where those would be equal."""
+    names = [_name(path) for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)
 
 
 def _expand(logs: tuple[str, ...]) -> list[str]:
@@ -110,18 +154,22 @@ def _check_picture(out: str | None, output: str | None) -> None:
         )
 
 
-def _render(
-    log: Log, folder: str, picture: str | None, title: str, log_scale: bool | None
-) -> dict[Path, bytes]:
+def _render(log: Log, folder: str, picture: str | None, look: "Look") -> dict[Path, bytes]:
     """Return the files to write and what goes into them."""
-    from darknet_kit.report.charts import Scale, plot_training, render_figure
+    from darknet_kit.report.apchart import has_classes, plot_class_results
+    from darknet_kit.report.charts import plot_training, render_figure
 
-    scales: dict[bool | None, Scale] = {None: "auto", True: "log", False: "linear"}
-    figure = plot_training(log, title=title, scale=scales[log_scale])
     if picture:
-        return {Path(picture): render_figure(figure, kind_of(picture))}
+        return {Path(picture): render_figure(plot_training(log, look), kind_of(picture))}
+    figures = {"chart": plot_training(log, look)}
+    if has_classes(log):
+        figures["classes"] = plot_class_results(log, look)
     place = Path(folder)
-    contents = {place / f"chart.{kind}": render_figure(figure, kind) for kind in ("png", "svg")}
+    contents = {
+        place / f"{name}.{kind}": render_figure(figure, kind)
+        for name, figure in figures.items()
+        for kind in ("png", "svg")
+    }
     contents[place / "metrics.csv"] = format_metrics_csv(log.metrics).encode()
     if log.maps:
         contents[place / "map.csv"] = format_map_csv(log.maps).encode()

@@ -28,6 +28,7 @@ __all__ = ["Log", "LogGatherer", "LogReader", "Metrics", "iter_log", "read_log"]
 # Which of the errors at the end of a log tells most: one death prints several.
 _TELLING = ("out-of-memory", "cuda-error", "killed", "missing-file", "engine-error", "crashed")
 _KEPT_ERRORS = 100
+_BEST = "_best.weights"  # where all engines that calculate mAP save the network of the best
 # A line that goes back is believed when the next one goes on from it; engines count by the
 # number of GPUs.
 _MOST_GPUS = 64
@@ -123,6 +124,7 @@ class Log:
     ending: Ending
     max_batches: int | None
     last_weights: str | None
+    best_weights: str | None
     diverged_at: int | None
     damaged: int
 
@@ -149,6 +151,7 @@ class LogGatherer:
         self._last_errors: list[EngineError] = []
         self._warnings: dict[str, WarningCount] = {}
         self._last_weights: str | None = None
+        self._best_weights: str | None = None
         self._started = False
         self._finished = False
         self._doubtful: Iteration | None = None
@@ -168,6 +171,8 @@ class LogGatherer:
             self._maps.append(event)
         elif isinstance(event, WeightsSaved):
             self._last_weights = event.path
+            if event.path.endswith(_BEST):
+                self._best_weights = event.path
         elif isinstance(event, EngineWarning):
             known = self._warnings.get(event.code, WarningCount(event.code, 0, event.message))
             self._warnings[event.code] = WarningCount(known.code, known.count + 1, known.example)
@@ -229,6 +234,7 @@ class LogGatherer:
             ending=self._ending(),
             max_batches=reader.max_batches,
             last_weights=self._last_weights,
+            best_weights=self._best_weights,
             diverged_at=_find_divergence(metrics),
             damaged=self._damaged + (self._doubtful is not None) + reader.damaged,
         )

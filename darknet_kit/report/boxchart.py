@@ -18,9 +18,9 @@ from darknet_kit.dataset.boxshapes import (
     BoxShapes,
     find_quantile,
 )
-from darknet_kit.report.marks import LOSS_COLOR, MAP_COLOR, QUIET_COLOR
+from darknet_kit.report.theme import LIGHT
 
-_SHADES = LinearSegmentedColormap.from_list("boxes", ["#E3EFF7", LOSS_COLOR, "#00304D"])
+_SHADES = LinearSegmentedColormap.from_list("boxes", ["#E3EFF7", LIGHT.loss, "#00304D"])
 _COARSE = ((500, 4), (20_000, 2))  # with fewer boxes, as many steps of the histogram in one
 _OCTAVES = 4  # of aspects, on either side of a square; of sizes at the least
 _BARS = 24
@@ -68,7 +68,7 @@ def _mark_edges(axes: Axes) -> None:
         axes.plot(
             [left, right],
             [edge**2 / left, edge**2 / right],
-            color=QUIET_COLOR,
+            color=LIGHT.quiet,
             lw=0.8,
             ls=(0, (5, 4)),
         )
@@ -79,7 +79,7 @@ def _mark_edges(axes: Axes) -> None:
                 y,
                 f"{edge} x {edge}",
                 fontsize=7.5,
-                color=QUIET_COLOR,
+                color=LIGHT.quiet,
                 rotation=-45,
                 ha="center",
                 va="center",
@@ -94,10 +94,10 @@ def _mark_quantiles(axes: Axes, shapes: BoxShapes) -> None:
         [at(share) * side for share in (0.05, 0.5, 0.95)]
         for at, side in ((shapes.width_at, across), (shapes.height_at, down))
     )
-    style: dict[str, Any] = {"color": MAP_COLOR, "lw": 1.4, "solid_capstyle": "butt"}
+    style: dict[str, Any] = {"color": LIGHT.map, "lw": 1.4, "solid_capstyle": "butt"}
     axes.plot([widths[0], widths[2]], [heights[1]] * 2, marker="|", **style)
     axes.plot([widths[1]] * 2, [heights[0], heights[2]], marker="_", **style)
-    axes.plot(widths[1], heights[1], "o", color=MAP_COLOR, ms=6, mec="white")
+    axes.plot(widths[1], heights[1], "o", color=LIGHT.map, ms=6, mec="white")
     axes.annotate(
         f"median {widths[1]:.0f} x {heights[1]:.0f}, bars 5 to 95 %",
         (0, 0),
@@ -105,7 +105,7 @@ def _mark_quantiles(axes: Axes, shapes: BoxShapes) -> None:
         xytext=(4, 4),
         textcoords="offset points",
         fontsize=8.5,
-        color=MAP_COLOR,
+        color=LIGHT.map,
         bbox=_LABEL,
     )
 
@@ -120,7 +120,7 @@ def plot_aspects(axes: Axes, shapes: BoxShapes) -> None:
         reach = _OCTAVES * ASPECT_STEPS
         counts[math.floor(min(max(step + shift, -reach), reach) / steps + 0.5)] += boxes
     places = [number * steps / ASPECT_STEPS for number in counts]
-    axes.bar(places, list(counts.values()), 0.9 * steps / ASPECT_STEPS, color=LOSS_COLOR)
+    axes.bar(places, list(counts.values()), 0.9 * steps / ASPECT_STEPS, color=LIGHT.loss)
     median = shapes.aspect_at(0.5)
     _mark_median(axes, math.log2(median), f"{median:.2f}")
     ends = (min(-2, math.floor(min(places))), max(2, math.ceil(max(places))))
@@ -143,7 +143,7 @@ def plot_crowds(axes: Axes, per_image: Mapping[int, int]) -> None:
     bars: Counter[int] = Counter()
     for boxes, images in per_image.items():
         bars[min(boxes, last) // wide] += images
-    axes.bar(list(bars), list(bars.values()), 0.9, color=LOSS_COLOR)
+    axes.bar(list(bars), list(bars.values()), 0.9, color=LIGHT.loss)
     median, final = find_quantile(per_image, 0.5), last // wide
     _mark_median(axes, (median + 0.5) / wide - 0.5, str(median))
     apart = math.ceil((final + 1) / 8)
@@ -156,7 +156,7 @@ def plot_crowds(axes: Axes, per_image: Mapping[int, int]) -> None:
 
 
 def _mark_median(axes: Axes, place: float, text: str) -> None:
-    axes.axvline(place, color=MAP_COLOR, lw=1.4)
+    axes.axvline(place, color=LIGHT.map, lw=1.4)
     axes.annotate(
         f"median {text}",
         (place, 1),
@@ -165,7 +165,7 @@ def _mark_median(axes: Axes, place: float, text: str) -> None:
         textcoords="offset points",
         va="top",
         fontsize=8.5,
-        color=MAP_COLOR,
+        color=LIGHT.map,
         bbox=_LABEL,
     )
 

@@ -13,12 +13,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from darknet_kit.core.records import Split
 from darknet_kit.report.classtable import ClassRow, cut_name
-from darknet_kit.report.marks import ALARM_COLOR, LOSS_COLOR, MAP_COLOR
+from darknet_kit.report.theme import LIGHT
 
 # Okabe and Ito's blue, vermilion and green; without colour the marks still differ.
 MARKS: dict[Split, tuple[str, str]] = {
-    "train": (LOSS_COLOR, "o"),
-    "valid": (MAP_COLOR, "D"),
+    "train": (LIGHT.loss, "o"),
+    "valid": (LIGHT.map, "D"),
     "test": ("#009E73", "s"),
 }
 _ONE_COLUMN, _TWO_COLUMNS = 30, 100  # classes
@@ -129,7 +129,7 @@ def _write_counts(axes: Axes, rows: Sequence[ClassRow], splits: Sequence[Split])
                 ha="right",
                 va="center",
                 fontsize=8.5,
-                color=ALARM_COLOR if text == "0" else MARKS[split][0],
+                color=LIGHT.alarm if text == "0" else MARKS[split][0],
                 weight="bold" if text == "0" else "normal",
             )
 

@@ -9,6 +9,8 @@ from darknet_kit.formats.trainlog import Metrics
 
 _FEWEST_RISES = 5  # fewer are steps of a schedule, not a burn-in
 _SMALLEST_JUMP = 0.2  # as a share of the higher rate; cosine and poly change by less
+_STALL_SECONDS, _STALL_MEDIANS = 60.0, 20.0  # what one iteration must take to have stood still
+_MOST_STALLS = 20
 _ROUNDING = 1.5e-6  # the engines print the learning rate with 6 decimals
 
 
@@ -95,3 +97,25 @@ def find_rate_steps(metrics: Metrics) -> list[RateStep]:
         for index in (np.flatnonzero(jumps) + 1).tolist()
         if metrics.iteration[index] > start
     ]
+
+
+def find_stalls(metrics: Metrics) -> list[tuple[int, float]]:
+    """Return the iterations that took over a minute and 20 times the median, and their seconds.
+
+    The 20 longest where there are more, in their order.
+    """
+    seconds = np.asarray(metrics.seconds)
+    known = seconds[np.isfinite(seconds)]
+    if not len(known):
+        return []
+    limit = max(_STALL_SECONDS, _STALL_MEDIANS * float(np.median(known)))
+    found = np.flatnonzero(np.nan_to_num(seconds, nan=0.0) > limit)
+    longest = np.sort(found[np.argsort(-seconds[found])][:_MOST_STALLS])
+    return [(metrics.iteration[index], float(seconds[index])) for index in longest.tolist()]
+
+
+def average_curve(table: pd.DataFrame, window: int) -> "pd.Series[float]":
+    """Return the mean loss of the last `window` lines up to each, without those that are nan."""
+    losses: pd.Series[float] = table["loss"].where(np.isfinite(table["loss"]))
+    means: pd.Series[float] = losses.rolling(window, min_periods=1).mean()
+    return means

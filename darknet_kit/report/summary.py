@@ -158,6 +158,7 @@ def list_facts(log: Log) -> dict[str, Any]:
         "warnings": [asdict(warning) for warning in log.warnings],
         "damaged_lines": log.damaged,
         "last_weights": log.last_weights,
+        "best_weights": log.best_weights,
     }
 
 
