@@ -152,19 +152,24 @@ def test_divergence_stops_the_run_and_nan_weights_are_not_gone_on_with(
     assert status(tmp_path / "runs" / "nano")["avg_loss"] is None
 
 
-def test_weights_cut_by_a_kill_are_passed_over(
-    dkit: Dkit, fake: Callable[[str], tuple[Path, Path]], shapes: Path, tmp_path: Path
+def test_weights_cut_by_a_kill_never_come_into_the_run(
+    dkit: Dkit,
+    fake: Callable[[str], tuple[Path, Path]],
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine, cfg = fake("cut")
+    engine, cfg = fake("cut")  # writes half of `_last` at 220, over that of 200, and is killed
+    monkeypatch.setenv("FAKE_SECONDS", "0.005")
     run = tmp_path / "runs" / "nano"
-    dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
-    good = (run / "weights" / "project_last.weights").stat().st_size
-    assert good < weight_floats(read_cfg(cfg)) * 4  # type: ignore[operator]
-    ended = dkit("train", "--resume", run, "--dry-run")
-    assert ended.exit_code == 0
-    from darknet_kit.train.checkpoint import find_checkpoint
-
-    assert find_checkpoint(run / "weights", read_cfg(cfg)) is None
+    ended = dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
+    assert "(iteration 200)" in ended.stderr
+    whole = 20 + 4 * weight_floats(read_cfg(cfg))  # type: ignore[operator]
+    assert [path.name for path in (run / "weights").iterdir()] == ["project_last.weights"]
+    assert (run / "weights/project_last.weights").stat().st_size == whole
+    cut = run / "attempts/0001/backup/project_last.weights"
+    assert cut.stat().st_size < whole
+    assert '"why": "damaged"' in (run / "events.jsonl").read_text()
 
 
 def test_a_network_that_an_engine_would_mistake_is_refused(

@@ -14,6 +14,7 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.errors import DkitError, TrainError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.attempt import AttemptStarted, Ended, Tick
+from darknet_kit.train.keeping import WeightsKept
 from darknet_kit.train.runfolder import RunFolder, RunSettings
 from darknet_kit.train.supervisor import Training
 
@@ -35,7 +36,7 @@ def train_to_end(
                 if event.start:
                     at = f"{event.start.iteration:,}: {event.start.path.name}"
                     say(f"goes on from iteration {at}")
-            elif not isinstance(event, Tick):
+            elif not isinstance(event, Tick | WeightsKept):
                 bar.show(event)
     if ended is None:
         raise TrainError("training ended without a word", code="engine-ended", path=run.path)

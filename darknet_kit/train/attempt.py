@@ -19,6 +19,7 @@ from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.logevent import EngineError, Event, Iteration
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.keeping import Keeper, WeightsKept
 from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess, describe_end
 from darknet_kit.train.recorder import Recorder
 from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings
@@ -60,7 +61,7 @@ class Ended:
     tail: tuple[str, ...] = ()
 
 
-TrainEvent = Event | AttemptStarted | Tick | Ended
+TrainEvent = Event | AttemptStarted | Tick | WeightsKept | Ended
 
 
 class Attempt:
@@ -103,6 +104,7 @@ class Attempt:
         command = self._command()
         write_text(folder / "command.txt", f"cd {folder} &&\n{shlex.join(command)}\n")
         yield AttemptStarted(folder.name, shlex.join(command), self._start)
+        keeper = Keeper(self._run, folder, self._engine, self._cfg, self._settings, self._start)
         how = GENTLE if self._engine.embedded else ABRUPT
         process = EngineProcess(command, folder, stdin_text(self._engine), how)
         self._process = process
@@ -112,14 +114,16 @@ class Attempt:
             with Recorder(
                 self._run, folder, max_batches=self._max_batches, pid=process.pid
             ) as recorder:
-                yield from self._follow(process, recorder)
+                yield from self._follow(process, recorder, keeper)
                 returncode = process.end()
+                yield from keeper.finish(recorder)
                 ended = self._judge(returncode)
                 write_text(folder / "exit.json", _exit_record(ended, returncode))
                 recorder.finish(ended.state, code=ended.code, message=ended.message)
             yield ended
         finally:
             process.end()
+            keeper.close()
 
     def _command(self) -> list[str]:
         above = Path("../..")  # short, and free of what Darknet would mangle
@@ -134,10 +138,13 @@ class Attempt:
             clear=self._settings.clear and self._start is None,
         )
 
-    def _follow(self, process: EngineProcess, recorder: Recorder) -> Iterator[TrainEvent]:
+    def _follow(
+        self, process: EngineProcess, recorder: Recorder, keeper: Keeper
+    ) -> Iterator[TrainEvent]:
         reader = LogReader()
         for line in process.lines():
             if line is None:
+                yield from keeper.look(recorder)
                 yield Tick()
                 continue
             recorder.keep_line(line)

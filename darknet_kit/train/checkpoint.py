@@ -4,9 +4,6 @@ Engines write weights in place: a kill or a full disk leaves a cut file that the
 without a word, and a run that diverged leaves whole files full of NaN.
 """
 
-import array
-import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,9 @@ from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.layers import weight_floats
 
-_BLOCK = 1 << 22
+WEIGHTS_SUFFIXES = (".weights", ".backup")
+"""How the names of weights end; `.backup` is what the 2018 original calls its last ones."""
+_BLOCK = 1 << 20
 _AVERAGE = "_ema.weights"  # made of many iterations' weights; training goes on from its own
 
 
@@ -44,8 +43,8 @@ def iter_checkpoints(folder: Path, cfg: Cfg) -> Iterator[Checkpoint]:
     """Yield good weights, the furthest first; of equals the one written last."""
     floats, batch = weight_floats(cfg), effective_batch(cfg)
     found: list[tuple[int, float, Path]] = []
-    for path in (*folder.glob("*.weights"), *folder.glob("*.backup")):
-        if path.name.endswith(_AVERAGE):
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not path.name.endswith(WEIGHTS_SUFFIXES) or path.name.endswith(_AVERAGE):
             continue
         header = _header(path)
         if header is not None and (floats is None or header.floats == floats):
@@ -63,15 +62,13 @@ def _header(path: Path) -> WeightsHeader | None:
 
 
 def is_finite(path: Path) -> bool:
-    """Tell whether all weights are numbers. Reads the file in blocks."""
+    """Tell whether all weights are numbers. Reads the file in blocks, and other threads run on."""
+    import numpy as np
+
+    block = bytearray(_BLOCK)
     with open(path, "rb") as stream:
         stream.seek(read_weights_header(path).header_bytes)
-        while block := stream.read(_BLOCK):
-            values = array.array("f")
-            values.frombytes(block[: len(block) // 4 * 4])
-            if sys.byteorder == "big":
-                values.byteswap()
-            # One NaN or infinity is enough to spoil the sum, whatever the others are.
-            if not math.isfinite(sum(values)):
+        while count := stream.readinto(block):
+            if not np.isfinite(np.frombuffer(block, "<f4", count // 4)).all():
                 return False
     return True

@@ -3,7 +3,8 @@
 runs/NAME/run.toml            what was asked for, with which engine, on which data
           project.cfg .data .names, train.txt, valid.txt, difficult.txt
           weights/            under Darknet's own names
-          attempts/0001/      one engine process: its command, its log, how it ended
+          attempts/0001/      one engine process: its command, its log, how it ended; backup/, where
+                              it writes weights
           metrics.csv map.csv events.jsonl status.json chart.png
 """
 
@@ -30,6 +31,8 @@ from darknet_kit.formats.cfg import Cfg, write_cfg
 from darknet_kit.formats.datafile import format_data, format_lines, iter_image_list, locate
 
 BASE = "project"
+BACKUP = "backup"
+"""The folder of an attempt, where the engine runs, into which it writes weights."""
 _ABOVE = "../.."  # from an attempt's folder, where the engine runs, to the run's
 
 
@@ -87,7 +90,10 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What a run was asked to do, as run.toml holds it."""
+    """What a run was asked to do, as run.toml holds it.
+
+    `keep` is how many numbered weights stay, 0 for all; `full_log` keeps every line of the engine.
+    """
 
     data: str
     cfg: str
@@ -95,6 +101,8 @@ class RunSettings:
     map: bool = True
     clear: bool = False
     gpus: tuple[int, ...] = ()
+    keep: int = 3
+    full_log: bool = False
 
 
 def is_run(path: AnyPath) -> bool:
@@ -167,7 +175,7 @@ def _data_options(dataset: Dataset, with_map: bool, lists: Mapping[str, Path]) -
         "train": f"{_ABOVE}/train.txt",
         "valid": f"{_ABOVE}/{valid}",
         "names": f"{_ABOVE}/{BASE}.names",
-        "backup": f"{_ABOVE}/weights",
+        "backup": BACKUP,
     }
     if "difficult.txt" in lists:
         options["difficult"] = f"{_ABOVE}/difficult.txt"
@@ -186,6 +194,8 @@ def _record(
             "map": settings.map,
             "clear": settings.clear,
             "gpus": list(settings.gpus),
+            "keep": settings.keep,
+            "full_log": settings.full_log,
         },
         "engine": {
             "path": os.fspath(engine.path),
@@ -226,6 +236,8 @@ def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
                 map=settings["map"],
                 clear=settings["clear"],
                 gpus=tuple(settings["gpus"]),
+                keep=settings.get("keep", 0),  # of before there was a choice
+                full_log=settings.get("full_log", False),
             ),
             record["engine"]["path"],
         )

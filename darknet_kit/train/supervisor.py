@@ -9,6 +9,7 @@ from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.attempt import Attempt, Ended, TrainEvent, find_best
 from darknet_kit.train.checkpoint import find_checkpoint
+from darknet_kit.train.keeping import recover_weights
 from darknet_kit.train.lock import only_writer
 from darknet_kit.train.runfolder import RunFolder, RunSettings
 
@@ -38,6 +39,7 @@ class Training:
         """
         with only_writer(self._run):
             _refuse_orphan(self._run)
+            recover_weights(self._run, self._cfg)
             start = find_checkpoint(self._run.weights, self._cfg)
             if start is not None and start.iteration >= self._cfg.net.integer("max_batches"):
                 best = find_best(self._run, self._engine)

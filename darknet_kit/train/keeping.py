@@ -1,0 +1,136 @@
+"""What becomes of the weights that an engine writes: brought into the run, and not too many kept.
+
+AlexeyAB's writes the 256 MB of YOLOv4 two hundred times in two million iterations. `_last`,
+`_best`, `_final` and `_ema` are one file each; of the numbered ones the newest stay, and those that
+the engine started from.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from darknet_kit.core.files import WriteError, is_part, link, make_folder
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.engine.find import Engine
+from darknet_kit.formats.cfg import Cfg
+from darknet_kit.network.layers import weight_floats
+from darknet_kit.train.checkpoint import Checkpoint
+from darknet_kit.train.harvest import Harvested, Harvester, harvest
+from darknet_kit.train.recorder import Recorder
+from darknet_kit.train.runfolder import BACKUP, BASE, RunFolder, RunSettings
+
+_NUMBERED = re.compile(rf"{BASE}_(\d+)\.weights")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsKept:
+    """Whole and finite weights of this name now lie in the run."""
+
+    name: str
+
+
+class Keeper:
+    """Looks after the weights of one attempt, in whose folder it makes the one for the engine.
+
+    The embedded engine gets the run's own: it writes no file in place, and lays beside its weights
+    what belongs to them.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        attempt: Path,
+        engine: Engine,
+        cfg: Cfg,
+        settings: RunSettings,
+        start: Checkpoint | None = None,
+    ) -> None:
+        self._run, self._keep = run, settings.keep
+        self._start = start.path if start else None
+        self._harvester: Harvester | None = None
+        if engine.embedded:
+            link("../../weights", attempt / BACKUP)
+            return
+        folder = make_folder(attempt / BACKUP)
+        left = () if start or settings.weights else _read_again(engine, settings)
+        self._harvester = Harvester(folder, run.weights, weight_floats(cfg), left)
+
+    def look(self, recorder: Recorder) -> Iterator[WeightsKept]:
+        """Write down what came in since the last look and yield what is good of it."""
+        if self._harvester is not None:
+            yield from _tell(self._harvester.take(), recorder)
+        self._prune(recorder)
+
+    def finish(self, recorder: Recorder) -> Iterator[WeightsKept]:
+        """Bring in the rest, once the engine is gone."""
+        if self._harvester is not None:
+            try:
+                found = self._harvester.finish()
+            except OSError as error:
+                found = self._harvester.take()
+                recorder.tell("weights-left", message=error.strerror or str(error))
+            yield from _tell(found, recorder)
+        self._prune(recorder)
+
+    def close(self) -> None:
+        """Let go, whatever happened."""
+        if self._harvester is not None:
+            self._harvester.stop()
+
+    def _prune(self, recorder: Recorder) -> None:
+        if gone := prune_weights(self._run.weights, self._keep, self._start):
+            recorder.tell("weights-pruned", paths=gone)
+
+
+def _read_again(engine: Engine, settings: RunSettings) -> tuple[str, ...]:
+    """Return weights that the engine itself loads: with several GPUs and nothing to start from,
+    hank-ai's trains on one until burn_in, then begins again on all (`train_detector_internal`)."""
+    is_read = engine.flavor is Flavor.HANK_AI and len(settings.gpus) > 1
+    return (f"{BASE}_last.weights",) if is_read else ()
+
+
+def _tell(found: list[Harvested], recorder: Recorder) -> Iterator[WeightsKept]:
+    for one in found:
+        if one.flaw:
+            recorder.tell("weights-refused", path=str(one.path), why=one.flaw)
+        else:
+            recorder.tell("weights-kept", path=one.path.name)
+            yield WeightsKept(one.path.name)
+
+
+def recover_weights(run: RunFolder, cfg: Cfg) -> None:
+    """Bring in what the last attempt left behind where dkit was killed; no engine runs any more.
+
+    Raises WriteError.
+    """
+    attempts = run.attempts()
+    folder = attempts[-1] / BACKUP if attempts else run.weights
+    try:
+        for name in os.listdir(run.weights):
+            if is_part(name):
+                (run.weights / name).unlink()
+        if folder.is_dir() and not folder.samefile(run.weights):
+            list(harvest(folder, run.weights, weight_floats(cfg)))
+    except OSError as error:
+        raise WriteError(
+            f"cannot bring the last attempt's weights into the run: {error.strerror}",
+            code="cannot-write",
+            hint="Check the disk, then run the command again.",
+            path=run.weights,
+        ) from error
+
+
+def prune_weights(folder: Path, keep: int, start: Path | None = None) -> list[str]:
+    """Delete all but the `keep` numbered weights of most iterations, and the states beside them;
+    return the names of those that went. 0 keeps all. `start` is never deleted."""
+    if not keep:
+        return []
+    found = {name: match for name in os.listdir(folder) if (match := _NUMBERED.fullmatch(name))}
+    by_age = sorted(found, key=lambda name: int(found[name][1]))
+    gone = [name for name in by_age[:-keep] if start is None or folder / name != start]
+    for name in gone:
+        for path in (folder / name, (folder / name).with_suffix(".state")):
+            path.unlink(missing_ok=True)
+    return gone
