@@ -69,6 +69,9 @@ def test_dry_run_writes_nothing(
         (["--arch", "9.0"], 4, "no-nvcc"),
         (["--arch", "fast"], 2, "bad-arch"),
         (["--cpu", "--arch", "9.0"], 2, "cpu-with-arch"),
+        (["--cpu", "--cuda", "pip"], 2, "cpu-with-cuda"),
+        (["--cuda", "pip"], 4, "no-nvcc"),
+        (["--cuda", "/nowhere/at/all"], 4, "no-nvcc"),
         (["--source", "/nowhere/at/all"], 2, "no-source"),
         (["--flavor", "original"], 2, "no-such-build"),
         (["--flavor", "mine"], 2, "usage"),
@@ -84,7 +87,7 @@ def test_refusals(
     tools: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("darknet_kit.engine.nvidia._iter_nvcc", lambda _root: iter(()))
+    monkeypatch.setattr("darknet_kit.engine.toolkit._iter_nvcc", lambda *_: iter(()))
     ended = dkit("build", *words, "--json")
     document = json.loads(ended.stdout)
     assert (ended.exit_code, document["error"]["code"]) == (exit_code, code)

@@ -11,9 +11,11 @@ import pytest
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.cuda import Gpu
-from darknet_kit.engine.nvidia import Cuda, Driver, Library, find_cuda, find_driver, find_libraries
+from darknet_kit.engine.libraries import Library, find_libraries
+from darknet_kit.engine.nvidia import Driver, find_driver
 from darknet_kit.engine.plan import BuildPlan, plan_build
-from darknet_kit.engine.toolchain import Part, Toolchain, find_toolchain, parse_cpu_flags
+from darknet_kit.engine.toolchain import Part, Toolchain, Toolkit, find_toolchain, parse_cpu_flags
+from darknet_kit.engine.toolkit import Cuda, find_cudas
 from darknet_kit.errors import DkitError, ToolchainError, UsageError
 from tests.tiny_darknet import write_cuda, write_smi, write_tools
 
@@ -61,7 +63,7 @@ LIBRARIES = (
     ),
     Library("cublas", Path("/opt/cuda/include/cublas_v2.h"), Path("/opt/cuda/lib64/libcublas.so")),
     Library("curand", Path("/opt/cuda/include/curand.h"), Path("/opt/cuda/lib64/libcurand.so")),
-    Library("cuda", None, Path("/usr/lib/x86_64-linux-gnu/libcuda.so")),
+    Library("cuda", Path("/opt/cuda/include/cuda.h"), Path("/usr/lib/x86_64-linux-gnu/libcuda.so")),
     Library(
         "cudnn",
         Path("/usr/include/cudnn.h"),
@@ -81,14 +83,18 @@ WORKSTATION = Toolchain(
     openmp=part("openmp", ""),
     opencv=part("opencv", "4.6.0"),
     driver=H200,
-    cuda=CUDA,
-    libraries=LIBRARIES,
+    toolkits=(Toolkit(CUDA, LIBRARIES),),
 )
 NO_GPU = dataclasses.replace(WORKSTATION, driver=Driver((), "`nvidia-smi` is not on PATH"))
 
 
 def change(**fields: object) -> Toolchain:
     return dataclasses.replace(WORKSTATION, **fields)  # type: ignore[arg-type]
+
+
+def with_toolkit(**fields: object) -> Toolchain:
+    toolkit = dataclasses.replace(WORKSTATION.toolkits[0], **fields)  # type: ignore[arg-type]
+    return change(toolkits=(toolkit,))
 
 
 def switches(plan: BuildPlan) -> str:
@@ -101,7 +107,7 @@ def test_a_machine_without_nvidia(tools: Path, root: Path) -> None:
     assert found.gcc.present
     assert found.gcc.major >= 4
     assert found.cores >= 1
-    assert (found.driver.gpus, found.cuda, found.libraries) == ((), None, ())
+    assert (found.driver.gpus, found.toolkits) == ((), ())
     assert "not on PATH" in found.driver.evidence
     assert not found.avx
     assert "avx2" in found.avx.evidence
@@ -133,10 +139,9 @@ def test_openmp_is_known_by_a_program_that_runs(tools: Path, root: Path) -> None
 def test_driver_and_toolkit(tools: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_smi(tools)
     home = write_cuda(root / "usr/local/cuda-13.0")
-    driver, cuda = find_driver(), find_cuda(root)
+    driver, (cuda,) = find_driver(), find_cudas(root=root)
     assert driver.gpus == (Gpu("NVIDIA H200", 90, "580.65.06", 143771),)
     assert (driver.version, driver.cuda) == ("580.65.06", "13.0")
-    assert cuda is not None
     assert (cuda.nvcc, cuda.version, cuda.newest_gcc) == (home / "bin/nvcc", "13.0", 15)
     assert cuda.capabilities[0] == 75
     libraries = {one.name: one for one in find_libraries(cuda, root)}
@@ -152,20 +157,20 @@ def test_the_newest_toolkit_is_taken_and_a_named_one_first(
     write_cuda(root / "usr/local/cuda-9.2")
     newest = write_cuda(root / "usr/local/cuda-12.10")
     named = write_cuda(root / "opt/cuda")
-    found = find_cuda(root)
-    assert found is not None
-    assert found.nvcc == newest / "bin/nvcc"
+    assert find_cudas(root=root)[0].nvcc == newest / "bin/nvcc"
     monkeypatch.setenv("CUDA_HOME", str(named))
-    found = find_cuda(root)
-    assert found is not None
-    assert found.nvcc == named / "bin/nvcc"
+    assert [one.nvcc for one in find_cudas(root=root)][:2] == [
+        named / "bin/nvcc",
+        newest / "bin/nvcc",
+    ]
+    # Of one that is named, the others are out of the question.
+    assert [one.nvcc for one in find_cudas(str(newest))] == [newest / "bin/nvcc"]
 
 
 def test_libraries_in_other_places(
     tools: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cuda = find_cuda(write_cuda(root / "usr/local/cuda").parents[2])
-    assert cuda is not None
+    (cuda,) = find_cudas(root=write_cuda(root / "usr/local/cuda").parents[2])
     wheel = tmp_path / "site/nvidia/cudnn"
     for path in (wheel / "include/cudnn.h", wheel / "lib/libcudnn.so.9"):
         path.parent.mkdir(parents=True)
@@ -226,10 +231,14 @@ def test_cpu_flags() -> None:
         (WORKSTATION, {"without": ["cudnn"]}, "100111"),
         (WORKSTATION, {"without": ["cudnn-half", "opencv"]}, "110011"),
         (WORKSTATION, {"without": ["openmp", "avx"]}, "111100"),
-        (change(libraries=LIBRARIES[:4]), {}, "100111"),  # no cuDNN
-        (change(cuda=dataclasses.replace(CUDA, capabilities=(61, 90))), {"arch": [61]}, "110111"),
-        (change(cuda=None), {}, "000111"),
-        (change(libraries=LIBRARIES[1:]), {}, "000111"),  # no cudart
+        (with_toolkit(libraries=LIBRARIES[:4]), {}, "100111"),  # no cuDNN
+        (
+            with_toolkit(cuda=dataclasses.replace(CUDA, capabilities=(61, 90))),
+            {"arch": [61]},
+            "110111",
+        ),
+        (change(toolkits=()), {}, "000111"),
+        (with_toolkit(libraries=(Library("cudart", None, None), *LIBRARIES[1:])), {}, "000111"),
         (change(avx=Part("avx", False, "the CPU does not offer avx2")), {}, "111110"),
     ],
 )
@@ -264,11 +273,11 @@ def test_compilers_are_told_of_places_off_the_beaten_track() -> None:
 def test_words_survive_make_and_the_shell() -> None:
     odd = Path("/my $cuda/it's")
     library = Library("curand", odd / "curand.h", odd / "libcurand.so.10")
-    plan = plan_build(change(libraries=(*LIBRARIES[:2], library, *LIBRARIES[3:])))
+    plan = plan_build(with_toolkit(libraries=(*LIBRARIES[:2], library, *LIBRARIES[3:])))
     (word,) = (word for word in plan.words if word.startswith("CC="))
     assert "-I/my $$cuda/it" in word
     assert plan.links == (odd / "libcurand.so.10",)
-    assert "-Ldkit-lib" in plan.value("CPP")
+    assert "-L../dkit-lib" in plan.value("CPP")
 
 
 @pytest.mark.parametrize(
@@ -276,8 +285,12 @@ def test_words_survive_make_and_the_shell() -> None:
     [
         (NO_GPU, {"gpu": True}, "no-gpu"),
         (WORKSTATION, {"gpu": False, "arch": [90]}, "cpu-with-arch"),
-        (change(cuda=None), {"gpu": True}, "no-nvcc"),
-        (change(libraries=LIBRARIES[:3]), {"gpu": True}, "cuda-incomplete"),
+        (change(toolkits=()), {"gpu": True}, "no-nvcc"),
+        (
+            with_toolkit(libraries=(Library("cudart", None, None), *LIBRARIES[1:])),
+            {"gpu": True},
+            "cuda-incomplete",
+        ),
         (change(gcc=part("gcc", "16.1.0")), {"gpu": True}, "host-compiler-too-new"),
         (change(driver=dataclasses.replace(H200, cuda="12.4")), {"gpu": True}, "driver-too-old"),
         (change(driver=Driver((Gpu("GTX 970", 0),), "")), {"gpu": True}, "unknown-gpu"),
@@ -296,13 +309,14 @@ def test_what_is_refused(toolchain: Toolchain, options: dict[str, object], code:
 
 
 def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence() -> None:
-    plan = plan_build(change(cuda=None))
+    plan = plan_build(change(toolkits=()))
     assert not plan.gpu
     assert plan.notes[0].startswith("there is a GPU, and this build does not use it")
 
 
 def test_an_older_gxx_is_used_where_the_usual_one_is_too_new() -> None:
-    new = change(gcc=part("gcc", "16.1.0"), host_compiler="/usr/bin/g++-15")
+    new = with_toolkit(host_compiler="/usr/bin/g++-15")
+    new = dataclasses.replace(new, gcc=part("gcc", "16.1.0"))
     assert "-ccbin /usr/bin/g++-15" in plan_build(new).value("NVCC")
 
 

@@ -133,6 +133,7 @@ def write_cuda(home: Path) -> Path:
     """Write a toolkit whose libcublas has a numbered name only, as NVIDIA's wheels have it."""
     for name in ("cuda_runtime.h", "cublas_v2.h", "curand.h"):
         _write(home / "include" / name, "")
+    _write(home / "include/cuda.h", "int driver(void);\nCUresult cuInit(unsigned int);\n")
     _write(home / "include/crt/host_config.h", "#error gcc versions later than 15 are not\n")
     _write(home / "bin/nvcc", NVCC.replace("HOME", str(home))).chmod(0o755)
     for name in ("lib64/libcudart.so", "lib64/libcurand.so"):

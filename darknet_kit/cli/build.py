@@ -13,6 +13,8 @@ from darknet_kit.engine.find import BUILD_RECORD
 from darknet_kit.engine.plan import OPTIONAL, BuildPlan, plan_build
 from darknet_kit.engine.source import Source, find_source
 from darknet_kit.engine.toolchain import find_toolchain
+from darknet_kit.engine.toolkit import AUTO
+from darknet_kit.errors import UsageError
 
 
 @dkit_command(
@@ -20,6 +22,7 @@ from darknet_kit.engine.toolchain import find_toolchain
         "dkit build",
         "dkit build --dry-run",
         "dkit build --arch 8.6,8.9 --out ~/darknet-for-the-server",
+        "dkit build --cuda pip --flavor hank-ai",
         "dkit build --cpu --source ~/src/darknet",
     ]
 )
@@ -40,6 +43,14 @@ from darknet_kit.engine.toolchain import find_toolchain
     metavar="CC[,CC]",
     help="Build for GPUs of these compute capabilities, like 9.0 or 8.6,8.9, instead of this "
     "machine's.",
+)
+@click.option(
+    "--cuda",
+    default=AUTO,
+    show_default=True,
+    metavar="auto|pip|PATH",
+    help="Which CUDA: the first that will do of $CUDA_HOME, nvcc on PATH, /usr/local/cuda* and "
+    "pip's packages; those packages, which need no root; or the one in PATH.",
 )
 @click.option(
     "--without",
@@ -66,6 +77,7 @@ def command(
     flavor: str,
     gpu: bool | None,
     arch: str | None,
+    cuda: str,
     without: tuple[str, ...],
     source: str,
     jobs: int | None,
@@ -80,8 +92,10 @@ def command(
     """
     capabilities = parse_capabilities(arch) if arch is not None else ()
     origin = find_source(Flavor(flavor), source)
+    if cuda != AUTO:
+        gpu = _insist_on_gpu(gpu)
     plan = plan_build(
-        find_toolchain(),
+        find_toolchain(cuda=cuda),
         flavor=origin.flavor,
         gpu=gpu,
         arch=capabilities,
@@ -96,6 +110,16 @@ def command(
     with progress_bar("compiling", "files") as progress:
         built = build(plan, origin, folder, rebuild=rebuild, progress=progress, tell=say)
     return _show_built(plan, built, is_default=out is None)
+
+
+def _insist_on_gpu(gpu: bool | None) -> bool:
+    if gpu is False:
+        raise UsageError(
+            "--cuda names a CUDA and --cpu builds without one",
+            code="cpu-with-cuda",
+            hint="Leave one of them out.",
+        )
+    return True
 
 
 def _describe(plan: BuildPlan, source: Source, folder: Path) -> dict[str, object]:

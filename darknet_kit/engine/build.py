@@ -21,8 +21,10 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.engine.compilation import Compilation, Tell, compile_tree
 from darknet_kit.engine.find import BINARY_NAME, BUILD_RECORD, engines_folder
 from darknet_kit.engine.flavor import Identity, identify
-from darknet_kit.engine.plan import LINKS_FOLDER, BuildPlan
+from darknet_kit.engine.plan import BuildPlan
+from darknet_kit.engine.setting import LINKS_FOLDER
 from darknet_kit.engine.source import Source, place_source
+from darknet_kit.engine.stub import build_stub
 from darknet_kit.errors import BuildError, DkitError, ToolchainError, UsageError
 
 LOG = "build.log"
@@ -75,7 +77,7 @@ def build(
         tell(f"getting the source: {source}")
         tree = work / "source"
         place_source(source, tree)
-        _link_libraries(plan, tree)
+        _link_libraries(plan, make_folder(work / LINKS_FOLDER))
         tell(f"compiling with {plan.jobs} jobs; log: {work / LOG}")
         compile_tree(Compilation(plan, tree, work / LOG, lock, progress, tell), resumed)
         finished = _gather(plan, work)
@@ -176,17 +178,16 @@ def _prepare(work: Path, record: str, source: Source) -> bool:
     with contextlib.suppress(OSError):
         if source.commit and not source.changed and begun.read_text() == record:
             return True
-    for name in ("source", "finished", "objects"):
+    for name in ("source", "finished", "objects", LINKS_FOLDER):
         shutil.rmtree(work / name, ignore_errors=True)
     (work / LOG).unlink(missing_ok=True)
     write_text(begun, record)
     return False
 
 
-def _link_libraries(plan: BuildPlan, tree: Path) -> None:
-    if not plan.links:
-        return
-    folder = make_folder(tree / LINKS_FOLDER)
+def _link_libraries(plan: BuildPlan, folder: Path) -> None:
+    if plan.stub:
+        build_stub(plan.stub, folder / "libcuda.so")
     for file in plan.links:
         link(file, folder / f"{file.name.partition('.so')[0]}.so")
 

@@ -1,6 +1,7 @@
 """Run the compilers: the log on disk, the count of files to the caller, the cause of a failure."""
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -17,6 +18,7 @@ from darknet_kit.engine.answer import ask, clean_environment, kill_group
 from darknet_kit.engine.causes import find_cause
 from darknet_kit.engine.find import BINARY_NAME
 from darknet_kit.engine.plan import BuildPlan
+from darknet_kit.engine.setting import LINKS_FOLDER
 from darknet_kit.errors import BuildError, ToolchainError
 
 _TAIL_LINES = 12
@@ -43,6 +45,16 @@ class Compilation:
     def objects(self) -> Path:
         """CMake's folder, beside the source, which it never writes into."""
         return self.tree.parent / "objects"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the steps. What stands in LIBRARY_PATH, CMake leaves out of the run path:
+        the stub of the driver's library must not be found at the start."""
+        if self.plan.stub is None or self.plan.flavor is not Flavor.HANK_AI:
+            return {}
+        named = os.environ.get("LIBRARY_PATH")
+        folders = [str(self.tree.parent / LINKS_FOLDER), *([named] if named else [])]
+        return {"LIBRARY_PATH": os.pathsep.join(folders)}
 
     @property
     def steps(self) -> list[list[str]]:
@@ -91,7 +103,7 @@ def _run_step(work: Compilation, argv: Sequence[str]) -> bool:
     total, done = _count_files(work), 0
     with open_append(work.log, binary=True) as log:
         log.write(f"$ {shlex.join(argv)}\n".encode())
-        with _started(argv, work.tree, work.lock) as process:
+        with _started(argv, work) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 log.write(line)
@@ -107,18 +119,18 @@ def _run_step(work: Compilation, argv: Sequence[str]) -> bool:
 
 
 @contextlib.contextmanager
-def _started(argv: Sequence[str], folder: Path, lock: int) -> Iterator[subprocess.Popen[bytes]]:
+def _started(argv: Sequence[str], work: Compilation) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program whose every descendant ends with it, however the block is left."""
     try:
         process = subprocess.Popen(
             argv,
-            cwd=folder,
+            cwd=work.tree,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=clean_environment({}),
+            env=clean_environment(work.environment),
             start_new_session=True,
-            pass_fds=(lock,),
+            pass_fds=(work.lock,),
         )
     except OSError as error:
         raise ToolchainError(

@@ -11,11 +11,27 @@ from darknet_kit.errors import ToolchainError, UsageError
 
 TENSOR_CORES = 70  # the first capability with them: below it half precision gains nothing
 
-# The last CUDA that still compiles for a capability, where a newer one has dropped it.
-_LAST_CUDA = ((30, "8.0"), (35, "10.2"), (50, "11.8"), (75, "12.9"))
-# What nvcc compiles for, where it is too old to be asked: from which CUDA on, lowest, highest.
-_OLD_RANGES = (((11, 0), 35, 80), ((10, 0), 30, 75), ((9, 2), 30, 72), ((9, 0), 30, 70))
-_OLD_CAPABILITIES = (30, 32, 35, 37, 50, 52, 53, 60, 61, 62, 70, 72, 75, 80)
+Version = tuple[int, int]
+# Each capability with the first and the last CUDA whose nvcc compiles for it, None where the
+# newest does: NVIDIA's release notes, and what `nvcc --list-gpu-arch` prints.
+_SPANS: dict[int, tuple[Version, Version | None]] = {
+    **dict.fromkeys((20, 21), ((3, 0), (8, 0))),
+    **dict.fromkeys((30, 32), ((6, 0), (10, 2))),
+    **dict.fromkeys((35, 37), ((6, 5), (11, 8))),
+    **dict.fromkeys((50, 52, 53), ((7, 0), (12, 9))),
+    **dict.fromkeys((60, 61, 62), ((8, 0), (12, 9))),
+    70: ((9, 0), (12, 9)),
+    72: ((9, 2), (12, 9)),
+    75: ((10, 0), None),
+    80: ((11, 0), None),
+    86: ((11, 1), None),
+    87: ((11, 4), None),
+    **dict.fromkeys((89, 90), ((11, 8), None)),
+    **dict.fromkeys((100, 120), ((12, 8), None)),
+    101: ((12, 8), (12, 9)),  # CUDA 13 calls it 110
+    **dict.fromkeys((103, 121), ((12, 9), None)),
+    **dict.fromkeys((88, 110), ((13, 0), None)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +46,22 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Arch:
-    """What nvcc is told to compile for: its words, and what was decided on the way."""
+    """What nvcc is told to compile for: its words, and what was decided on the way.
+
+    Of `targets`, those `translated` are compiled to PTX alone.
+    """
 
     words: str
     targets: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    translated: tuple[int, ...] = ()
+
+    @property
+    def cmake(self) -> str:
+        """The same in CMake's words."""
+        return ";".join(
+            f"{one}-virtual" * (one in self.translated) or str(one) for one in self.targets
+        )
 
 
 def show_capability(capability: int) -> str:
@@ -93,12 +120,33 @@ def parse_gpu_archs(text: str) -> tuple[int, ...]:
 
 
 def capabilities_of(version: str) -> tuple[int, ...]:
-    """Return what a CUDA before 11.1 compiles for, as its manual says; newer ones are asked."""
-    number = tuple(int(part) for part in version.split(".")) if version else (0,)
-    for since, lowest, highest in _OLD_RANGES:
-        if number >= since:
-            return tuple(one for one in _OLD_CAPABILITIES if lowest <= one <= highest)
-    return ()
+    """Return what a CUDA like 12.4 compiles for. Its own nvcc knows best, from 11.1 on."""
+    number = _parse_version(version)
+    return tuple(
+        sorted(one for one, (first, last) in _SPANS.items() if first <= number <= (last or number))
+    )
+
+
+def first_cuda(capability: int) -> str:
+    """Return the first CUDA that compiles for a capability, like 12.8, or nothing if unknown."""
+    span = _SPANS.get(capability)
+    return _show_version(span[0]) if span else ""
+
+
+def last_cuda(capability: int) -> str:
+    """Return the last CUDA that compiles for a capability; nothing where the newest does, or for
+    one that is not known."""
+    span = _SPANS.get(capability)
+    return _show_version(span[1]) if span and span[1] else ""
+
+
+def _parse_version(version: str) -> Version:
+    match = re.match(r"(\d+)\.(\d+)", version, re.ASCII)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _show_version(version: Version) -> str:
+    return f"{version[0]}.{version[1]}"
 
 
 def choose_arch(
@@ -112,6 +160,7 @@ def choose_arch(
     """
     targets: dict[int, str] = {}
     notes = []
+    translated = []
     wanted = sorted(set(capabilities))
     for capability in wanted:
         below = [one for one in supported if one <= capability]
@@ -122,23 +171,29 @@ def choose_arch(
         code = f"[sm_{nearest},compute_{nearest}]"
         if nearest // 10 != capability // 10:
             code = f"compute_{nearest}"
-            notes.append(
-                f"CUDA {cuda_version} does not know {show_capability(capability)}: the driver "
-                f"translates code for {show_capability(nearest)} at the first start"
-            )
+            translated.append(nearest)
+            notes.append(_explain_too_new(capability, nearest, cuda_version))
         targets.setdefault(nearest, f"-gencode arch=compute_{nearest},code={code}")
     if not targets:
         raise ToolchainError(
             notes[0] if notes else "no GPU to compile for",
             code="gpu-too-old-for-cuda",
-            hint="Install the older CUDA beside this one and name it with CUDA_HOME, or build "
-            "for the CPU with --cpu.",
+            hint="Install the older CUDA beside this one, where dkit finds it or --cuda names it, "
+            "or build for the CPU with --cpu.",
         )
-    return Arch(" ".join(targets.values()), tuple(targets), tuple(notes))
+    return Arch(" ".join(targets.values()), tuple(targets), tuple(notes), tuple(translated))
+
+
+def _explain_too_new(capability: int, nearest: int, cuda_version: str) -> str:
+    newer = f" (CUDA {first} does)" if (first := first_cuda(capability)) else ""
+    return (
+        f"CUDA {cuda_version} does not know {show_capability(capability)}{newer}: the driver "
+        f"translates code for {show_capability(nearest)} at the first start"
+    )
 
 
 def _explain_too_old(capability: int, supported: Sequence[int], cuda_version: str) -> str:
-    last = next((cuda for below, cuda in _LAST_CUDA if capability < below), "an older one")
+    last = last_cuda(max((one for one in _SPANS if one <= capability), default=20))
     lowest = show_capability(min(supported)) if supported else "?"
     return (
         f"CUDA {cuda_version} compiles for {lowest} and newer; a GPU of compute capability "

@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darknet_kit.engine.answer import ask
-from darknet_kit.engine.nvidia import (
-    Cuda,
-    Driver,
-    Library,
-    find_cuda,
-    find_driver,
-    find_libraries,
-)
+from darknet_kit.engine.libraries import Library, find_libraries
+from darknet_kit.engine.nvidia import Driver, find_driver
+from darknet_kit.engine.toolkit import AUTO, Cuda, find_cudas
 
 # Needed by AVX=1 of AlexeyAB's Makefile. It also passes -msse4a, a set that only AMD's CPUs have.
 # That is harmless on others: gcc uses those instructions only where a source asks for them by
@@ -27,12 +22,16 @@ _OLDEST_TRIED_GCC = 5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A program or library that is there or not, and how that is known."""
+    """A program or library that is there or not, and how that is known.
+
+    `folders` are where the loader finds a library, if its package names them.
+    """
 
     name: str
     present: bool
     evidence: str
     version: str = ""
+    folders: tuple[Path, ...] = ()
 
     def __bool__(self) -> bool:
         return self.present
@@ -43,8 +42,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Toolkit:
+    """A CUDA toolkit and what goes with it.
+
+    `host_compiler` is the g++ that nvcc has to be told of, where the usual one is too new for it.
+    """
+
+    cuda: Cuda
+    libraries: tuple[Library, ...] = ()
+    host_compiler: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Toolchain:
-    """What a machine has for building darknet."""
+    """What a machine has for building darknet. Of `toolkits`, the first is the one to take."""
 
     cores: int
     avx: Part
@@ -56,9 +67,19 @@ class Toolchain:
     openmp: Part
     opencv: Part
     driver: Driver
-    cuda: Cuda | None = None
-    libraries: tuple[Library, ...] = ()
-    host_compiler: str = ""  # the g++ that nvcc has to be told of, where the usual one is too new
+    toolkits: tuple[Toolkit, ...] = ()
+
+    @property
+    def cuda(self) -> Cuda | None:
+        return self.toolkits[0].cuda if self.toolkits else None
+
+    @property
+    def libraries(self) -> tuple[Library, ...]:
+        return self.toolkits[0].libraries if self.toolkits else ()
+
+    @property
+    def host_compiler(self) -> str:
+        return self.toolkits[0].host_compiler if self.toolkits else ""
 
     def find_library(self, name: str) -> Library:
         """Return one of NVIDIA's libraries: cudart, cublas, curand, cuda or cudnn."""
@@ -66,9 +87,12 @@ class Toolchain:
         return next(found, Library(name, None, None))
 
 
-def find_toolchain(root: Path = Path("/")) -> Toolchain:
-    """Look at this machine. Programs are those on PATH; files are looked for below `root`."""
-    gcc, cuda = _find_program("gcc"), find_cuda(root)
+def find_toolchain(root: Path = Path("/"), cuda: str = AUTO) -> Toolchain:
+    """Look at this machine. Programs are those on PATH; files are looked for below `root`.
+
+    `cuda` chooses the toolkits, as `find_cudas` takes it. Raises ToolchainError (`no-nvcc`).
+    """
+    gcc = _find_program("gcc")
     return Toolchain(
         cores=len(os.sched_getaffinity(0)),
         avx=_find_avx(root),
@@ -80,9 +104,10 @@ def find_toolchain(root: Path = Path("/")) -> Toolchain:
         openmp=_find_openmp(gcc),
         opencv=_find_opencv(),
         driver=find_driver(),
-        cuda=cuda,
-        libraries=find_libraries(cuda, root) if cuda else (),
-        host_compiler=_find_host_compiler(cuda, gcc),
+        toolkits=tuple(
+            Toolkit(one, find_libraries(one, root), _find_host_compiler(one, gcc))
+            for one in find_cudas(cuda, root)
+        ),
     )
 
 
@@ -141,13 +166,15 @@ def _find_opencv() -> Part:
         answer = ask([pkg_config, "--modversion", package])
         if answer.ok:
             version = parse_version(answer.stdout)
-            return Part("opencv", True, f"pkg-config knows {package} {version}", version)
+            folder = ask([pkg_config, "--variable=libdir", package]).stdout.strip()
+            folders = (Path(folder),) if folder else ()
+            return Part("opencv", True, f"pkg-config knows {package} {version}", version, folders)
     return Part("opencv", False, "pkg-config knows neither opencv4 nor opencv")
 
 
-def _find_host_compiler(cuda: Cuda | None, gcc: Part) -> str:
+def _find_host_compiler(cuda: Cuda, gcc: Part) -> str:
     """Return another g++ for nvcc where the usual one is too new for it, or nothing."""
-    if cuda is None or not cuda.newest_gcc or gcc.major <= cuda.newest_gcc:
+    if not cuda.newest_gcc or gcc.major <= cuda.newest_gcc:
         return ""
     versions = range(cuda.newest_gcc, _OLDEST_TRIED_GCC - 1, -1)
     return next((path for one in versions if (path := shutil.which(f"g++-{one}"))), "")

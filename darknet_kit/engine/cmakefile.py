@@ -1,0 +1,82 @@
+"""The cache variables of hank-ai's CMake files: which are set, to what, and why."""
+
+from collections.abc import Collection
+
+from darknet_kit.engine.cuda import TENSOR_CORES
+from darknet_kit.engine.libraries import Library
+from darknet_kit.engine.setting import LINKS_FOLDER, Setting
+from darknet_kit.engine.target import Target
+from darknet_kit.engine.toolchain import Toolchain
+
+# CMake's own names (FindCUDAToolkit) for what its search misses under a numbered name.
+_LIBRARIES = {
+    "cudart": "CUDA_CUDART",
+    "cublas": "CUDA_cublas_LIBRARY",
+    "curand": "CUDA_curand_LIBRARY",
+    "cuda": "CUDA_cuda_driver_LIBRARY",
+}
+
+
+def plan_cmake(
+    toolchain: Toolchain, target: Target, without: Collection[str]
+) -> tuple[Setting, ...]:
+    """Set what CMake would guess or ask the GPU of this machine. `without` names what is left
+    out."""
+    avx = bool(toolchain.avx) and "avx" not in without
+    why = "--without avx" if "avx" in without else toolchain.avx.evidence
+    settings = [
+        Setting("CMAKE_BUILD_TYPE", "Release", "optimised"),
+        Setting("DARKNET_TRY_CUDA", _on(target.gpu), target.reason),
+        Setting("DARKNET_TRY_ROCM", "OFF", "not tested with dkit"),
+        Setting("DARKNET_TRY_ONNX", "OFF", "`dkit export` does this without it"),
+        Setting("ENABLE_SSE_AND_AVX", _on(avx), why),
+    ]
+    if "openmp" in without:
+        settings.append(Setting("CMAKE_DISABLE_FIND_PACKAGE_OpenMP", "ON", "--without openmp"))
+    if target.gpu:
+        settings += _plan_cuda(toolchain, target)
+        settings += _plan_cudnn(toolchain.find_library("cudnn"), target, without)
+    return tuple(settings)
+
+
+def _plan_cuda(toolchain: Toolchain, target: Target) -> list[Setting]:
+    cuda = toolchain.cuda
+    assert cuda is not None
+    settings = [
+        Setting("DARKNET_CUDA_ARCHITECTURES", target.arch.cmake, target.reason),
+        Setting("CMAKE_CUDA_COMPILER", str(cuda.nvcc), cuda.evidence),
+    ]
+    if toolchain.host_compiler:
+        why = f"CUDA {cuda.version} accepts g++ up to {cuda.newest_gcc}"
+        settings.append(Setting("CMAKE_CUDA_HOST_COMPILER", toolchain.host_compiler, why))
+    for library in toolchain.libraries:
+        if library.name in _LIBRARIES:
+            file = str(library.file or f"../{LINKS_FOLDER}/lib{library.name}.so")
+            why = library.evidence if library.file else "no driver here: a stub to link with"
+            # CMake makes a relative path absolute where the type is given.
+            settings.append(Setting(f"{_LIBRARIES[library.name]}:FILEPATH", file, why))
+    return settings
+
+
+def _plan_cudnn(cudnn: Library, target: Target, without: Collection[str]) -> list[Setting]:
+    """Name cuDNN, or keep CMake from finding another one."""
+    if "cudnn" in without:
+        return [Setting("cudnn", "OFF", "--without cudnn")]
+    if cudnn.header is None or cudnn.file is None:
+        return [Setting("cudnn", "OFF", f"cudnn: {cudnn.evidence}")]
+    why = f"cudnn {cudnn.version}: {cudnn.evidence}"
+    settings = [
+        Setting("cudnn", str(cudnn.file), why),
+        Setting("cudnn_include", str(cudnn.header.parent), why),
+    ]
+    old = max(target.arch.targets) < TENSOR_CORES
+    if old or "cudnn-half" in without:
+        # Upstream switches it on with cuDNN; of -D and -U, the compiler obeys the last.
+        why = "tensor cores came with compute capability 7.0" if old else "--without cudnn-half"
+        settings.append(Setting("CMAKE_CXX_FLAGS", "-UCUDNN_HALF", why))
+        settings.append(Setting("CMAKE_CUDA_FLAGS", "-UCUDNN_HALF", why))
+    return settings
+
+
+def _on(value: bool) -> str:
+    return "ON" if value else "OFF"
