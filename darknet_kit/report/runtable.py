@@ -3,14 +3,17 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from darknet_kit.core.wording import counted
 from darknet_kit.report.classtable import align_columns, cut_name
+from darknet_kit.train.rundetail import WeightsFile
 from darknet_kit.train.runlist import AttemptSummary, RunSummary
 from darknet_kit.train.state import State
 
-_TITLES = ("run", "state", "iteration", "avg loss", "best mAP", "attempts", "hours", "engine")
+_TITLES = ("run", "state", "iteration", "avg loss", "best mAP", "attempts", "time", "engine")
+_EVENT_KEYS = ("time", "event")
 _LAST = math.inf  # what a run does not tell comes after what others do
 
 
@@ -25,7 +28,7 @@ ORDERS: dict[str, Callable[[RunSummary], tuple[object, ...]]] = {
     "iteration": lambda run: (-run.iteration, run.name),
     "loss": lambda run: (_or_last(run.avg_loss), run.name),
     "map": lambda run: (-(-1 if run.best_map50 is None else run.best_map50), run.name),
-    "hours": lambda run: (-run.hours, run.name),
+    "time": lambda run: (-run.seconds, run.name),
 }
 """What the table may be sorted by: latest, name, state, most iterations, lowest loss, highest mAP,
 longest."""
@@ -53,7 +56,7 @@ def _row(run: RunSummary) -> list[str]:
         format_loss(run.avg_loss),
         format_best(run),
         str(len(run.attempts)),
-        f"{run.hours:.1f}",
+        format_duration(run.seconds),
         run.engine or "-",
         format_time(run.written),
     ]
@@ -91,6 +94,24 @@ def format_attempts(attempts: Sequence[AttemptSummary]) -> list[str]:
         at = f"at {attempt.iteration:,}" if attempt.state else ""
         table.append([attempt.number, format_time(attempt.began), took, how, at, why])
     return align_columns(table, left=(0, 1, 3, 4, 5)) if table else []
+
+
+def format_weights(files: Sequence[WeightsFile]) -> list[str]:
+    """Return a line for each weights file: size, iteration, and what it is."""
+    table = []
+    for file in files:
+        at = "" if file.iteration is None else f"iteration {file.iteration:,}"
+        table.append([file.path.name, f"{file.size / 1e6:,.1f} MB", at, file.what])
+    return align_columns(table, left=(0, 2, 3)) if table else []
+
+
+def format_event(event: Mapping[str, Any]) -> str:
+    """Return a line of events.jsonl for people: when, what, and its facts."""
+    facts = ", ".join(
+        f"{key} {value}" for key, value in event.items() if key not in _EVENT_KEYS and value != ""
+    )
+    when = str(event.get("time", ""))[:19].replace("T", " ")
+    return f"  {when}  {event.get('event', '')}{f': {facts}' if facts else ''}"
 
 
 def format_duration(seconds: float) -> str:

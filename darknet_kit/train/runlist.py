@@ -41,9 +41,9 @@ class AttemptSummary:
 class RunSummary:
     """A run in a line. Losses, mAP (0 to 1) and numbers are None where nothing tells them.
 
-    `iteration` is the last that was counted, `hours` those of all attempts, `written` when
-    something was last written (epoch seconds), `damage` a sentence for each file that is no more
-    what dkit wrote.
+    `iteration` is the last that was counted, `seconds` what all attempts took, `written` when
+    something was last written (epoch seconds), `orphan` the process id of an engine that outlived
+    its dkit, `damage` a sentence for each file that is no more what dkit wrote.
     """
 
     path: Path
@@ -55,9 +55,10 @@ class RunSummary:
     best_map50: float | None
     best_iteration: int | None
     attempts: tuple[AttemptSummary, ...]
-    hours: float
+    seconds: float
     engine: str
     written: float
+    orphan: int | None
     damage: tuple[str, ...]
 
     @property
@@ -78,15 +79,16 @@ def iter_runs(root: AnyPath) -> Iterator[RunSummary]:
             hint="Start a run: dkit train DATA CFG, or name the folder: dkit runs DIR",
             path=root,
         )
-    if _has_traces(top):
+    if is_run_folder(top):
         yield summarize_run(top)
         return
     with os.scandir(top) as entries:
         folders = sorted(entry.path for entry in entries if entry.is_dir())
-    yield from (summarize_run(folder) for folder in folders if _has_traces(Path(folder)))
+    yield from (summarize_run(folder) for folder in folders if is_run_folder(Path(folder)))
 
 
-def _has_traces(folder: Path) -> bool:
+def is_run_folder(folder: Path) -> bool:
+    """Tell whether a folder is, or was, a run."""
     return any((folder / name).exists() for name in _TRACES)
 
 
@@ -110,20 +112,26 @@ def summarize_run(path: AnyPath) -> RunSummary:
         best_map50=best[1] if best else None,
         best_iteration=int(best[0]) if best else None,
         attempts=attempts,
-        hours=sum(attempt.ended - attempt.began for attempt in attempts) / 3600,
+        seconds=sum(attempt.ended - attempt.began for attempt in attempts),
         engine=_name_engine(record.get("engine")),
         written=heartbeat or _changed(run.record) or _changed(run.path) or 0.0,
+        orphan=verdict.orphan,
         damage=tuple(damage),
     )
 
 
+def read_record(run: RunFolder) -> Mapping[str, Any]:
+    """Return run.toml. Raises OSError, ValueError."""
+    return tomllib.loads(run.record.read_text(encoding="utf-8"))
+
+
 def _read_record(run: RunFolder, damage: list[str]) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(run.record.read_text(encoding="utf-8"))
+        return read_record(run)
     except FileNotFoundError:
-        damage.append("run.toml is gone: the run cannot be gone on with")
+        damage.append("run.toml is gone, without which a run cannot go on")
     except (OSError, ValueError):
-        damage.append("run.toml cannot be read: the run cannot be gone on with")
+        damage.append("run.toml cannot be read, without which a run cannot go on")
     return {}
 
 

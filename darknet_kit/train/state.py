@@ -31,10 +31,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state of a run, and in a clause what tells it."""
+    """The state of a run, and in a clause what tells it. `orphan` is the process id of an engine
+    that outlived its dkit."""
 
     state: State
     reason: str
+    orphan: int | None = None
 
 
 def judge_state(
@@ -73,7 +75,8 @@ def _abandoned(holder: Identity | None, engine: Identity | None, silence: float 
         heard = "ever" if silence is None else f"for {_span(silence)}"
         return Verdict(State.LOST, f"no sign of life from {holder.host} {heard}")
     if engine and engine.is_alive:
-        return Verdict(State.LOST, f"dkit is gone; its engine still runs, as process {engine.pid}")
+        still = f"dkit is gone; its engine still runs, as process {engine.pid}"
+        return Verdict(State.LOST, still, engine.pid)
     return Verdict(State.LOST, "dkit and its engine are gone without a word")
 
 

@@ -1,0 +1,93 @@
+"""`dkit runs show`: one run with its settings, attempts, weights, events, and what to do next."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from darknet_kit.cli.outcome import Outcome
+from darknet_kit.cli.paths import shown
+from darknet_kit.report.runtable import (
+    format_attempts,
+    format_best,
+    format_duration,
+    format_event,
+    format_loss,
+    format_progress,
+    format_time,
+    format_weights,
+)
+from darknet_kit.train.rundetail import RunDetail, describe_run, find_run
+from darknet_kit.train.runlist import RunSummary
+from darknet_kit.train.state import State
+
+
+def show_run(name: str) -> Outcome:
+    """Tell all of one run. Raises UsageError (`no-run`)."""
+    detail = describe_run(find_run(name))
+    run = detail.summary
+    sections = {
+        "attempts": format_attempts(run.attempts),
+        "weights": format_weights(detail.weights),
+        "last events": [format_event(event) for event in detail.events],
+    }
+    return Outcome(
+        summary=[
+            f"{shown(run.path)}: {run.state}{f' ({run.reason})' if run.reason else ''}",
+            *(f"  warning: {sentence}" for sentence in run.damage),
+            *_facts(detail),
+            *(line for title, lines in sections.items() if lines for line in (f"{title}:", *lines)),
+        ],
+        data={"run": list_detail(detail)},
+        next_command=_next_command(run),
+    )
+
+
+def list_facts(run: RunSummary) -> dict[str, Any]:
+    """Return a run's line of the table as JSON can hold it."""
+    return {"name": run.name, **asdict(run), "path": str(run.path)}
+
+
+def list_detail(detail: RunDetail) -> dict[str, Any]:
+    """Return all of a run as JSON can hold it."""
+    weights = [{**asdict(file), "path": str(file.path)} for file in detail.weights]
+    return {
+        **list_facts(detail.summary),
+        "record": detail.record,
+        "weights": weights,
+        "events": list(detail.events),
+    }
+
+
+def _facts(detail: RunDetail) -> Iterator[str]:
+    run = detail.summary
+    yield f"  iteration  {format_progress(run)}"
+    yield f"  avg loss   {format_loss(run.avg_loss)}"
+    yield f"  best mAP   {format_best(run)}"
+    yield f"  time       {format_duration(run.seconds)}, last {format_time(run.written)}"
+    yield f"  engine     {_describe_engine(detail.record.get('engine'), run.engine)}"
+    settings = detail.record.get("settings")
+    for key, value in settings.items() if isinstance(settings, Mapping) else ():
+        if value not in ("", [], False):
+            yield f"  {key:<10} {_tell_setting(value)}"
+
+
+def _tell_setting(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "on" if value is True else str(value)
+
+
+def _describe_engine(record: object, name: str) -> str:
+    if not isinstance(record, Mapping):
+        return name or "-"
+    words = [name, str(record.get("commit") or "")[:8], str(record.get("features") or "")]
+    path = str(record.get("path") or "")
+    return ", ".join(word for word in (*words, path) if word and word != "torch")
+
+
+def _next_command(run: RunSummary) -> str:
+    if run.state is State.RUNNING or run.orphan:
+        return f"dkit runs stop {shown(run.path)}"
+    if run.state is State.FINISHED:
+        return f"dkit detect {shown(run.path)} IMAGES --out found"
+    return f"dkit train --resume {shown(run.path)}"

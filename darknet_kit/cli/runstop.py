@@ -1,0 +1,51 @@
+"""`dkit runs stop`: let a run end after its next checkpoint, or at once."""
+
+import json
+import time
+from pathlib import Path
+
+from darknet_kit.cli.outcome import Outcome
+from darknet_kit.cli.paths import shown
+from darknet_kit.report.runtable import format_duration
+from darknet_kit.train.lock import is_held
+from darknet_kit.train.rundetail import find_run
+from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.stopping import stop_run as ask_to_stop
+
+_PATIENCE_SECONDS = 5.0
+
+
+def stop_run(name: str, *, now: bool) -> Outcome:
+    """Ask a run to end, and tell what it said to that.
+
+    Raises UsageError (`no-run`, `not-running`, `other-machine`), DkitError (`no-permission`).
+    """
+    run = RunFolder(find_run(name))
+    asked = ask_to_stop(run, now=now)
+    who = "its engine, which had outlived dkit," if asked.is_orphan else "the training"
+    lines = [f"{shown(run.path)}: asked {who} to end (process {asked.pid})"]
+    answer = {} if asked.is_orphan else _await_answer(run.status, run)
+    if (iteration := answer.get("iteration")) and not now:
+        seconds = answer.get("seconds")
+        about = f", in about {format_duration(seconds)}" if seconds else ""
+        lines.append(f"  It ends after its next checkpoint, at iteration {iteration:,}{about}.")
+        lines.append(f"  At once instead: dkit runs stop {shown(run.path)} --now")
+    return Outcome(
+        lines,
+        {"run": str(run.path), "pid": asked.pid, "orphan": asked.is_orphan, "stopping": answer},
+        f"dkit runs show {shown(run.path)}",
+    )
+
+
+def _await_answer(status: Path, run: RunFolder) -> dict[str, float]:
+    """Return what the run says of its end, empty where it is gone or silent."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline and is_held(run):
+        try:
+            stopping = json.loads(status.read_text(encoding="utf-8")).get("stopping")
+        except (OSError, ValueError, AttributeError):
+            stopping = None
+        if isinstance(stopping, dict):
+            return stopping
+        time.sleep(0.1)
+    return {}

@@ -1,0 +1,75 @@
+"""Stop a run from outside: ask the dkit that has it, or end an engine that outlived its dkit."""
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+
+from darknet_kit.errors import DkitError, UsageError
+from darknet_kit.train.identity import Identity
+from darknet_kit.train.lock import is_held, read_holder
+from darknet_kit.train.runfolder import RunFolder
+
+AT_ONCE = signal.SIGQUIT
+"""What ends a run at once; TERM and Ctrl-C let the engine come to its next checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Who was asked to end: the supervisor of a run, or its `orphan`, an engine alone."""
+
+    pid: int
+    is_orphan: bool
+
+
+def stop_run(run: RunFolder, *, now: bool = False) -> Stopped:
+    """Ask a run to end; `now` at once, without waiting for a checkpoint.
+
+    Raises UsageError (`not-running`, `other-machine`), DkitError (`no-permission`).
+    """
+    if is_held(run):
+        holder = read_holder(run)
+        if holder is None or not holder.is_here:
+            raise UsageError(
+                f"this run is under way on {holder.host if holder else 'another machine'}",
+                code="other-machine",
+                hint="Log in there, and stop it with the same command.",
+                path=run.path,
+            )
+        _send(holder.pid, AT_ONCE if now else signal.SIGTERM, run)
+        return Stopped(holder.pid, is_orphan=False)
+    engine = find_orphan(run)
+    if engine is None:
+        raise UsageError(
+            "nobody trains in this run",
+            code="not-running",
+            hint="`dkit runs show RUN` tells how it ended.",
+            path=run.path,
+        )
+    # It has a session of its own, with all that it started.
+    _send(-engine.pid, signal.SIGKILL if now else signal.SIGTERM, run)
+    return Stopped(engine.pid, is_orphan=True)
+
+
+def find_orphan(run: RunFolder) -> Identity | None:
+    """Return the engine that status.json names, where it still runs on this machine."""
+    try:
+        status = json.loads(run.status.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    engine = Identity.from_record(status.get("engine")) if isinstance(status, dict) else None
+    return engine if engine is not None and engine.is_alive else None
+
+
+def _send(pid: int, number: int, run: RunFolder) -> None:
+    try:
+        os.kill(pid, number)
+    except PermissionError as error:
+        raise DkitError(
+            f"process {abs(pid)} belongs to somebody else",
+            code="no-permission",
+            hint=f"As that user, or root: kill {abs(pid)}",
+            path=run.path,
+        ) from error
+    except ProcessLookupError:  # it ended in this moment
+        pass

@@ -1,0 +1,270 @@
+"""`dkit runs`: states that hold after every kind of end, and folders that a kill or a hand cut."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darknet_kit.train.identity import identify
+from tests.conftest import Ended
+from tests.trainings import MakeFake, start, status
+
+Dkit = Callable[..., Ended]
+
+
+def look(dkit: Dkit, out: Path) -> dict[str, Any]:
+    """Return the only run below `out` as `dkit runs` tells it."""
+    ended = dkit("runs", out, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    (run,) = json.loads(ended.stdout)["runs"]
+    return dict(run)
+
+
+def await_end(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def under_way(
+    fake: MakeFake, shapes: Path, tmp_path: Path
+) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """Start a run whose engine falls silent at iteration 100; nothing of it outlives the test."""
+    engine, cfg = fake("deaf")
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0)
+    run = tmp_path / "runs" / "nano"
+    pid = status(run)["engine_pid"]
+    assert isinstance(pid, int)
+    yield process, run
+    process.kill()
+    process.communicate()
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def test_a_run_under_way_is_running(
+    dkit: Dkit, under_way: tuple["subprocess.Popen[str]", Path]
+) -> None:
+    process, run = under_way
+    seen = look(dkit, run.parent)
+    assert (seen["state"], seen["reason"]) == ("running", f"process {process.pid}")
+    assert (seen["max_batches"], seen["attempts"][0]["state"]) == (300, "")
+
+
+def test_after_kill_9_of_dkit_a_run_is_lost_and_its_engine_can_be_stopped(
+    dkit: Dkit, under_way: tuple["subprocess.Popen[str]", Path]
+) -> None:
+    process, run = under_way
+    pid = int(str(status(run)["engine_pid"]))
+    process.kill()
+    process.communicate()
+    seen = look(dkit, run.parent)
+    assert status(run)["state"] == "running"  # what the file says
+    assert (seen["state"], seen["orphan"]) == ("lost", pid)
+    assert f"dkit runs stop {run}" in dkit("runs", "show", run).stdout
+    # It ignores TERM.
+    assert dkit("runs", "stop", run, "--now").exit_code == 0
+    await_end(pid)
+    assert (look(dkit, run.parent)["state"], look(dkit, run.parent)["orphan"]) == ("lost", None)
+    assert f"dkit train --resume {run}" in dkit("runs", "show", run).stdout
+    assert "[not-running]" in dkit("runs", "stop", run).stderr
+
+
+def test_after_kill_9_of_both_a_run_is_lost(
+    dkit: Dkit, under_way: tuple["subprocess.Popen[str]", Path]
+) -> None:
+    process, run = under_way
+    pid = int(str(status(run)["engine_pid"]))
+    os.kill(process.pid, signal.SIGSTOP)  # so that it cannot write of its engine's end
+    os.killpg(pid, signal.SIGKILL)
+    process.kill()
+    process.communicate()
+    await_end(pid)
+    seen = look(dkit, run.parent)
+    assert (seen["state"], seen["orphan"]) == ("lost", None)
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("place", "age", "state", "reason"),
+    [
+        ({"boot": "0"}, 0, "lost", "the machine was started anew while it ran"),
+        ({"boot": "0", "host": "node7"}, 60, "running", "on node7"),
+        ({"boot": "0", "host": "node7"}, 3600, "lost", "no sign of life from node7 for 60 min"),
+        ({"namespace": "pid:[1]"}, 7200, "lost", "for 2 h"),  # another container
+    ],
+)
+def test_of_another_machine_the_heartbeat_decides(
+    dkit: Dkit, tmp_path: Path, place: dict[str, str], age: int, state: str, reason: str
+) -> None:
+    here = {**identify().to_record(), **place}
+    written = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(time.time() - age))
+    run = make_run(tmp_path / "far", state="running", updated=written, engine=here)
+    (run / ".lock").write_text(json.dumps(here))
+    seen = look(dkit, run.parent)
+    # The engine's process id is that of a living process here, and means nothing.
+    assert (seen["state"], seen["orphan"]) == (state, None)
+    assert reason in seen["reason"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "reason"),
+    [
+        ("finish", "finished", ""),
+        ("nan", "diverged", "nan"),
+        ("out-of-memory", "crashed", "out of memory"),
+    ],
+)
+def test_the_end_of_a_run_is_told(
+    dkit: Dkit, fake: MakeFake, shapes: Path, tmp_path: Path, mode: str, state: str, reason: str
+) -> None:
+    engine, cfg = fake(mode)
+    dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
+    seen = look(dkit, tmp_path / "runs")
+    assert seen["state"] == state
+    assert reason in seen["reason"]
+    shown = dkit("runs", "show", tmp_path / "runs" / "nano")
+    assert shown.exit_code == 0
+    assert f"nano: {state}" in shown.stdout
+
+
+def test_a_number_that_was_given_again_is_not_taken_for_the_engine(
+    dkit: Dkit, tmp_path: Path
+) -> None:
+    here = identify().to_record()
+    for name, start_time in (("same", here["start"]), ("other", here["start"] - 1)):
+        engine = {**here, "start": start_time}
+        make_run(tmp_path / name, state="running", engine=engine)
+    runs = json.loads(dkit("runs", tmp_path, "--sort", "name", "--json").stdout)["runs"]
+    assert [run["orphan"] for run in runs] == [None, os.getpid()]
+
+
+def make_run(path: Path, **told: object) -> Path:
+    """Write a run folder as it would lie there after its end."""
+    attempt = path / "attempts" / "0001"
+    attempt.mkdir(parents=True)
+    document = {"state": "finished", "iteration": 200, "max_batches": 200, **told}
+    (path / "run.toml").write_text('[engine]\npath = "/d/darknet"\nflavor = "alexeyab"\n')
+    (path / "status.json").write_text(json.dumps(document))
+    (attempt / "command.txt").write_text("darknet\n")
+    (attempt / "exit.json").write_text(json.dumps({"state": "finished", "iteration": 200}))
+    header = "iteration,loss,avg_loss,learning_rate,seconds,images,hours_left\n"
+    (path / "metrics.csv").write_text(f"{header}199,2,1.5,.1,1,9,1\n200,2,1.25,.1,1,9,1\n")
+    (path / "map.csv").write_text("iteration,map50,f1\n100,0.5,\n150,0.75,\n200,0.25,\n")
+    return path
+
+
+def test_numbers_come_from_the_tables(dkit: Dkit, tmp_path: Path) -> None:
+    make_run(tmp_path / "one")
+    seen = look(dkit, tmp_path)
+    assert (seen["avg_loss"], seen["best_map50"], seen["best_iteration"]) == (1.25, 0.75, 150)
+    table = dkit("runs", tmp_path).stdout
+    for text in ("200 of 200", "1.25", "75.0% at 150", "alexeyab", "1 run: 1 finished"):
+        assert text in table
+
+
+def test_runs_are_sorted(dkit: Dkit, tmp_path: Path) -> None:
+    for name, iteration, day in (("b", 100, 1), ("a", 300, 3), ("c", 200, 2)):
+        updated = f"2026-01-0{day}T00:00:00+0000"
+        make_run(tmp_path / name, iteration=iteration, updated=updated)
+    for order, names in (("when", "acb"), ("name", "abc"), ("iteration", "acb")):
+        listed = json.loads(dkit("runs", tmp_path, "--sort", order, "--json").stdout)["runs"]
+        assert "".join(run["name"] for run in listed) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("run.toml", None, "run.toml is gone"),
+        ("run.toml", "[run\n", "run.toml cannot be read"),
+        ("status.json", None, "status.json is gone"),
+        ("status.json", '{"state": "fin', "status.json cannot be read"),
+        ("status.json", "[]", "status.json cannot be read"),
+        ("metrics.csv", "iteration,loss\n7", "200 of 200"),
+        ("map.csv", "\0\n1,x\n150,0.9", "200 of 200"),  # a line cut off is no result
+        ("attempts/0001/exit.json", "{", "200 of 200"),
+        (".lock", "{", "200 of 200"),
+    ],
+)
+def test_a_damaged_run_is_listed_beside_the_others(
+    dkit: Dkit, tmp_path: Path, name: str, content: str | None, said: str
+) -> None:
+    make_run(tmp_path / "whole")
+    damaged = make_run(tmp_path / "damaged")
+    if content is None:
+        (damaged / name).unlink()
+    else:
+        (damaged / name).write_text(content)
+    (tmp_path / "no run").mkdir()
+    ended = dkit("runs", tmp_path)
+    assert ended.exit_code == 0, ended.stderr
+    assert said in ended.stdout
+    assert "2 runs: 2 finished" in ended.stdout
+    assert "0.9" not in dkit("runs", tmp_path, "--json").stdout
+    assert dkit("runs", "show", damaged).exit_code == 0
+
+
+def test_a_run_without_an_attempt_is_no_riddle(dkit: Dkit, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "run.toml").write_text("[run]\n")
+    seen = look(dkit, tmp_path)
+    assert (seen["state"], seen["reason"]) == ("interrupted", "no engine was started yet")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["{none}"], "no-run"),
+        (["{empty}"], "no-run"),
+        (["show"], "usage"),
+        (["show", "{empty}"], "no-run"),
+        (["stop", "{empty}"], "no-run"),
+        (["show", "a", "b"], "usage"),
+        (["{empty}", "--now"], "usage"),
+    ],
+)
+def test_wrong_words_are_told(dkit: Dkit, tmp_path: Path, words: list[str], code: str) -> None:
+    ended = dkit("runs", *(w.format(none=tmp_path / "none", empty=tmp_path) for w in words))
+    assert ended.exit_code == 2
+    assert f"[{code}]" in ended.stderr
+
+
+def test_a_run_of_another_machine_is_stopped_there(
+    dkit: Dkit, under_way: tuple["subprocess.Popen[str]", Path]
+) -> None:
+    _, run = under_way
+    edit(run / ".lock", host="node7", boot="0")
+    ended = dkit("runs", "stop", run)
+    assert (ended.exit_code, "[other-machine]" in ended.stderr) == (2, True)
+    assert "node7" in ended.stderr
+
+
+def test_two_processes_that_race_for_a_run_do_not_both_get_it(
+    fake: MakeFake, shapes: Path, tmp_path: Path, dkit: Dkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, cfg = fake("crash")
+    dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
+    run = tmp_path / "runs" / "nano"
+    monkeypatch.setenv("FAKE_MODE", "finish")
+    monkeypatch.setenv("FAKE_SECONDS", "0.02")
+    before = len(list((run / "attempts").iterdir()))
+    command = ["dkit", "train", "--resume", str(run)]
+    racers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ended = [(racer.communicate()[1], racer.returncode) for racer in racers]
+    assert sorted(code for _, code in ended) == [0, 2]
+    assert sum("[run-busy]" in text for text, _ in ended) == 1
+    assert len(list((run / "attempts").iterdir())) == before + 1

@@ -1,0 +1,80 @@
+"""Runs to test with: a drawn data set, an engine that misbehaves on request, a dkit to kill."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.shapes import draw_ilsvrc
+from darknet_kit.formats.cfg import read_cfg, write_cfg
+from darknet_kit.network.layers import weight_floats
+from darknet_kit.network.model import CfgRequest, make_cfg
+
+MakeFake = Callable[[str], tuple[Path, Path]]
+FAKE = Path(__file__).with_name("fake_darknet.py")
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn data set, converted into a view; returns its .data file."""
+    folder = tmp_path_factory.mktemp("shapes")
+    tree = draw_ilsvrc(folder / "drawn", train=6, valid=2)
+    result = convert_ilsvrc(tree, ConvertOptions(out=str(folder / "set")))
+    return Path(result.paths.data)
+
+
+def write_nano(path: Path, max_batches: int, classes: int = 5) -> Path:
+    write_cfg(
+        path, make_cfg(CfgRequest(classes=classes, model="dkit-nano", max_batches=max_batches))
+    )
+    return path
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[Path, Path]]:
+    """Make a fake engine of a mode; returns its program and a cfg of 300 iterations for it."""
+
+    def make(mode: str) -> tuple[Path, Path]:
+        cfg = write_nano(tmp_path / "nano.cfg", 300)
+        monkeypatch.setenv("FAKE_MODE", mode)
+        monkeypatch.setenv("FAKE_FLOATS", str(weight_floats(read_cfg(cfg))))
+        program = tmp_path / "darknet"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKE}" "$@"\n')
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        return program, cfg
+
+    return make
+
+
+def status(run: Path) -> dict[str, object]:
+    document: dict[str, object] = json.loads((run / "status.json").read_text())
+    return document
+
+
+def start(
+    engine: Path, shapes: Path, cfg: Path, out: Path, seconds: float = 0.05
+) -> "subprocess.Popen[str]":
+    """Start `dkit train` as a process of its own and wait until weights are there; `seconds` are
+    what the fake engine takes for an iteration."""
+    command = [sys.executable, "-m", "darknet_kit", "train", str(shapes), str(cfg)]
+    process = subprocess.Popen(
+        [*command, "--engine", str(engine), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FAKE_SECONDS": str(seconds)},
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any(out.glob("*/weights/*")):
+            return process
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(process.communicate())
