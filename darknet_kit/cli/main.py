@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train a network in a run folder; stop and resume at will."),
     "runs": ("runs", "List runs: how far each came and what became of it; show or stop one."),
     "plot-log": ("plot_log", "Draw loss and mAP from any Darknet log."),
+    "compare": ("compare", "Set trainings side by side: what differs, what came of it."),
     "detect": ("detect", "Find objects in images; pictures with boxes, and JSON."),
 }
 

@@ -15,6 +15,7 @@ from darknet_kit.errors import UsageError
 from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.report.summary import describe_log, list_facts, summarize_log
+from darknet_kit.train.history import name_of_log
 from darknet_kit.train.runfolder import RunFolder, is_run
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _name(log: str) -> str:
     path = Path(log).absolute()
     if is_run(log):
         return path.name
-    return Path(path.stem).stem if path.suffix == ".gz" else path.stem
+    return name_of_log(path)
 
 
 def _check_picture(out: str | None, output: str | None) -> None:

@@ -97,7 +97,7 @@ def summarize_log(log: Log) -> list[str]:
                 f"{len(log.maps)} calculations",
             )
         )
-    if seconds := _seconds(metrics):
+    if seconds := computed_seconds(metrics):
         each = seconds / len(metrics)
         facts.append(("time", f"{format_hours(seconds)} of computing, {each:.3g} s an iteration"))
     facts.append(("ended", describe_ending(log)))
@@ -118,7 +118,7 @@ def summarize_log(log: Log) -> list[str]:
 def _describe_loss(metrics: Metrics) -> str:
     first, last = metrics.avg_loss[0], metrics.avg_loss[-1]
     text = f"{format_loss(first)} at first, {format_loss(last)} at last"
-    lowest = _lowest(metrics)
+    lowest = lowest_index(metrics)
     if lowest is None:
         return text
     at = metrics.iteration[lowest]
@@ -127,7 +127,7 @@ def _describe_loss(metrics: Metrics) -> str:
 
 def list_facts(log: Log) -> dict[str, Any]:
     """Return the facts of a log for programs: JSON-ready, null for nan and for unknown."""
-    metrics, lowest, best = log.metrics, _lowest(log.metrics), log.best_map
+    metrics, lowest, best = log.metrics, lowest_index(log.metrics), log.best_map
     return {
         "engine": log.engine or None,
         "flavor": str(log.flavor) if log.flavor else None,
@@ -150,7 +150,7 @@ def list_facts(log: Log) -> dict[str, Any]:
             "best": None if best is None else _map_facts(best),
             "last": _map_facts(log.maps[-1]) if log.maps else None,
         },
-        "seconds": _seconds(metrics),
+        "seconds": computed_seconds(metrics),
         "hours_left": _finite(metrics.hours_left[-1]),
         "ending": asdict(log.ending),
         "cuts": [asdict(cut) for cut in log.cuts],
@@ -178,13 +178,14 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _lowest(metrics: Metrics) -> int | None:
+def lowest_index(metrics: Metrics) -> int | None:
     """Return the index of the lowest average loss, if one is a number."""
     finite = (index for index, loss in enumerate(metrics.avg_loss) if math.isfinite(loss))
     return min(finite, key=lambda index: metrics.avg_loss[index], default=None)
 
 
-def _seconds(metrics: Metrics) -> float:
+def computed_seconds(metrics: Metrics) -> float:
+    """Return how long all iterations took together, where the engine said it."""
     return math.fsum(seconds for seconds in metrics.seconds if math.isfinite(seconds))
 
 

@@ -1,0 +1,107 @@
+"""A training to look back on: a run folder, or a bare log with its cfg where one is known."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darknet_kit.core.progress import Progress, no_progress
+from darknet_kit.errors import AnyPath, CfgError
+from darknet_kit.formats.cfg import Cfg, read_cfg
+from darknet_kit.formats.trainlog import Log, read_log
+from darknet_kit.train.runfolder import RunFolder, is_run
+from darknet_kit.train.runlist import RunSummary, summarize_run
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of a training. `cfg` and `run` are None where there are none.
+
+    `settings` is what run.toml tells of the start, in words: engine, data, images, weights, gpus.
+    """
+
+    name: str
+    path: Path
+    log: Log
+    cfg: Cfg | None
+    settings: Mapping[str, str]
+    run: RunSummary | None
+
+
+def read_history(
+    path: AnyPath, cfg: AnyPath | None = None, progress: Progress = no_progress
+) -> History:
+    """Read a run folder, or a log; the cfg of a log is `cfg`, else one beside it of the same name.
+
+    Raises LogError, CfgError.
+    """
+    if is_run(path):
+        return _read_run(RunFolder(Path(path).absolute()), cfg, progress)
+    place = Path(path).absolute()
+    log = read_log(path, progress=progress)
+    found = cfg or _beside(place)
+    name = name_of_log(place)
+    return History(name, place, log, read_cfg(found) if found else None, {}, None)
+
+
+def name_of_log(path: Path) -> str:
+    """Return what a log is called: its file name without endings, `train` of `train.log.gz`."""
+    is_packed = path.suffix in (".gz", ".zst", ".xz", ".bz2")
+    return Path(path.stem).stem if is_packed else path.stem
+
+
+def _read_run(run: RunFolder, cfg: AnyPath | None, progress: Progress) -> History:
+    log = read_log(*run.logs(), progress=progress)
+    try:
+        network = read_cfg(cfg or run.cfg)
+    except CfgError:
+        if cfg:
+            raise
+        network = None  # damaged or gone; the log tells the rest
+    return History(run.name, run.path, log, network, _read_settings(run), summarize_run(run.path))
+
+
+def _beside(log: Path) -> Path | None:
+    """Return the cfg of a bare log: one of the same name in its folder."""
+    cfg = log.with_name(f"{name_of_log(log)}.cfg")
+    return cfg if cfg.is_file() else None
+
+
+def _read_settings(run: RunFolder) -> dict[str, str]:
+    try:
+        record = tomllib.loads(run.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    engine, settings, host = (_table(record, name) for name in ("engine", "settings", "host"))
+    images = _count_lines(run.path / "train.txt")
+    told = {
+        "engine": _name_engine(engine),
+        "data": os.path.basename(str(settings.get("data") or "")),
+        "training images": f"{images:,}" if images else "",
+        "start": os.path.basename(str(settings.get("weights") or "")) or "random weights",
+        "GPUs": ", ".join(map(str, settings.get("gpus") or ())),
+        "GPU": str(host.get("gpu") or ""),
+        "host": str(host.get("processor") or ""),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _name_engine(engine: Mapping[str, Any]) -> str:
+    parts = (engine.get("flavor"), engine.get("version"), str(engine.get("commit") or "")[:8])
+    name = "torch" if engine.get("path") == "torch" else ""
+    return " ".join(part for part in (name, *map(str, filter(None, parts))) if part)
+
+
+def _table(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = record.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _count_lines(path: Path) -> int:
+    try:
+        with open(path, "rb") as stream:
+            return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
+    except OSError:
+        return 0
