@@ -178,7 +178,7 @@ def _last_map(history: History) -> str:
 def _hours(history: History) -> str:
     seconds = computed_seconds(history.log.metrics)
     if history.run is not None:
-        seconds = max(seconds, 3600 * history.run.hours)
+        seconds = max(seconds, history.run.seconds)
     return format_hours(seconds) if seconds else ""
 
 
