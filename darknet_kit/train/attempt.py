@@ -112,7 +112,11 @@ class Attempt:
             if self._stopped:
                 process.stop()
             with Recorder(
-                self._run, folder, max_batches=self._max_batches, pid=process.pid
+                self._run,
+                folder,
+                max_batches=self._max_batches,
+                pid=process.pid,
+                full_log=self._settings.full_log,
             ) as recorder:
                 yield from self._follow(process, recorder, keeper)
                 returncode = process.end()
@@ -144,6 +148,7 @@ class Attempt:
         reader = LogReader()
         for line in process.lines():
             if line is None:
+                recorder.beat()
                 yield from keeper.look(recorder)
                 yield Tick()
                 continue

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from darknet_kit.core.files import open_append
+from darknet_kit.core.lines import open_lines
 from darknet_kit.errors import DkitError
 from darknet_kit.formats.datafile import read_names
 from darknet_kit.formats.logevent import (
@@ -26,27 +26,27 @@ from darknet_kit.formats.metrics import (
     format_map_row,
     format_metrics_row,
 )
+from darknet_kit.train.enginelog import EngineLog
 from darknet_kit.train.identity import identify
 from darknet_kit.train.runfolder import RunFolder, write_status
-
-_HEARTBEAT_SECONDS = 1.0
-# A line per head and mini-batch makes 18 GB of half a million iterations of YOLOv4. All of the
-# first iterations are kept, then those of one in a hundred.
-_DETAIL = (
-    *(b"v3 ", b" total_bbox", b"total_bbox", b"Region ", b"Loaded: ", b"[yolo] params"),
-    b" loss parts ",  # the embedded engine's
-)
-_FULL_UNTIL, _THEN_EVERY = 100, 100
 
 
 class Recorder:
     """Writes one attempt into its run folder; the only writer there."""
 
-    def __init__(self, run: RunFolder, attempt: Path, *, max_batches: int, pid: int) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        attempt: Path,
+        *,
+        max_batches: int,
+        pid: int,
+        full_log: bool = False,
+    ) -> None:
         self._run = run
-        self._log = open_append(attempt / "log.txt", binary=True)
+        self._log = EngineLog(attempt / "log.txt", full=full_log)
         self._metrics = _open_table(run.path / "metrics.csv", METRICS_HEADER)
-        self._events = open_append(run.path / "events.jsonl")
+        self._events = open_lines(run.path / "events.jsonl")
         self._status: dict[str, Any] = {
             "state": "running",
             "attempt": attempt.name,
@@ -55,12 +55,10 @@ class Recorder:
             "iteration": 0,
             "max_batches": max_batches,
         }
-        self._beaten = 0.0
-        self._iteration = 0
 
     def __enter__(self) -> Self:
         self.tell("attempt-started", attempt=self._status["attempt"])
-        self._beat()
+        self.beat()
         return self
 
     def __exit__(
@@ -76,10 +74,8 @@ class Recorder:
             stream.close()
 
     def keep_line(self, line: bytes) -> None:
-        """Append a line of the engine's output to the log, but for most of the detail."""
-        wanted = self._iteration < _FULL_UNTIL or self._iteration % _THEN_EVERY == 0
-        if wanted or not line.startswith(_DETAIL):
-            self._log.write(line)
+        """Take in a line of the engine's output."""
+        self._log.keep(line)
 
     def keep_event(self, event: Event) -> None:
         """Write down an event of the log."""
@@ -98,11 +94,8 @@ class Recorder:
             self.tell("resized", iteration=event.iteration, width=event.width)
 
     def _keep_iteration(self, event: Iteration) -> None:
-        self._iteration = event.iteration
         self._metrics.write(format_metrics_row(event))
         self._status |= {"iteration": event.iteration, "avg_loss": _json(event.avg_loss)}
-        if time.monotonic() - self._beaten > _HEARTBEAT_SECONDS:
-            self._beat()
 
     def _keep_map(self, result: MapResult) -> None:
         # A column for every class of the run, whatever this one result names.
@@ -117,26 +110,23 @@ class Recorder:
         """Append one line to events.jsonl."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": what, **facts}
         self._events.write(json.dumps(line) + "\n")
-        self._events.flush()
 
     def finish(self, state: str, **facts: Any) -> None:
         """Write down how the attempt ended."""
         self.tell(state, **facts)
         self._status |= {"state": state, "engine_pid": None, **facts}
-        self._beat()
+        self.beat()
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Show that somebody is there, about every second, whether the engine prints or not."""
         self._log.flush()
-        self._metrics.flush()
         write_status(self._run, self._status)
-        self._beaten = time.monotonic()
 
 
 def _open_table(path: Path, header: str) -> Any:
-    stream = open_append(path)
+    stream = open_lines(path)
     if stream.tell() == 0:
         stream.write(header)
-        stream.flush()
     return stream
 
 

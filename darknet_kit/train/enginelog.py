@@ -1,0 +1,53 @@
+"""The log of an attempt: what the engine prints, the detail of each iteration summed up."""
+
+from pathlib import Path
+
+from darknet_kit.core.files import open_append
+from darknet_kit.formats.logdetail import ends_detail, is_detail, sum_up
+
+_REMARK = (
+    b"# dkit: one line a head and iteration stands for those of its mini-batches, with the sum of "
+    b"count and means of the rest; --full-log keeps all\n"
+)
+_MOST_PENDING = 20_000  # lines; no iteration prints so many
+
+
+class EngineLog:
+    """Keeps lines in the order in which they come, but that of an iteration's detail stands before
+    the line of its loss. `full` keeps every byte instead."""
+
+    def __init__(self, path: Path, *, full: bool = False) -> None:
+        """Raises WriteError."""
+        self._stream = open_append(path, binary=True)
+        self._full = full
+        self._pending: list[bytes] = []
+        if not full:
+            self._stream.write(_REMARK)
+
+    def keep(self, line: bytes) -> None:
+        """Append a line of the engine's output."""
+        if self._full:
+            self._stream.write(line)
+        elif is_detail(line) and len(self._pending) < _MOST_PENDING:
+            self._pending.append(line)
+        else:
+            if self._pending and ends_detail(line):
+                self._stream.writelines(sum_up(self._pending))
+                self._pending.clear()
+            self._stream.write(_last_count(line) if line.count(b"\r") > 1 else line)
+
+    def flush(self) -> None:
+        """Let others read what was kept; the detail of an unfinished iteration waits."""
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file; the detail of an iteration that never ended is kept line by line."""
+        self._stream.writelines(self._pending)
+        self._pending.clear()
+        self._stream.close()
+
+
+def _last_count(line: bytes) -> bytes:
+    """Return a line without the counters that it went through, of images or ranks of a mAP."""
+    text = line.rstrip(b"\r\n")
+    return text[text.rfind(b"\r") + 1 :] + line[len(text) :]
