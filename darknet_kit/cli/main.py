@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "anchors": ("anchors", "Compute anchors for a data set, beside a network's own."),
     "make-cfg": ("make_cfg", "Write a network that trains: filters, schedule, size computed."),
     "weights": ("weights", "Look into weights, fit them to a network, cut a backbone."),
+    "doctor": ("doctor", "Look at this machine: GPU, driver, CUDA, compilers, disk."),
     "build": ("build", "Build darknet for this machine's GPU, or CPU."),
     "train": ("train", "Train a network in a run folder; stop and resume at will."),
     "runs": ("runs", "List runs: how far each came and what became of it; show or stop one."),

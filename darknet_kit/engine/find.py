@@ -82,6 +82,15 @@ def find_engine(choice: AnyPath = AUTO) -> Engine:
     raise _none_found(passed, "no darknet was found on this machine")
 
 
+def iter_darknets() -> Iterator[Engine | ToolchainError]:
+    """Yield every darknet that `darknet` would come across; for one that does not work, why."""
+    for candidate in _iter_candidates(DARKNET):
+        try:
+            yield _try_candidate(candidate, [])
+        except ToolchainError as error:
+            yield error
+
+
 def _find_best() -> Engine:
     passed: list[str] = []
     fallback: Engine | None = None

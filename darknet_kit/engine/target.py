@@ -13,7 +13,7 @@ from darknet_kit.errors import ToolchainError
 
 # For the driver's own library, the linker makes do with a stub.
 _NEEDED_FOR_GPU = ("cudart", "cublas", "curand")
-_OLDEST_CMAKE = (3, 24)
+OLDEST_CMAKE = (3, 24)
 _NO_ARCH = Arch("", ())
 
 
@@ -43,7 +43,7 @@ def refuse_without_tools(toolchain: Toolchain, flavor: Flavor) -> None:
     if flavor is not Flavor.HANK_AI:
         return
     version = tuple(int(number) for number in toolchain.cmake.version.split(".")[:2] if number)
-    if version < _OLDEST_CMAKE:
+    if version < OLDEST_CMAKE:
         raise ToolchainError(
             f"hank-ai's Darknet needs CMake 3.24 or newer: {toolchain.cmake.evidence}",
             code="no-cmake",

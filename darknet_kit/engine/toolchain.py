@@ -87,10 +87,13 @@ class Toolchain:
         return next(found, Library(name, None, None))
 
 
-def find_toolchain(root: Path = Path("/"), cuda: str = AUTO) -> Toolchain:
+def find_toolchain(
+    root: Path = Path("/"), cuda: str = AUTO, driver: Driver | None = None
+) -> Toolchain:
     """Look at this machine. Programs are those on PATH; files are looked for below `root`.
 
-    `cuda` chooses the toolkits, as `find_cudas` takes it. Raises ToolchainError (`no-nvcc`).
+    `cuda` chooses the toolkits, as `find_cudas` takes it. A `driver` that is known already is not
+    asked, which may take long. Raises ToolchainError (`no-nvcc`).
     """
     gcc = _find_program("gcc")
     return Toolchain(
@@ -103,7 +106,7 @@ def find_toolchain(root: Path = Path("/"), cuda: str = AUTO) -> Toolchain:
         cmake=_find_program("cmake"),
         openmp=_find_openmp(gcc),
         opencv=_find_opencv(),
-        driver=find_driver(),
+        driver=driver or find_driver(),
         toolkits=tuple(
             Toolkit(one, find_libraries(one, root), _find_host_compiler(one, gcc))
             for one in find_cudas(cuda, root)

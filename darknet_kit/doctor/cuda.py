@@ -1,0 +1,134 @@
+"""CUDA/cuDNN: do driver, toolkit, cuDNN and GPU fit together."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from darknet_kit.doctor.check import Check, found
+from darknet_kit.doctor.machine import Machine
+from darknet_kit.engine.cuda import capabilities_of, choose_arch
+from darknet_kit.engine.driver import find_needed_driver, is_older
+from darknet_kit.engine.libraries import Library, find_libraries
+from darknet_kit.engine.nvml import NvmlFacts
+from darknet_kit.engine.target import choose_target
+from darknet_kit.engine.toolchain import Toolchain, Toolkit
+from darknet_kit.engine.toolkit import Cuda
+from darknet_kit.errors import ToolchainError
+
+_VERSION = re.compile(r'"cuda"\s*:\s*\{[^}]*"version"\s*:\s*"(\d+\.\d+)|CUDA Version (\d+\.\d+)')
+
+
+def check_driver(nvml: NvmlFacts) -> Iterator[Check]:
+    """Name the driver and the newest CUDA that it runs."""
+    if nvml.driver:
+        runs = f", runs CUDA up to {nvml.cuda}" if nvml.cuda else ""
+        yield found("driver", f"{nvml.driver}{runs}")
+
+
+def check_toolchain(toolchain: Toolchain, nvml: NvmlFacts) -> Iterator[Check]:
+    """Look at the toolkit that `dkit build` takes for these GPUs, or would if nothing hindered."""
+    if not toolchain.toolkits:
+        if nvml.gpus:
+            yield found("no-nvcc", "no nvcc on PATH, by CUDA_HOME, below /usr/local or from pip")
+        return
+    first = toolchain.toolkits[0]
+    if not nvml.gpus:  # nothing is built for one here
+        yield found("cuda", f"{first.cuda.version} ({first.cuda.nvcc})")
+        return
+    try:
+        taken = choose_target(toolchain, True, ()).toolkit or first
+    except ToolchainError as error:
+        taken = first
+        if error.code == "cuda-incomplete":
+            yield found("cuda-incomplete", error.message, error.hint)
+    yield from check_toolkit(taken, nvml)
+    yield from _name_others(toolchain, taken)
+
+
+def check_toolkit(toolkit: Toolkit, nvml: NvmlFacts) -> Iterator[Check]:
+    """Compare a toolkit with the driver, with the GPUs and with cuDNN."""
+    cuda = toolkit.cuda
+    yield found("cuda", f"{cuda.version} ({cuda.nvcc})")
+    yield from _check_driver_against(cuda, nvml)
+    yield from _check_capabilities(cuda, nvml)
+    cudnn = [one for one in toolkit.libraries if one.name == "cudnn"]
+    yield from _check_cudnn(cudnn[0] if cudnn else None)
+
+
+def list_toolkits(machine: Machine) -> list[tuple[str, str]]:
+    """Return folder and version of each toolkit below /usr/local, as its version file says."""
+    toolkits = []
+    for name in machine.names("usr/local"):
+        folder = f"usr/local/{name}"
+        if not re.fullmatch(r"cuda(-[\d.]+)?", name):
+            continue
+        told = machine.read(f"{folder}/version.json") or machine.read(f"{folder}/version.txt")
+        version = _VERSION.search(told)
+        if version and not os.path.islink(machine.root / folder):
+            toolkits.append((f"/{folder}", version[1] or version[2]))
+    return toolkits
+
+
+def read_recorded(machine: Machine) -> Toolkit | None:
+    """Return the newest toolkit by its files, where no nvcc can be asked."""
+    toolkits = list_toolkits(machine)
+    if not toolkits:
+        return None
+    place, version = max(toolkits, key=lambda one: [int(part) for part in one[1].split(".")])
+    home = machine.root / place[1:]
+    capabilities = capabilities_of(version)
+    cuda = Cuda(home / "bin/nvcc", version, capabilities, (home / "include",), (home / "lib64",))
+    return Toolkit(cuda, find_libraries(cuda, machine.root))
+
+
+def _name_others(toolchain: Toolchain, taken: Toolkit) -> Iterator[Check]:
+    named = {f"{one.cuda.version} ({one.cuda.nvcc})" for one in toolchain.toolkits}
+    named -= {f"{taken.cuda.version} ({taken.cuda.nvcc})"}
+    if named:
+        yield found("other-cuda", ", ".join(sorted(named)))
+
+
+def _check_driver_against(cuda: Cuda, nvml: NvmlFacts) -> Iterator[Check]:
+    needed = find_needed_driver(cuda.version)
+    if is_older(nvml.driver, needed.oldest):
+        yield found(
+            "driver-too-old",
+            f"CUDA {cuda.version} needs driver {needed.oldest}, this is {nvml.driver}",
+        )
+    elif is_older(nvml.driver, needed.shipped):
+        yield found(
+            "driver-older",
+            f"CUDA {cuda.version} came with driver {needed.shipped}, this is {nvml.driver}",
+        )
+
+
+def _check_capabilities(cuda: Cuda, nvml: NvmlFacts) -> Iterator[Check]:
+    for gpu in nvml.gpus:
+        try:
+            if gpu.capability and cuda.capabilities:
+                choose_arch([gpu.capability], cuda.capabilities, cuda.version)
+        except ToolchainError as error:
+            yield found("gpu-too-old-for-cuda", f"{gpu.name}: {error.message}")
+
+
+def _check_cudnn(cudnn: Library | None) -> Iterator[Check]:
+    if cudnn is None or cudnn.missing:
+        yield found("no-cudnn", cudnn.evidence if cudnn else "not looked for")
+        return
+    held = _read_library_version(cudnn.file)
+    told = f"header {cudnn.version or 'of unknown version'}, library {held or 'without a number'}"
+    same = all(
+        ours == theirs
+        for ours, theirs in zip(held.split("."), cudnn.version.split("."), strict=False)
+    )
+    if held and cudnn.version and not same:
+        yield found("cudnn-mismatch", f"{told} ({cudnn.evidence})")
+    else:
+        yield found("cudnn", told)
+
+
+def _read_library_version(file: Path | None) -> str:
+    """Return the number in the name of what libcudnn.so leads to, like 9.1.0, or 9 of a wheel's."""
+    name = os.path.basename(os.path.realpath(file)) if file else ""
+    return name.partition(".so.")[2]

@@ -1,0 +1,61 @@
+"""Darknet: which are here, do they start, do they hold code for this GPU, which is taken."""
+
+from collections.abc import Iterator, Sequence
+
+from darknet_kit.doctor.check import Check, found
+from darknet_kit.engine.cuda import show_capability
+from darknet_kit.engine.find import Engine, find_engine, iter_darknets
+from darknet_kit.engine.gpucode import read_gpu_code
+from darknet_kit.engine.nvml import NvmlFacts
+from darknet_kit.errors import ToolchainError
+
+
+def check_darknets(nvml: NvmlFacts) -> Iterator[Check]:
+    """Start each darknet that can be found, and look into it for the code of this GPU."""
+    none = True
+    for one in iter_darknets():
+        none = False
+        if isinstance(one, ToolchainError):
+            yield found("darknet-broken", f"{one.path}: {one.message}" if one.path else one.message)
+        else:
+            yield from _check_darknet(one, nvml)
+    if none:
+        yield found("no-darknet", "none made by `dkit build`, and none on PATH")
+
+
+def choose_engine() -> Engine | ToolchainError:
+    """Return what `dkit train` would take, or why there is nothing."""
+    try:
+        return find_engine()
+    except ToolchainError as error:
+        return error
+
+
+def check_engine(engine: Engine | ToolchainError) -> Iterator[Check]:
+    """Say what `dkit train` takes."""
+    if isinstance(engine, ToolchainError):
+        yield found("no-engine", engine.message, engine.hint)
+    else:
+        yield found("engine", f"{engine}: {engine.reason}")
+
+
+def _check_darknet(engine: Engine, nvml: NvmlFacts) -> Iterator[Check]:
+    capabilities = sorted({gpu.capability for gpu in nvml.gpus if gpu.capability})
+    if engine.features.gpu is False:
+        yield found("darknet-cpu" if capabilities else "darknet", str(engine))
+        return
+    try:
+        code = read_gpu_code(engine.path)
+    except OSError as error:
+        yield found("darknet-broken", f"{engine.path}: {error.strerror}")
+        return
+    lacking = _list_lacking(code.runs_on, capabilities) if code else []
+    if lacking:
+        named = ", ".join(show_capability(one) for one in lacking)
+        yield found("darknet-lacks-gpu", f"{engine} has {code}; the GPU needs {named}")
+    else:
+        yield found("darknet", f"{engine}, {code}" if code else str(engine))
+
+
+def _list_lacking(runs_on: object, capabilities: Sequence[int]) -> list[int]:
+    return [one for one in capabilities if not runs_on(one)]  # type: ignore[operator]

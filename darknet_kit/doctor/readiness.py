@@ -1,0 +1,61 @@
+"""The verdict on a whole machine, in one sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from darknet_kit.doctor.check import Check
+from darknet_kit.doctor.examination import Examination
+from darknet_kit.doctor.rows import Group, Verdict
+
+# What explains best why there is no GPU to train on comes first.
+_REASONS = ("card-for-guest", "no-gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a training can start, on a GPU or on the CPU, and the sentence that says so."""
+
+    trains: bool
+    gpu: bool
+    sentence: str
+
+
+def judge(examination: Examination, *, asked: bool) -> Readiness:
+    """Return the verdict; `asked` says that engines were looked for, not only files read."""
+    checks, engine = examination.checks, examination.engine
+    gpus = [check.evidence.partition(",")[0] for check in checks if check.code == "gpu"]
+    if not asked:
+        if gpus:
+            return Readiness(True, True, f"{' and '.join(gpus)} can be used")
+        return Readiness(True, False, f"no GPU can be used, because {_explain(checks)}")
+    if engine is None:
+        because = next((check.evidence for check in checks if check.code == "no-engine"), "")
+        return Readiness(False, False, f"cannot train: {because or 'no engine answered'}")
+    name = "the embedded engine" if engine.embedded else str(engine.path)
+    if not gpus:
+        because = _explain(checks)
+        return Readiness(True, False, f"trains on the CPU only, with {name}, because {because}")
+    if engine.features.gpu is False:
+        because = f"{name} computes on the CPU, and nothing else is here for {gpus[0]}"
+        return Readiness(True, False, f"trains on the CPU only, because {because}")
+    blocking = _find_blocking(checks)
+    if blocking:
+        told = f"not ready: {name} and {gpus[0]} are here, but {blocking.evidence}"
+        return Readiness(False, True, f"{told} ({blocking.code})")
+    return Readiness(True, True, f"ready to train on {' and '.join(gpus)} with {name}")
+
+
+def _explain(checks: Sequence[Check]) -> str:
+    told = [
+        check for check in checks if check.group is Group.GPU and check.verdict is Verdict.PROBLEM
+    ]
+    told += [check for check in checks if check.code in _REASONS or check.code == "no-answer"]
+    if not told:
+        return "no driver shows one"
+    return f"{told[0].evidence} ({told[0].code})"
+
+
+def _find_blocking(checks: Sequence[Check]) -> Check | None:
+    """Return a problem that ends a training on a GPU that works."""
+    fatal = ("no-room", "read-only", "no-inodes")
+    return next((check for check in checks if check.code in fatal), None)
