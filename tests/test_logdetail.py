@@ -49,7 +49,7 @@ def test_a_mini_batch_without_objects_counts_for_nothing() -> None:
     ]
     # All cells have "No Obj", whatever objects there are: (0.5 + 0.1) / 2.
     assert sum_up(lines) == [lines[1].replace(b"No Obj: 0.1", b"No Obj: 0.3")]
-    assert sum_up(lines[:1] * 2) == lines[:1]
+    assert sum_up(lines[:1] * 2) == [lines[0].replace(b"-nan", b"nan")]
 
 
 @pytest.mark.parametrize("name", LOGS)
