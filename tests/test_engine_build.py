@@ -24,7 +24,7 @@ from darknet_kit.engine.source import Source, find_source
 from darknet_kit.engine.toolchain import find_toolchain
 from darknet_kit.engine.upstream import Pin
 from darknet_kit.errors import BuildError, DkitError, UsageError
-from tests.tiny_darknet import commit_tree, write_cuda, write_smi, write_tools, write_tree
+from tests.tiny_darknet import SOURCES, commit_tree, write_cuda, write_smi, write_tools, write_tree
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("git", "gcc", "g++", "make"))), reason="no git, gcc, g++ and make"
@@ -89,6 +89,12 @@ def test_cpu(checkout: Path) -> None:
     record = json.loads((built.folder / "build.json").read_bytes())
     assert record["commit"] == source.commit
     assert record["settings"]["GPU"] == "0"
+    assert record["verification"] == {
+        "version": "",
+        "features": "CPU",
+        "gpu_code": "",
+        "trial": "2 iterations on 4 drawn images, average loss 30.4",  # what the program says
+    }
     engine = find_engine("darknet")
     assert (engine.path, engine.commit) == (built.binary, source.commit)
     assert engine.features.gpu is False
@@ -135,7 +141,11 @@ def test_gpu_gets_the_arch_that_the_makefile_lacks(checkout: Path, cuda: Path) -
     log = (built.folder / "build.log").read_text()
     assert "-gencode arch=compute_90,code=[sm_90,compute_90]" in log
     assert "compute_50" not in log
-    assert built.identity.lacks_driver  # there was a stub to link with, and no more
+    # There was a stub to link with, and no more.
+    record = json.loads((built.folder / "build.json").read_bytes())
+    assert record["verification"]["gpu_code"] == "code for 9.0"
+    assert record["verification"]["trial"].startswith("not run: it is built for an NVIDIA GPU")
+    assert "libcuda.so.1" in built.obstacle
 
 
 def test_gpu_of_this_machine(
@@ -145,8 +155,9 @@ def test_gpu_of_this_machine(
     (cuda / "lib64/libcuda.so.1").symlink_to(cuda / "lib64/stubs/libcuda.so")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(cuda / "lib64"))
     built = build_here(find_source(Flavor.ALEXEYAB))
-    assert built.identity.features.gpu is True
-    assert built.identity.obstacle == ""
+    assert built.verification["features"] == "GPU"
+    assert built.verification["trial"].startswith("2 iterations on 4 drawn images")
+    assert built.obstacle == ""
     assert find_engine().path == built.binary
 
 
@@ -203,6 +214,48 @@ def test_sources_that_cannot_become_a_darknet(
     with pytest.raises(BuildError) as failed:
         build_here(find_source(Flavor.ALEXEYAB, str(checkout)))
     assert failed.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        # An average loss that is no number, a crash in the second iteration, weights that are
+        # none, cut or no numbers.
+        ("30.4 avg", "-nan avg", "the loss of iteration 2 is nan"),
+        (
+            '    printf("\\n 2:',
+            '    fflush(stdout); raise(11); printf("\\n 2:',
+            "1 of 2 iterations, and SIGSEGV ended it",
+        ),
+        ("sizeof(floats), 1, w", "sizeof(floats) - 4, 1, w", "left 101449 weights of 101450"),
+        ("{0};\n    FILE", "{0.0f / 0.0f};\n    FILE", "weights that are no numbers"),
+        ("trial_final.weights", "trial_last.weights", "left no weights"),
+    ],
+)
+def test_a_darknet_that_cannot_train_is_not_taken(
+    old: str, new: str, words: str, checkout: Path
+) -> None:
+    program = SOURCES["src/darknet.c"]
+    assert old in program
+    changed = "#include <signal.h>\n" + program.replace(old, new)
+    (checkout / "src/darknet.c").write_text(changed)
+    with pytest.raises(BuildError) as failed:
+        build_here(find_source(Flavor.ALEXEYAB, str(checkout)))
+    assert failed.value.code == "trial-failed"
+    assert words in failed.value.message
+    assert failed.value.path is not None
+    assert " 1: 30.5, 30.5 avg loss" in Path(failed.value.path).read_text()
+
+
+def test_code_for_another_gpu_is_noticed(checkout: Path, cuda: Path) -> None:
+    """A makefile that goes its own way: it compiles for 8.0, whatever it is told."""
+    makefile = (checkout / "Makefile").read_text()
+    mine = makefile.replace("$(ARCH)", "-gencode arch=compute_80,code=[sm_80,compute_80]")
+    (checkout / "Makefile").write_text(mine)
+    with pytest.raises(BuildError) as failed:
+        build_here(find_source(Flavor.ALEXEYAB, str(checkout)), arch=[86, 90])
+    assert failed.value.code == "wrong-binary"
+    assert "it has code for 8.0, and none for 9.0" in failed.value.message  # 8.6 runs that of 8.0
 
 
 @pytest.mark.parametrize("content", [None, "mine"])
@@ -305,6 +358,7 @@ def test_upstream_itself(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("DKIT_TEST_DARKNET_SOURCE names no checkout of AlexeyAB's Darknet")
     source = find_source(Flavor.ALEXEYAB, place)
     built = build_here(source, gpu=False)
-    assert built.identity.flavor is Flavor.ALEXEYAB
-    assert built.identity.features.gpu is False
-    assert find_engine().path == built.binary
+    assert built.verification["features"].startswith("CPU")
+    assert built.verification["trial"].startswith("2 iterations on 4 drawn images")
+    engine = find_engine("darknet")
+    assert (engine.path, engine.flavor) == (built.binary, Flavor.ALEXEYAB)

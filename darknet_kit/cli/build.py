@@ -149,6 +149,12 @@ def _show_plan(plan: BuildPlan, source: Source, folder: Path) -> Outcome:
     return Outcome(summary, {"dry_run": True, **_describe(plan, source, folder)})
 
 
+def _tell_verification(built: Built) -> list[tuple[str, str]]:
+    trial, code = built.verification["trial"], built.verification["gpu_code"]
+    trained = [("not run", built.obstacle)] if built.obstacle else [("tested", trial)]
+    return [*([("GPU", code)] if code else []), *trained]
+
+
 def _show_built(plan: BuildPlan, built: Built, *, is_default: bool) -> Outcome:
     state = "built" if built.fresh else "up to date"
     with_what = [one.name for one in plan.settings if one.value in ("1", "ON")]
@@ -158,13 +164,14 @@ def _show_built(plan: BuildPlan, built: Built, *, is_default: bool) -> Outcome:
         f"  with     {', '.join(with_what) or 'nothing optional'} ({', '.join(plan.versions)})",
         f"  record   {built.folder / BUILD_RECORD}, {LOG} beside it",
     ]
-    if built.identity.obstacle:
-        summary.append(f"  not run  {built.identity.obstacle}")
+    summary[-1:-1] = [f"  {name:<8} {text}" for name, text in _tell_verification(built)]
     data = {
         **_describe(plan, built.source, built.folder),
         "binary": str(built.binary),
         "state": state,
-        "obstacle": built.identity.obstacle,
+        "obstacle": built.obstacle,
+        "versions": list(plan.versions),
+        "verification": built.verification,
     }
     engine = "" if is_default else f" --engine {built.binary}"
     return Outcome(summary, data, next_command=f"dkit train NAME.data NAME.cfg{engine}")

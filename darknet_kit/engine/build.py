@@ -20,11 +20,12 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.engine.compilation import Compilation, Tell, compile_tree
 from darknet_kit.engine.find import BINARY_NAME, BUILD_RECORD, engines_folder
-from darknet_kit.engine.flavor import Identity, identify
+from darknet_kit.engine.flavor import identify
 from darknet_kit.engine.plan import BuildPlan
 from darknet_kit.engine.setting import LINKS_FOLDER
 from darknet_kit.engine.source import Source, place_source
 from darknet_kit.engine.stub import build_stub
+from darknet_kit.engine.verification import Verification, verify
 from darknet_kit.errors import BuildError, DkitError, ToolchainError, UsageError
 
 LOG = "build.log"
@@ -33,11 +34,16 @@ _OURS = frozenset((BINARY_NAME, BUILD_RECORD, LOG, "LICENSE"))
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A finished build. `fresh` is False where it was there already and nothing was done."""
+    """A finished build. `fresh` is False where it was there already and nothing was done.
+
+    `verification` is what the record says of the binary; `obstacle` why it does not work here,
+    or is empty.
+    """
 
     binary: Path
-    identity: Identity
     source: Source
+    verification: dict[str, str]
+    obstacle: str
     fresh: bool
 
     @property
@@ -81,11 +87,12 @@ def build(
         tell(f"compiling with {plan.jobs} jobs; log: {work / LOG}")
         compile_tree(Compilation(plan, tree, work / LOG, lock, progress, tell), resumed)
         finished = _gather(plan, work)
-        identity = _verify(plan, finished / BINARY_NAME, work / LOG)
-        _write_record(finished, record)
+        tell("starting it and training two iterations")
+        seen = verify(plan, finished / BINARY_NAME, work / LOG)
+        _finish(finished, record, seen, work / LOG)
         _swap(finished, folder)
         shutil.rmtree(work, ignore_errors=True)
-    return Built(folder / BINARY_NAME, identity, source, fresh=True)
+    return Built(folder / BINARY_NAME, source, seen.record, seen.untried, fresh=True)
 
 
 def _format_record(plan: BuildPlan, source: Source) -> str:
@@ -124,7 +131,8 @@ def _find_finished(folder: Path, record: str, source: Source) -> Built | None:
     try:
         there = json.loads((folder / BUILD_RECORD).read_bytes())
         same_binary = there.pop("sha256") == digest(binary)
-    except (OSError, ValueError, KeyError, AttributeError):
+        verification = dict(there.pop("verification"))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     wanted = json.loads(record)
     for one in (there, wanted):
@@ -136,7 +144,7 @@ def _find_finished(folder: Path, record: str, source: Source) -> Built | None:
         identity = identify(binary)
     except ToolchainError:
         return None
-    return Built(binary, identity, source, fresh=False)
+    return Built(binary, source, verification, identity.obstacle, fresh=False)
 
 
 @contextlib.contextmanager
@@ -192,46 +200,25 @@ def _link_libraries(plan: BuildPlan, folder: Path) -> None:
         link(file, folder / f"{file.name.partition('.so')[0]}.so")
 
 
-def _verify(plan: BuildPlan, binary: Path, log: Path) -> Identity:
-    """Start what was built. Raises BuildError where it is not what the plan says.
-
-    What is built for another machine's GPU need not find a driver here.
-    """
-    try:
-        identity = identify(binary)
-    except ToolchainError as error:
-        raise BuildError(
-            f"the build ended well, but {error.message}", code=error.code, path=log
-        ) from error
-    problem = _find_fault(plan, identity)
-    if problem:
-        raise BuildError(f"the build ended well, but {problem}", code="wrong-binary", path=log)
-    return identity
-
-
-def _find_fault(plan: BuildPlan, identity: Identity) -> str:
-    if identity.flavor is not plan.flavor:
-        return f"it is the {identity.flavor} Darknet and not the {plan.flavor} one"
-    if identity.features.gpu not in (None, plan.gpu):
-        return "it was built without the GPU" if plan.gpu else "it was built for a GPU"
-    if identity.obstacle and not (plan.elsewhere and identity.lacks_driver):
-        return f"it does not work here: {identity.obstacle}"
-    return ""
-
-
 def _gather(plan: BuildPlan, work: Path) -> Path:
     """Copy what is kept into a folder that only waits to be renamed."""
     shutil.rmtree(work / "finished", ignore_errors=True)
     finished = make_folder(work / "finished")
     place = "objects/src-cli" if plan.flavor is Flavor.HANK_AI else "source"
-    for path in (work / place / BINARY_NAME, work / "source" / "LICENSE", work / LOG):
+    for path in (work / place / BINARY_NAME, work / "source" / "LICENSE"):
         if path.is_file():
             shutil.copy2(path, finished / path.name)
     return finished
 
 
-def _write_record(finished: Path, record: str) -> None:
-    document = {**json.loads(record), "sha256": digest(finished / BINARY_NAME)}
+def _finish(finished: Path, record: str, seen: Verification, log: Path) -> None:
+    """Write the record, and the log with what the trial added."""
+    shutil.copy2(log, finished / LOG)
+    document = {
+        **json.loads(record),
+        "verification": seen.record,
+        "sha256": digest(finished / BINARY_NAME),
+    }
     write_text(finished / BUILD_RECORD, json.dumps(document, indent=2) + "\n")
 
 

@@ -10,10 +10,10 @@ from darknet_kit.engine.toolchain import Toolchain
 
 # CMake's own names (FindCUDAToolkit) for what its search misses under a numbered name.
 _LIBRARIES = {
-    "cudart": "CUDA_CUDART",
-    "cublas": "CUDA_cublas_LIBRARY",
-    "curand": "CUDA_curand_LIBRARY",
-    "cuda": "CUDA_cuda_driver_LIBRARY",
+    "cudart": ("CUDA_CUDART", "CUDA_cudart_LIBRARY"),
+    "cublas": ("CUDA_cublas_LIBRARY",),
+    "curand": ("CUDA_curand_LIBRARY",),
+    "cuda": ("CUDA_cuda_driver_LIBRARY",),
 }
 
 
@@ -50,11 +50,11 @@ def _plan_cuda(toolchain: Toolchain, target: Target) -> list[Setting]:
         why = f"CUDA {cuda.version} accepts g++ up to {cuda.newest_gcc}"
         settings.append(Setting("CMAKE_CUDA_HOST_COMPILER", toolchain.host_compiler, why))
     for library in toolchain.libraries:
-        if library.name in _LIBRARIES:
+        for name in _LIBRARIES.get(library.name, ()):
             file = str(library.file or f"../{LINKS_FOLDER}/lib{library.name}.so")
             why = library.evidence if library.file else "no driver here: a stub to link with"
             # CMake makes a relative path absolute where the type is given.
-            settings.append(Setting(f"{_LIBRARIES[library.name]}:FILEPATH", file, why))
+            settings.append(Setting(f"{name}:FILEPATH", file, why))
     return settings
 
 

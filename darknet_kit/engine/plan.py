@@ -19,9 +19,10 @@ OPTIONAL = ("cudnn", "cudnn-half", "opencv", "openmp", "avx")
 class BuildPlan:
     """How darknet is built: what `dkit build --dry-run` shows.
 
-    `elsewhere` says that it is for another machine's GPU. `links` are libraries that exist under a
-    numbered name only: they get a plain one in LINKS_FOLDER before the build starts, and so does
-    a stub of the driver's library where there is none, made from the header `stub`.
+    `elsewhere` says that it is for another machine's GPU. `targets` are the capabilities to compile
+    for, `own_gpus` those of this machine's, in their order on the bus. `links` are libraries that
+    exist under a numbered name only: they get a plain one in LINKS_FOLDER before the build starts,
+    and so does a stub of the driver's library where there is none, made from the header `stub`.
     """
 
     flavor: Flavor
@@ -29,6 +30,8 @@ class BuildPlan:
     elsewhere: bool
     settings: tuple[Setting, ...]
     jobs: int
+    targets: tuple[int, ...] = ()
+    own_gpus: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     links: tuple[Path, ...] = ()
     stub: Path | None = None
@@ -92,6 +95,8 @@ def plan_build(
         elsewhere=bool(arch),
         settings=settings,
         jobs=jobs or toolchain.cores,
+        targets=target.arch.targets,
+        own_gpus=tuple(gpu.capability for gpu in toolchain.driver.gpus),
         notes=(*target.notes, *warnings),
         links=_find_links(toolchain, flavor, use_cudnn) if target.gpu else (),
         stub=_find_stub(toolchain) if target.gpu else None,
