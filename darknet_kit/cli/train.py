@@ -6,22 +6,20 @@ from pathlib import Path
 
 import click
 
-from darknet_kit.cli.attempt import train_to_end
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
 from darknet_kit.cli.needs import describe_run
-from darknet_kit.cli.outcome import INTERRUPTED, Outcome, dkit_command, say
+from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
+from darknet_kit.cli.runstart import UNITS, Way, begin_run, choose_way
 from darknet_kit.core.wording import counted
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import AUTO, Engine, find_engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
-from darknet_kit.train.attempt import Ended
 from darknet_kit.train.preflight import check_run
 from darknet_kit.train.runfolder import (
-    RunFolder,
     RunSettings,
     create_run,
     find_latest_run,
@@ -54,6 +52,13 @@ _LATEST = "latest"
 @click.option("--map/--no-map", "with_map", default=None, help="mAP while training.  [default: on]")
 @click.option("--clear", is_flag=True, help="Start the iteration count of WEIGHTS anew.")
 @click.option("--gpus", help="GPUs to use, with commas between.")
+@click.option("--detach", is_flag=True, help="Train in the background, without this terminal.")
+@click.option(
+    "--write-unit",
+    "unit",
+    type=click.Choice(UNITS),
+    help="Start nothing: write what lets systemd or Slurm do it, and again after a restart.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything; start nothing.")
 def train(
     data: str | None,
@@ -66,13 +71,17 @@ def train(
     with_map: bool | None,
     clear: bool,
     gpus: str | None,
+    detach: bool,
+    unit: str | None,
     dry_run: bool,
 ) -> Outcome:
     """Train a network in a run folder; stop and resume at will.
 
     DATA is a .data file, CFG a network, WEIGHTS what to start from. Everything is checked before
-    the first iteration. Ctrl-C stops the engine; --resume goes on from its last good weights.
+    the first iteration. Ctrl-C ends it after the engine's next checkpoint, a second one at once, a
+    closed terminal not at all; --resume goes on from its last good weights.
     """
+    way = choose_way(detach=detach, unit=unit, engine=engine)
     if resume is not None:
         if data or cfg or weights:
             raise UsageError(
@@ -80,7 +89,7 @@ def train(
                 code="wrong-option",
                 hint="dkit train --resume RUN",
             )
-        return _resume(resume, out, engine, dry_run=dry_run)
+        return _resume(resume, out, way, dry_run=dry_run)
     if not data or not cfg:
         raise UsageError(
             "DATA and CFG are needed",
@@ -103,7 +112,7 @@ def train(
         return Outcome([ready], {"dry_run": True, "engine": os.fspath(program.path)})
     path = Path(out) / (name or free_name(out, Path(cfg).stem))
     run = create_run(path, dataset, network, settings, program)
-    return _run_to_end(run, settings, network, program)
+    return begin_run(run, settings, network, program, way)
 
 
 def _check(
@@ -136,7 +145,7 @@ def _check(
     )
 
 
-def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
+def _resume(wanted: str, out: str, way: Way, *, dry_run: bool) -> Outcome:
     path = find_latest_run(out) if wanted == _LATEST else Path(wanted)
     if path is None:
         raise UsageError(
@@ -146,14 +155,14 @@ def _resume(wanted: str, out: str, engine: str, *, dry_run: bool) -> Outcome:
             path=out,
         )
     run, settings, recorded = open_run(path)
-    program = find_engine_of_run(recorded, engine)
-    say(f"engine: {program}: {'the run began with it' if engine == AUTO else program.reason}")
+    program = find_engine_of_run(recorded, way.engine)
+    say(f"engine: {program}: {'the run began with it' if way.engine == AUTO else program.reason}")
     if settings.map and not can_map(program.flavor):
         settings = replace(settings, map=False)
         say("note: this engine cannot compute mAP, so there is none from here on")
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
-    return _run_to_end(run, settings, read_cfg(run.cfg), program)
+    return begin_run(run, settings, read_cfg(run.cfg), program, way)
 
 
 def _wants_map(asked: bool | None, engine: Engine) -> bool:
@@ -177,40 +186,6 @@ def _parse_gpus(text: str | None) -> tuple[int, ...]:
             code="usage",
             hint="dkit train DATA CFG --gpus 0,1",
         ) from None
-
-
-def _run_to_end(run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine) -> Outcome:
-    say(f"run: {shown(run.path)}   (Ctrl-C stops it)")
-    ended, chart = train_to_end(run, settings, cfg, engine)
-    return _outcome(run, ended, chart)
-
-
-def _outcome(run: RunFolder, ended: Ended, chart: Path | None) -> Outcome:
-    weights = ended.best or (ended.checkpoint.path if ended.checkpoint else None)
-    summary = [f"{ended.state.capitalize()} at iteration {ended.iteration:,}"]
-    if ended.checkpoint:
-        at = f" (iteration {ended.checkpoint.iteration:,})"
-        summary.append(f"  weights {shown(ended.checkpoint.path)}{at}")
-    if ended.best:
-        summary.append(f"  best    {shown(ended.best)}")
-    if chart:
-        summary.append(f"  chart   {shown(chart)}")
-    stopped = ended.state == "stopped"
-    if stopped:
-        again = ended.checkpoint.iteration if ended.checkpoint else 0
-        if lost := ended.iteration - again:
-            repeats = f"going on repeats {lost:,} iterations, from {again:,}"
-            summary.append(f"  {repeats}" if again else f"  nothing was saved yet: {repeats}")
-    data = {
-        "run": os.fspath(run.path),
-        "state": ended.state,
-        "iteration": ended.iteration,
-        "weights": os.fspath(weights) if weights else None,
-        "chart": os.fspath(chart) if chart else None,
-    }
-    following = f"dkit detect {shown(run.path)} IMAGES --out found"
-    resume = f"dkit train --resume {shown(run.path)}"
-    return Outcome(summary, data, resume if stopped else following, INTERRUPTED if stopped else 0)
 
 
 command = train

@@ -149,6 +149,46 @@ class EngineProcess:
                 os.killpg(self._process.pid, number)
 
 
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A program that was started to outlive this one."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return the exit code, or minus the number of the signal; None while it runs."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+
+def start_detached(command: Sequence[str], output: Path) -> Detached:
+    """Start a program in a session of its own, without a terminal; what it prints is appended to
+    `output`. Raises ToolchainError."""
+    log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    streams = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.fspath(output), log, 0o666),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    try:
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            os.environ,
+            file_actions=streams,
+            setsid=True,
+            setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGHUP),
+        )
+    except OSError as error:
+        raise ToolchainError(
+            f"no process can be started: {error.strerror}",
+            code="cannot-detach",
+            hint="Train here instead: leave --detach out.",
+            path=output,
+        ) from error
+    return Detached(pid)
+
+
 def describe_end(returncode: int) -> str:
     """Say in words how a process ended."""
     if returncode >= 0:
