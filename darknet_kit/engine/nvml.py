@@ -69,7 +69,10 @@ class Nvml:
         except Exception as error:
             self.error, self.message = self.name_error(error), str(error)
             return
-        opened = [self._open(index) for index in range(self.ask("nvmlDeviceGetCount") or 0)]
+        opened = [
+            self.call("nvmlDeviceGetHandleByIndex", index)
+            for index in range(self.ask("nvmlDeviceGetCount") or 0)
+        ]
         self.handles = tuple(handle for handle, _ in opened)
         self.errors = tuple(error for _, error in opened)
 
@@ -85,22 +88,24 @@ class Nvml:
         if not self.error:
             self.ask("nvmlShutdown")
 
-    def _open(self, index: int) -> tuple[Any, str]:
-        try:
-            return self.api.nvmlDeviceGetHandleByIndex(index), ""
-        except Exception as error:
-            return None, self.name_error(error)
-
     def ask(self, function: str, *arguments: Any, pick: Callable[[Any], Any] | None = None) -> Any:
         """Return the answer of an NVML function, or what `pick` takes of it; None for a failure."""
+        return self.call(function, *arguments, pick=pick)[0]
+
+    def call(
+        self, function: str, *arguments: Any, pick: Callable[[Any], Any] | None = None
+    ) -> tuple[Any, str]:
+        """Return the same, and the name of the error: '' where there is an answer."""
         try:
             answer = getattr(self.api, function)(*arguments)
-            return pick(answer) if pick else answer
-        except Exception:  # a driver that is half gone fails in more ways than it documents
-            return None
+            return (pick(answer) if pick else answer), ""
+        except Exception as error:  # a driver that is half gone fails in undocumented ways too
+            return None, self.name_error(error)
 
     def name_error(self, error: Exception) -> str:
         """Return NVML's name of an error, such as gpu-is-lost."""
+        if isinstance(error, AttributeError):  # not even nvidia-ml-py has it
+            return "function-not-found"
         value = getattr(error, "value", None)
         for name, number in vars(self.api).items():
             if name.startswith(_NAME) and number == value:

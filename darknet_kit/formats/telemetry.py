@@ -27,7 +27,8 @@ _GPU = re.compile(r"gpu(?P<index>\d+)_(?P<name>\w+)$", re.ASCII)
 class HostSample:
     """The machine, or the part of it that a container may use. Rates are since the last sample."""
 
-    cpu_percent: float | None = None  # of all cores that may be used
+    cpu_cores: float | None = None  # that may be used; a container's quota may be 2.5
+    cpu_percent: float | None = None  # of these
     cpu_core_percent: float | None = None  # the busiest core
     cpu_iowait_percent: float | None = None
     cpu_steal_percent: float | None = None
@@ -136,9 +137,9 @@ class Telemetry:
     `seconds` are Unix time. `throttle` holds the words of each GPU.
     """
 
-    seconds: array[float]
-    columns: Mapping[str, array[float]]
-    throttle: Mapping[int, list[str]]
+    seconds: Sequence[float]
+    columns: Mapping[str, Sequence[float]]
+    throttle: Mapping[int, Sequence[str]]
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -147,11 +148,11 @@ class Telemetry:
     def gpus(self) -> int:
         return len(self.throttle)
 
-    def column(self, name: str) -> array[float]:
+    def column(self, name: str) -> Sequence[float]:
         """Return a column; one full of nan where the file has none of that name."""
-        return self.columns.get(name) or array("d", [math.nan]) * len(self)
+        return self.columns.get(name, [math.nan] * len(self))
 
-    def of_gpu(self, index: int, name: str) -> array[float]:
+    def of_gpu(self, index: int, name: str) -> Sequence[float]:
         """Return a column of one GPU, `name` being a field of GpuSample."""
         return self.column(f"gpu{index}_{name}")
 
@@ -194,7 +195,7 @@ def _read(stream: IO[str], attempt: int | None) -> Telemetry:
 
 
 def _store(
-    name: str, table: dict[str, array[float]], words: dict[int, list[str]]
+    name: str, table: "dict[str, array[float]]", words: dict[int, list[str]]
 ) -> Callable[[str], None]:
     """Return what keeps a cell of a column."""
     if name == "time":

@@ -1,0 +1,1 @@
+"""What the machine does while an engine trains: meters, read now and then by one thread."""
