@@ -1,7 +1,7 @@
 """How a run begins: here, in the background, or handed over to systemd or Slurm."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from darknet_kit.cli.attempt import train_to_end
@@ -68,6 +68,9 @@ def _outcome(run: RunFolder, ended: Ended, chart: Path | None) -> Outcome:
         summary.append(f"  best    {shown(ended.best)}")
     if chart:
         summary.append(f"  chart   {shown(chart)}")
+    if ended.bottleneck:
+        summary.append(f"  bottleneck: {ended.bottleneck}")
+        summary += [f"    {ended.bottleneck.advice}"] if ended.bottleneck.advice else []
     stopped = ended.state == "stopped"
     if stopped:
         again = ended.checkpoint.iteration if ended.checkpoint else 0
@@ -80,6 +83,7 @@ def _outcome(run: RunFolder, ended: Ended, chart: Path | None) -> Outcome:
         "iteration": ended.iteration,
         "weights": os.fspath(weights) if weights else None,
         "chart": os.fspath(chart) if chart else None,
+        "bottleneck": asdict(ended.bottleneck) if ended.bottleneck else None,
     }
     following = f"dkit detect {shown(run.path)} IMAGES --out found"
     resume = f"dkit train --resume {shown(run.path)}"

@@ -59,6 +59,13 @@ _LATEST = "latest"
     type=click.Choice(UNITS),
     help="Start nothing: write what lets systemd or Slurm do it, and again after a restart.",
 )
+@click.option(
+    "--telemetry-seconds",
+    type=click.FloatRange(min=0, max=3600),
+    default=5.0,
+    show_default=True,
+    help="Time between two samples of the machine; 0 for none.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything; start nothing.")
 def train(
     data: str | None,
@@ -73,6 +80,7 @@ def train(
     gpus: str | None,
     detach: bool,
     unit: str | None,
+    telemetry_seconds: float,
     dry_run: bool,
 ) -> Outcome:
     """Train a network in a run folder; stop and resume at will.
@@ -104,6 +112,7 @@ def train(
         map=_wants_map(with_map, program),
         clear=clear,
         gpus=_parse_gpus(gpus),
+        telemetry_seconds=telemetry_seconds,
     )
     # Labels are looked for as this engine does, whatever the conversion was made for.
     dataset = read_dataset(data, program.flavor)

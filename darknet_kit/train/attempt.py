@@ -9,7 +9,7 @@ import json
 import shlex
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from darknet_kit.core.files import write_text
@@ -18,8 +18,10 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.logevent import EngineError, Event, Iteration
 from darknet_kit.formats.logline import LogReader
+from darknet_kit.train.bottleneck import Bottleneck
 from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
 from darknet_kit.train.keeping import Keeper, WeightsKept
+from darknet_kit.train.observer import Observer
 from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess, describe_end
 from darknet_kit.train.recorder import Recorder
 from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings
@@ -49,6 +51,7 @@ class Ended:
     `iteration` is the last one reported, or that of the weights where none was. `checkpoint` are
     the furthest good weights, `best` those of the best mAP. `code` and `message` name the cause
     where it failed, `cure` what the engine advises, `tail` is the log's end.
+    `bottleneck` is what it waited for, where telemetry says.
     """
 
     state: str
@@ -59,6 +62,7 @@ class Ended:
     message: str = ""
     cure: str = ""
     tail: tuple[str, ...] = ()
+    bottleneck: Bottleneck | None = None
 
 
 TrainEvent = Event | AttemptStarted | Tick | WeightsKept | Ended
@@ -118,12 +122,13 @@ class Attempt:
                 pid=process.pid,
                 full_log=self._settings.full_log,
             ) as recorder:
-                yield from self._follow(process, recorder, keeper)
-                returncode = process.end()
+                with Observer(self._run, folder, self._settings, process.pid) as observer:
+                    yield from self._follow(process, recorder, keeper, observer)
+                    returncode = process.end()
+                observer.report(recorder)
                 yield from keeper.finish(recorder)
-                ended = self._judge(returncode)
-                write_text(folder / "exit.json", _exit_record(ended, returncode))
-                recorder.finish(ended.state, code=ended.code, message=ended.message)
+                ended = replace(self._judge(returncode), bottleneck=observer.find_bottleneck())
+                _write_end(ended, returncode, folder, recorder)
             yield ended
         finally:
             process.end()
@@ -143,18 +148,21 @@ class Attempt:
         )
 
     def _follow(
-        self, process: EngineProcess, recorder: Recorder, keeper: Keeper
+        self, process: EngineProcess, recorder: Recorder, keeper: Keeper, observer: Observer
     ) -> Iterator[TrainEvent]:
         reader = LogReader()
         for line in process.lines():
             if line is None:
                 recorder.beat()
+                observer.report(recorder)
                 yield from keeper.look(recorder)
                 yield Tick()
                 continue
             recorder.keep_line(line)
+            observer.note_line(line)
             for event in reader.feed(line):
                 recorder.keep_event(event)
+                observer.note(event)
                 self._note(event)
                 yield event
             self._note_line(line)
@@ -222,6 +230,8 @@ def find_best(run: RunFolder, engine: Engine) -> Path | None:
     return path if path is not None and path.exists() else None
 
 
-def _exit_record(ended: Ended, returncode: int) -> str:
+def _write_end(ended: Ended, returncode: int, folder: Path, recorder: Recorder) -> None:
     document = {**asdict(ended), "returncode": returncode, "how": describe_end(returncode)}
-    return json.dumps(document, indent=2, default=str) + "\n"
+    write_text(folder / "exit.json", json.dumps(document, indent=2, default=str) + "\n")
+    slow = {"bottleneck": str(ended.bottleneck)} if ended.bottleneck else {}
+    recorder.finish(ended.state, code=ended.code, message=ended.message, **slow)

@@ -5,7 +5,7 @@ runs/NAME/run.toml            what was asked for, with which engine, on which da
           weights/            under Darknet's own names
           attempts/0001/      one engine process: its command, its log, how it ended; backup/, where
                               it writes weights
-          metrics.csv map.csv events.jsonl status.json chart.png
+          metrics.csv map.csv telemetry.csv events.jsonl status.json chart.png
 """
 
 import json
@@ -93,6 +93,7 @@ class RunSettings:
     """What a run was asked to do, as run.toml holds it.
 
     `keep` is how many numbered weights stay, 0 for all; `full_log` keeps every line of the engine.
+    `telemetry_seconds` lie between two samples of the machine; 0 for none.
     """
 
     data: str
@@ -103,6 +104,7 @@ class RunSettings:
     gpus: tuple[int, ...] = ()
     keep: int = 3
     full_log: bool = False
+    telemetry_seconds: float = 5.0
 
 
 def is_run(path: AnyPath) -> bool:
@@ -196,6 +198,7 @@ def _record(
             "gpus": list(settings.gpus),
             "keep": settings.keep,
             "full_log": settings.full_log,
+            "telemetry_seconds": settings.telemetry_seconds,
         },
         "engine": {
             "path": os.fspath(engine.path),
@@ -238,6 +241,7 @@ def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
                 gpus=tuple(settings["gpus"]),
                 keep=settings.get("keep", 0),  # of before there was a choice
                 full_log=settings.get("full_log", False),
+                telemetry_seconds=settings.get("telemetry_seconds", 5.0),
             ),
             record["engine"]["path"],
         )

@@ -16,11 +16,13 @@ from darknet_kit.formats.telemetry import format_telemetry_header, format_teleme
 from darknet_kit.train.telemetry.gpu import GpuTrouble
 from darknet_kit.train.telemetry.table import open_table
 
+_SHORTEST = 0.1  # seconds between two samples
 _PATIENCE = 5.0  # seconds: a driver that hangs may keep its caller for ever
 
 
 class Sampler:
-    """Samples the machine while its block runs. `iteration` is set by whoever follows the log.
+    """Samples the machine while its block runs. `iteration` is set by whoever follows the log;
+    `path` is the table that is written.
 
     `every` is in seconds, 0 for no samples at all. `folder` is where telemetry.csv lies, `image`
     one of those that are trained on, `pid` the engine.
@@ -30,7 +32,7 @@ class Sampler:
         self.iteration = 0
         self.path = folder / "telemetry.csv"
         self._folder, self._attempt, self._pid, self._image = folder, attempt, pid, image
-        self._every = every
+        self._every = max(every, _SHORTEST) if every > 0 else 0.0
         self._troubles: queue.SimpleQueue[GpuTrouble] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
@@ -70,6 +72,7 @@ class Sampler:
             contextlib.closing(Machine(nvml, self._pid, self._image, self._folder)) as machine,
             open_table(self.path, format_telemetry_header(len(nvml.handles))) as stream,
         ):
+            self.path = Path(stream.name)
             machine.read(self._attempt, 0)  # from here on, rates can be told
             for _ in self._moments():
                 sample = machine.read(self._attempt, self.iteration)
