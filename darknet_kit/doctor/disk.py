@@ -13,10 +13,14 @@ from darknet_kit.doctor.system import GIB
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import iter_image_list, read_data
-from darknet_kit.network.estimate import estimate_needs
+from darknet_kit.formats.weights import expected_bytes
+from darknet_kit.network.estimate import count_numbered
+from darknet_kit.network.layers import weight_floats
 
 _LITTLE = 5 * GIB
 _SAMPLE = 512
+_KEPT = 3  # numbered weights, by the default of `dkit train --keep`
+_OTHERS = 4  # _last, _best, _final, and one that is being written
 # Each opening of a file is a question to another machine, or to the hypervisor's.
 _FAR = frozenset(
     {
@@ -30,21 +34,17 @@ _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 def check_runs(machine: Machine, runs: Path, cfg: Cfg | None) -> Iterator[Check]:
     """Look at where runs are kept: room, kind, whether it may be written, whether it lasts."""
-    folder = _find_existing(runs)
+    folder = _find_existing(machine, runs)
     kind = _find_kind(machine, folder)
-    told = os.statvfs(folder)
-    free = told.f_bavail * told.f_frsize
-    yield found("disk", f"runs: {folder}, {kind or 'unknown'}, {free / GIB:.1f} GiB free")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield found("read-only", f"{folder} may not be written into")
-    if told.f_files and not told.f_favail:
-        yield found("no-inodes", f"{folder}: all {told.f_files:,} are used")
+    if machine.is_here:
+        yield from _check_room(folder, kind, cfg)
+    else:
+        yield found("disk", f"runs: {folder}, {kind or 'unknown'}")
     if kind in _IN_MEMORY:
         yield found("lost-at-restart", f"{folder} is {kind}")
     container = find_surroundings(machine).container
     if container and kind in ("overlay", "aufs"):
         yield found("lost-with-container", f"{folder} is {kind} in {container}")
-    yield from _check_room(folder, free, cfg)
 
 
 def draw_images(data: Path) -> list[str]:
@@ -57,7 +57,7 @@ def check_images(machine: Machine, images: Sequence[str]) -> Iterator[Check]:
     """Look at where the images of a data set lie, by one of them."""
     if not images:
         return
-    folder = _find_existing(Path(images[0]).parent)
+    folder = _find_existing(machine, Path(images[0]).parent)
     kind = _find_kind(machine, folder)
     yield found("disk", f"images: {folder}, {kind or 'unknown'}")
     if is_far(kind):
@@ -69,20 +69,38 @@ def is_far(kind: str) -> bool:
     return kind in _FAR or (kind.startswith("fuse") and kind not in _NEAR_FUSE)
 
 
-def _check_room(folder: Path, free: int, cfg: Cfg | None) -> Iterator[Check]:
-    try:
-        needs = estimate_needs(cfg) if cfg else None
-    except CfgError:  # `dkit check` says why
-        needs = None
-    if needs and needs.weights_disk > free:
-        wanted, there = needs.weights_disk / GIB, free / GIB
-        yield found("no-room", f"weights take {wanted:.1f} GiB, {folder} has {there:.1f}")
+def _check_room(folder: Path, kind: str, cfg: Cfg | None) -> Iterator[Check]:
+    told = os.statvfs(folder)
+    free = told.f_bavail * told.f_frsize
+    wanted = _estimate_weights(cfg) if cfg else 0
+    needed = f", of which this cfg's weights take {wanted / GIB:.1f}" if wanted else ""
+    yield found("disk", f"runs: {folder}, {kind or 'unknown'}, {free / GIB:.1f} GiB free{needed}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield found("read-only", f"{folder} may not be written into")
+    if told.f_files and not told.f_favail:
+        yield found("no-inodes", f"{folder}: all {told.f_files:,} are used")
+    if wanted > free:
+        yield found(
+            "no-room", f"weights take {wanted / GIB:.1f} GiB, {folder} has {free / GIB:.1f}"
+        )
     elif free < _LITTLE:
         yield found("little-room", f"{folder} has {free / GIB:.1f} GiB")
 
 
-def _find_existing(path: Path) -> Path:
-    """Return a folder, or the nearest one above it that is there."""
+def _estimate_weights(cfg: Cfg) -> int:
+    """Return the bytes of weights that lie there at one time, of all that the schedule writes."""
+    try:
+        numbered = count_numbered(cfg.net.integer("max_batches"))
+        floats = weight_floats(cfg)
+    except CfgError:  # `dkit check` says why
+        return 0
+    return expected_bytes(floats or 0) * (min(numbered, _KEPT) + _OTHERS)
+
+
+def _find_existing(machine: Machine, path: Path) -> Path:
+    """Return a folder, or the nearest one above it that is there; of a record, the path alone."""
+    if not machine.is_here:
+        return path.absolute()
     whole = Path(os.path.realpath(path))
     return next((one for one in (whole, *whole.parents) if one.is_dir()), Path("/"))
 

@@ -1,36 +1,28 @@
 """GPU: is one there, does its driver work, and if not, which of the known reasons is it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from darknet_kit.doctor.cards import Card, find_cards
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.doctor.machine import Machine
-from darknet_kit.doctor.surroundings import Surroundings, find_surroundings
+from darknet_kit.doctor.nodriver import explain_no_driver
+from darknet_kit.doctor.nvrm import find_failed_start, find_fall, find_missing_window, find_xids
+from darknet_kit.doctor.surroundings import ALLOW_GPU, Surroundings, find_surroundings
 from darknet_kit.doctor.virtual import VFIO
 from darknet_kit.engine.cuda import show_capability
 from darknet_kit.engine.nvml import GpuFacts, NvmlFacts
 
 _NVIDIA = "nvidia"
-_XID = re.compile(r"NVRM: Xid \(([^)]*)\): ?(\d+)(.*)", re.ASCII)
-_UNSIGNED = re.compile(
-    r"nvidia.*(?:key was rejected|required key not available|unsigned module)|"
-    r"(?:loading of unsigned module|module signature|lockdown).*nvidia|"
-    r"Loading of (?:unsigned )?module(?: with unavailable key)? is rejected",
-    re.I,
-)
-_SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _NO_NVML = frozenset({"library-not-found", "driver-not-loaded"})
 _LOST = frozenset({"gpu-is-lost", "reset-required"})
-_ALLOW = {
-    "Docker": "Start the container with `--gpus all`; the host needs nvidia-container-toolkit.",
-    "Podman": "Start the container with `--device nvidia.com/gpu=all`; the host needs "
-    "nvidia-container-toolkit.",
-    "LXC": "Give the container the files in its configuration: `lxc.cgroup2.devices.allow: "
-    "c 195:* rwm` and `lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file`; "
-    "likewise nvidiactl and nvidia-uvm.",
-    "Kubernetes": "Ask for `nvidia.com/gpu: 1` in the pod's limits; the node needs NVIDIA's device "
-    "plugin.",
+_SPEEDS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}  # GT/s of the generations
+# How guests of others than QEMU get room for a card's memory.
+_ROOM = {
+    "VMware": "Add `pciPassthru.use64bitMMIO = TRUE` and `pciPassthru.64bitMMIOSizeGB = 64` to the "
+    "guest's .vmx, and start it with EFI.",
+    "Hyper-V": "On the host: `Set-VM NAME -HighMemoryMappedIoSpace 33280MB "
+    "-GuestControlledCacheTypes $true`.",
 }
 
 
@@ -40,10 +32,17 @@ def check_cards(machine: Machine, nvml: NvmlFacts, kernel_log: str) -> Iterator[
     around = find_surroundings(machine)
     if not cards and not nvml.gpus:
         yield _explain_absence(machine, around)
+    working = {gpu.bus_id[-12:].lower() for gpu in nvml.gpus if not gpu.error}
+    silent = []  # NVIDIA's driver holds them, its library does not show them, nothing says why
     for card in cards:
-        yield from _check_card(machine, card, kernel_log)
-    if any(card.driver == _NVIDIA for card in cards) or nvml.gpus or around.wsl:
-        yield from _check_driver(machine, around, nvml)
+        if card.address.lower() in working:
+            continue
+        told = list(_check_card(machine, card, kernel_log))
+        yield from told
+        if card.driver == _NVIDIA and not told:
+            silent.append(card)
+    if silent or (around.wsl and nvml.error and nvml.error not in _NO_NVML):
+        yield from _check_driver(machine, around, nvml, silent, kernel_log)
 
 
 def check_gpus(machine: Machine, nvml: NvmlFacts) -> Iterator[Check]:
@@ -58,129 +57,115 @@ def check_gpus(machine: Machine, nvml: NvmlFacts) -> Iterator[Check]:
         yield found("gpu", _describe(gpu, card))
         if gpu.persistence is False:
             yield found("no-persistence", f"GPU {gpu.index}: persistence mode is off")
-        if card and 0 < card.width < card.widest < 64:  # a guest may read 63 or 255 for unknown
-            told = f"GPU {gpu.index} at {card.address}: {card.width} of {card.widest} lanes"
-            yield found("narrow-link", told)
+        if card:
+            yield from _check_link(gpu, card)
 
 
 def check_xids(kernel_log: str) -> Iterator[Check]:
     """Count the errors of GPUs that the driver has reported."""
-    xids = _XID.findall(kernel_log)
+    xids = find_xids(kernel_log)
     if xids:
-        place, number, rest = xids[-1]
-        said = rest.strip(" ,")
-        told = f"{len(xids)} in the kernel log, the last: Xid {number} of {place}: {said[:120]}"
-        yield found("xid", told)
+        yield found("xid", f"{len(xids)} in the kernel log, the last: {xids[-1]}")
 
 
 def _explain_absence(machine: Machine, around: Surroundings) -> Check:
     if around.wsl:
-        has_door = machine.has("dev/dxg")
-        what = "/dev/dxg is there, and" if has_door else "no /dev/dxg, and"
+        what = "/dev/dxg is there, and" if machine.has("dev/dxg") else "no /dev/dxg, and"
         cure = "Install NVIDIA's driver in Windows, not here; `wsl --update`, `wsl --shutdown`."
         return found("no-gpu", f"{what} the driver's library shows no GPU", cure)
     others = [name for name in machine.names("sys/class/drm") if re.fullmatch(r"card\d+", name)]
-    other = "; there is another maker's, which Darknet cannot use" if others else ""
+    other = "; what draws the screen is another maker's" if others else ""
     told = f"no NVIDIA GPU on the PCI bus{other}"
-    if around.container in _ALLOW and machine.has("proc/driver/nvidia/version"):
-        return found("no-gpu", told, _ALLOW[around.container])
+    if machine.has("proc/driver/nvidia/version") and around.container in ALLOW_GPU:
+        return found("no-gpu", f"{told}, but its driver is", ALLOW_GPU[around.container])
+    if around.hypervisor == "VirtualBox":
+        cure = "VirtualBox passes no GPU on: take KVM, VMware ESXi, Hyper-V or WSL 2."
+        return found("no-gpu", f"{told} of this virtual machine", cure)
     if around.hypervisor:
-        return found(
-            "no-gpu",
-            f"{told} of this virtual machine",
-            "To use one of the host's, pass it through to this guest; or train on the CPU.",
-        )
+        cure = "To use one of the host's, pass it through to this guest; or train on the CPU."
+        return found("no-gpu", f"{told} of this virtual machine", cure)
     return found("no-gpu", told)
 
 
 def _check_card(machine: Machine, card: Card, kernel_log: str) -> Iterator[Check]:
-    if card.lost:
-        said = _find_line(kernel_log, card)
-        told = f"{card}: its PCI configuration reads 0xff"
-        yield found("gpu-lost", f"{told}; {said}" if said else told)
-        return
-    if card.unmapped:
+    around = find_surroundings(machine)
+    fall = find_fall(kernel_log, card.address)
+    window = find_missing_window(kernel_log, card.address)
+    if card.lost or (fall and card.driver in ("", _NVIDIA)):
+        told = "its PCI configuration reads 0xff" if card.lost else ""
+        yield found("gpu-lost", f"{card}: {'; '.join(filter(None, (told, fall)))}")
+    elif card.unmapped or window:
         windows = ", ".join(f"BAR {number}" for number in card.unmapped)
-        yield found("bar-not-assigned", f"{card}: no address for {windows}")
-    if card.driver == _NVIDIA:
-        return
-    if card.driver == "nouveau":
+        told = f"no address for {windows}" if windows else window
+        yield found("bar-not-assigned", f"{card}: {told}", _ROOM.get(around.hypervisor, ""))
+    elif card.driver == "nouveau":
         yield found("nouveau-bound", f"{card}: driver nouveau")
     elif card.driver == VFIO:
-        if find_surroundings(machine).hypervisor:
+        if around.hypervisor:
             yield found("vfio-in-guest", f"{card}: driver {VFIO} in a guest")
-    elif card.driver:
+    elif card.driver and card.driver != _NVIDIA:
         yield found("other-driver", f"{card}: driver {card.driver}")
-    elif find_surroundings(machine).container:
-        told = f"{card}: no driver on the host of this container"
-        yield found("no-driver", told, "Install NVIDIA's driver on the host, not here.")
-    else:
-        yield _explain_no_driver(machine, card, kernel_log)
+    elif not card.driver:
+        yield explain_no_driver(machine, around, card, kernel_log)
 
 
-def _find_line(kernel_log: str, card: Card) -> str:
-    """Return the kernel's last word on a card that left the bus."""
-    place = card.address.rpartition(".")[0]
-    lines = [line for line in kernel_log.splitlines() if place in line and "fallen off" in line]
-    return lines[-1].strip()[:160] if lines else ""
-
-
-def _explain_no_driver(machine: Machine, card: Card, kernel_log: str) -> Check:
-    running = machine.kernel()
-    kernels = [name for name in machine.names("lib/modules") if _has_module(machine, name)]
-    if running in kernels:
-        refused = next((line for line in kernel_log.splitlines() if _UNSIGNED.search(line)), "")
-        if refused or machine.read_bytes(_SECURE_BOOT)[-1:] == b"\1":
-            told = refused.strip()[:160] or "Secure Boot is on, the module is not loaded"
-            return found("secure-boot", f"{card}: {told}")
-        return found(
-            "no-driver",
-            f"{card}: NVIDIA's module for {running} is installed and not loaded",
-            "`modprobe nvidia` as root says why; `dmesg` has its words.",
-        )
-    if kernels:
-        told = f"{card}: no module for {running}, but for {', '.join(kernels)}"
-        return found("driver-other-kernel", told)
-    return found("no-driver", f"{card}: no driver holds it, and none is installed")
-
-
-def _has_module(machine: Machine, kernel: str) -> bool:
-    """Tell whether NVIDIA's module is installed for a kernel, wherever distributions put it."""
-    places = ("updates/dkms", "kernel/drivers/video", "kernel/nvidia", "extra", "updates", "nvidia")
-    folders = [f"lib/modules/{kernel}/{place}" for place in places]
-    folders += [f"{one}/{name}" for one in folders for name in machine.names(one) if "nv" in name]
-    listed = machine.read(f"lib/modules/{kernel}/modules.dep")
-    return bool(re.search(r"/nvidia(-current)?\.ko", listed)) or any(
-        name.startswith(("nvidia.ko", "nvidia-current.ko"))
-        for folder in folders
-        for name in machine.names(folder)
-    )
-
-
-def _check_driver(machine: Machine, around: Surroundings, nvml: NvmlFacts) -> Iterator[Check]:
+def _check_driver(
+    machine: Machine,
+    around: Surroundings,
+    nvml: NvmlFacts,
+    silent: Sequence[Card],
+    kernel_log: str,
+) -> Iterator[Check]:
+    """Say why cards that NVIDIA's driver holds are not shown by its library."""
+    inside = f" in {around.container}" if around.container else ""
     if nvml.error == "lib-rm-version-mismatch":
-        told = machine.read("sys/module/nvidia/version") or "of another version"
-        yield found("driver-mismatch", f"the loaded module is {told}; NVML says {nvml.error}")
-    elif not around.wsl and not _has_device_files(machine):
-        told = (
-            f"no /dev/nvidia0 or /dev/nvidiactl{f' in {around.container}' * bool(around.container)}"
+        loaded = machine.read("sys/module/nvidia/version") or "another version"
+        yield found(
+            "driver-mismatch", f"{loaded} is loaded{_name_library(machine)}; NVML: {nvml.error}"
         )
-        yield found("no-device-files", told, _ALLOW.get(around.container, ""))
+    elif not around.wsl and not _has_device_files(machine):
+        allow = ALLOW_GPU.get(around.container, "")
+        yield found("no-device-files", f"no /dev/nvidia0 or /dev/nvidiactl{inside}", allow)
     elif nvml.error == "no-permission":
         yield found("no-gpu-access", "NVML says no-permission")
     elif nvml.error in _NO_NVML:
-        cure = _ALLOW.get(around.container, "")
-        yield found("no-nvml", f"NVML says {nvml.error}", cure)
+        yield found(
+            "no-nvml", f"NVML says {nvml.error}{inside}", ALLOW_GPU.get(around.container, "")
+        )
     elif nvml.error in _LOST:
         yield found("gpu-lost", f"NVML says {nvml.error}")
-    elif nvml.error:
+    elif nvml.error and nvml.error != "timeout":  # that is told already
         yield found("nvml-failed", f"NVML says {nvml.error} ({nvml.message})")
+    elif not nvml.error and not any(gpu.error for gpu in nvml.gpus):
+        for card in silent:
+            told = find_failed_start(kernel_log, card.address) or "NVML does not show it"
+            yield found("start-failed", f"{card}: {told}")
+
+
+def _name_library(machine: Machine) -> str:
+    """Return the version in the name of the driver's library, which NVML is."""
+    for folder in ("usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib/aarch64-linux-gnu", "usr/lib"):
+        name = machine.target(f"{folder}/libnvidia-ml.so.1")
+        if name:
+            return f", {name} is installed"
+    return ""
 
 
 def _has_device_files(machine: Machine) -> bool:
     names = machine.names("dev")
-    numbered = any(re.fullmatch(r"nvidia\d+", name) for name in names)
-    return numbered and "nvidiactl" in names
+    return "nvidiactl" in names and any(re.fullmatch(r"nvidia\d+", name) for name in names)
+
+
+def _check_link(gpu: GpuFacts, card: Card) -> Iterator[Check]:
+    """Compare lanes and generation with what the card could do; at rest it lowers the speed."""
+    if 0 < card.width < card.widest <= 16:  # a guest may read 63 or 255 for unknown
+        told = f"GPU {gpu.index} at {card.address}: {card.width} of {card.widest} lanes"
+        yield found("narrow-link", told)
+    fastest = re.match(r"[\d.]+", card.fastest)
+    most = _SPEEDS.get(gpu.pcie_generation_most or 0, 0.0)
+    if fastest and 0 < most < float(fastest[0]):
+        told = f"GPU {gpu.index}: the slot gives {most:g} GT/s, the card can do {fastest[0]}"
+        yield found("slow-link", told)
 
 
 def _describe(gpu: GpuFacts, card: Card | None) -> str:
@@ -189,10 +174,10 @@ def _describe(gpu: GpuFacts, card: Card | None) -> str:
         words.append(f"compute capability {show_capability(gpu.capability)}")
     if gpu.memory:
         words.append(f"{gpu.memory / (1 << 30):.1f} GiB")
-    if gpu.pcie_width and gpu.pcie_generation:
-        words.append(f"PCIe {gpu.pcie_generation_most or gpu.pcie_generation} x{gpu.pcie_width}")
-    elif card and card.width:
-        words.append(f"PCIe x{card.width}")
+    width = gpu.pcie_width or (card.width if card else 0)
+    generation = gpu.pcie_generation_most or gpu.pcie_generation or ""
+    if width:
+        words.append(f"PCIe {generation} x{width}".replace("  ", " "))
     if gpu.mig:
         words.append("divided (MIG)")
     return ", ".join(words)

@@ -81,6 +81,7 @@ _VIRTUAL = {
         "Take the machine type q35, on which the card is a PCI Express device.",
     ),
     "iommu": Row(Group.VIRTUAL, _OK, "the IOMMU is on, which passing a card to a guest needs"),
+    "iommu-group": Row(Group.VIRTUAL, _OK, "the group and the driver of a card on a host"),
     "iommu-off": Row(
         Group.VIRTUAL,
         _NOTE,
@@ -205,6 +206,13 @@ _GPU = {
         "the driver's library gives an error",
         "Look for NVRM in `dmesg`; restart.",
     ),
+    "start-failed": Row(
+        Group.GPU,
+        _PROBLEM,
+        "NVIDIA's driver holds the card and cannot start it",
+        "Switch the machine off, in a guest its host, and on again; then try another version of "
+        "the driver.",
+    ),
     "no-persistence": Row(
         Group.GPU,
         _NOTE,
@@ -216,6 +224,12 @@ _GPU = {
         _WARNING,
         "the card has fewer PCI Express lanes than it could use",
         "Put it into a slot with all lanes; clean its contacts; do without a riser.",
+    ),
+    "slow-link": Row(
+        Group.GPU,
+        _NOTE,
+        "the slot is of an older PCI Express than the card; trainings seldom notice",
+        "Nothing, unless images arrive late: then take the slot next to the CPU.",
     ),
     "xid": Row(
         Group.GPU,
@@ -230,7 +244,7 @@ _DISK = {
     "no-room": Row(
         Group.DISK,
         _PROBLEM,
-        "less room than the weights and the log of this cfg take; Darknet does not tell",
+        "less room than the weights of this cfg take; Darknet does not tell",
         "Free some, or name another disk with --runs.",
     ),
     "little-room": Row(

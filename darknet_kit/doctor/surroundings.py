@@ -33,6 +33,18 @@ _CONTROL_GROUPS = (
     *(("lxc", "LXC"), ("machine.slice/systemd-nspawn", "systemd-nspawn")),
 )
 
+ALLOW_GPU = {
+    "Docker": "Start the container with `--gpus all`; the host needs nvidia-container-toolkit.",
+    "Podman": "Start the container with `--device nvidia.com/gpu=all`; the host needs "
+    "nvidia-container-toolkit.",
+    "LXC": "In the container's configuration: `lxc.cgroup2.devices.allow: c 195:* rwm` and "
+    "`lxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file`, likewise for "
+    "nvidiactl and nvidia-uvm.",
+    "Kubernetes": "Ask for `nvidia.com/gpu: 1` in the pod's limits; the node needs NVIDIA's device "
+    "plugin.",
+}
+"""How a container gets the GPUs of its host, by the container's kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:

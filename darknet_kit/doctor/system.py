@@ -64,7 +64,9 @@ def check_memory(machine: Machine) -> Iterator[Check]:
     if not total:
         return
     limit = _read_memory_limit(machine)
-    limited = f", of which this container may use {limit / GIB:.1f}" if 0 < limit < total else ""
+    limited = (
+        f", of which this container may use {limit / GIB:.1f} GiB" if 0 < limit < total else ""
+    )
     yield found("memory", f"{total / GIB:.1f} GiB, {free / GIB:.1f} free{limited}")
     usable = min(total, limit) if limit else total
     if usable < _LITTLE_MEMORY:

@@ -62,6 +62,9 @@ def _check_card(machine: Machine, card: Card) -> Iterator[Check]:
     held = card.driver == VFIO
     if held:
         yield found("card-for-guest", f"{card}: driver {VFIO}, IOMMU group {card.group or 'none'}")
+    elif card.group:
+        driver = card.driver or "none"
+        yield found("iommu-group", f"{card}: IOMMU group {card.group}, driver {driver}")
     if not card.group:
         return
     neighbours = list_neighbours(machine, card)

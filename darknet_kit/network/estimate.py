@@ -46,14 +46,18 @@ def estimate_needs(cfg: Cfg) -> Needs:
     net = cfg.net
     file = expected_bytes(sum(layer.weight_floats for layer in layers))
     iterations = net.integer("max_batches")
-    spacing = 1000 if iterations < 10_000 else 10_000
     parts = max(1, net.integer("subdivisions", 1))
     line = parts * (len(find_heads(cfg)) * _LOG_HEAD + _LOG_PART) + _LOG_ITERATION
     return Needs(
         memory=estimate_memory(cfg, max(1, net.integer("batch", 1) // parts)),
-        weights_disk=file * (iterations // spacing + 3),  # and _last, _best, _final
+        weights_disk=file * (count_numbered(iterations) + 3),  # and _last, _best, _final
         log_disk=line * iterations,
     )
+
+
+def count_numbered(iterations: int) -> int:
+    """Return how many numbered weights a training of AlexeyAB's Darknet writes."""
+    return iterations // (1000 if iterations < 10_000 else 10_000)
 
 
 def estimate_memory(cfg: Cfg, images: int) -> int:
