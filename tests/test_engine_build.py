@@ -3,6 +3,7 @@
 DKIT_TEST_DARKNET_SOURCE names a checkout of AlexeyAB's Darknet; building it takes half a minute.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -324,6 +325,36 @@ def test_interrupted_compilers_end_and_the_next_call_goes_on(
     make_fast(checkout, tmp_path)
     # The lock is free at once: nothing that was started is left.
     assert build_here(find_source(Flavor.ALEXEYAB, str(checkout))).fresh
+
+
+def test_after_a_kill_the_next_call_goes_on(
+    checkout: Path, tmp_path: Path, slow_build: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    """Its make is still at work when the next call comes, and holds the lock."""
+    process = slow_build()
+    process.kill()
+    process.wait(30)
+    (started,) = (tmp_path / "data/darknet-kit/engines").glob(".*/source/started.txt")
+    (sleeper,) = (one for one in _processes_in(started.parent) if b"sleep" in one[1])
+    said: list[str] = []
+
+    def tell(sentence: str) -> None:
+        said.append(sentence)
+        if "was killed" in sentence:
+            make_fast(checkout, tmp_path)
+            os.kill(sleeper[0], signal.SIGKILL)  # the slow compiler ends
+
+    source, plan = find_source(Flavor.ALEXEYAB, str(checkout)), plan_here()
+    assert build(plan, source, target_folder(plan, source), tell=tell).fresh
+    assert said[0] == "waiting for the compilers of a build that was killed"
+
+
+def _processes_in(folder: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield number and command line of the processes that work in a folder."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(place / "cwd") == str(folder):
+                yield int(place.name), (place / "cmdline").read_bytes()
 
 
 def test_two_builds_of_the_same_do_not_meet(

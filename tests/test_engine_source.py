@@ -45,6 +45,21 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in walk()}
 
 
+@pytest.mark.parametrize("name", ["alexeyab", "darknet", "darknet-master"])
+def test_a_source_in_third_party_is_taken_under_any_name(
+    name: str, commit: str, tmp_path: Path
+) -> None:
+    """An unpacked archive, without git's files, beside the source of another flavour."""
+    write_tree(tmp_path / "third_party" / name)
+    other = tmp_path / "third_party/a-hank-ai"
+    other.mkdir()
+    (other / "CM_version.cmake").write_text("")
+    source = find_source(Flavor.ALEXEYAB)
+    assert (source.folder, source.commit) == (tmp_path / "third_party" / name, "")
+    place_source(source, tmp_path / "copy")  # and there is no network
+    assert (tmp_path / "copy/src/darknet.c").is_file()
+
+
 def test_pins() -> None:
     pins = {pin.flavor: pin for pin in read_pins()}
     assert set(pins) == {Flavor.ALEXEYAB, Flavor.HANK_AI}

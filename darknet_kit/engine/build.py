@@ -9,9 +9,11 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from darknet_kit import __version__
 from darknet_kit.core.contents import digest
@@ -29,6 +31,7 @@ from darknet_kit.engine.verification import Verification, verify
 from darknet_kit.errors import BuildError, DkitError, ToolchainError, UsageError
 
 LOG = "build.log"
+_PATIENCE_SECONDS = 300.0  # nvcc takes its time for one file
 _OURS = frozenset((BINARY_NAME, BUILD_RECORD, LOG, "LICENSE"))
 
 
@@ -78,7 +81,7 @@ def build(
         if there:
             return there
     work = folder.parent / f".{folder.name}.building"
-    with _write_errors(folder), _locked(make_folder(work)) as lock:
+    with _write_errors(folder), _locked(make_folder(work), tell) as lock:
         resumed = _prepare(work, record, source)
         tell(f"getting the source: {source}")
         tree = work / "source"
@@ -162,19 +165,47 @@ def _write_errors(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(work: Path) -> Iterator[int]:
-    """Hold a build's folder. Compilers inherit the lock, so it outlives a killed dkit with them."""
-    with open(work / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DkitError(
-                "another build is at work here, or a compiler of one that was killed",
-                code="build-running",
-                hint="Wait for it to end, or name another folder with --out.",
-                path=work,
-            ) from error
+def _locked(work: Path, tell: Tell) -> Iterator[int]:
+    """Hold a build's folder. Compilers inherit the lock, so it outlives a killed dkit with them:
+    they end at the next line that they print, and are waited for."""
+    with open(work / ".lock", "a+") as lock:
+        if not _try_lock(lock):
+            if _is_held_by_dkit(lock):
+                raise _build_running(work)
+            tell("waiting for the compilers of a build that was killed")
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            while not _try_lock(lock):
+                if time.monotonic() > deadline:
+                    raise _build_running(work)
+                time.sleep(0.2)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
         yield lock.fileno()
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_held_by_dkit(lock: IO[str]) -> bool:
+    """Tell whether the process that took the lock still runs; a file says which it was."""
+    lock.seek(0)
+    text = lock.read().strip()
+    return not text.isdecimal() or os.path.exists(f"/proc/{text}")
+
+
+def _build_running(work: Path) -> DkitError:
+    return DkitError(
+        "another build is at work here, or a compiler of one that was killed",
+        code="build-running",
+        hint="Wait for it to end, or name another folder with --out.",
+        path=work,
+    )
 
 
 def _prepare(work: Path, record: str, source: Source) -> bool:

@@ -35,15 +35,23 @@ def _cause(code: str, pattern: str, meaning: str, cure: str) -> Cause:
 _CAUSES = (
     _cause(
         "disk-full",
-        r"No space left on device",
+        r"No space left on device|Disk quota exceeded",
         "the disk is full",
         "Free about 1 GB and run the same command: it goes on where it stopped.",
     ),
     _cause(
         "compiler-killed",
-        r"Killed signal terminated program|fatal error: Killed|virtual memory exhausted",
+        r"Killed signal terminated program|fatal error: Killed|virtual memory exhausted"
+        r"|out of memory allocating|died due to signal 9",
         "the compiler was killed, as a rule because memory ran out",
         "Run it again with --jobs 1.",
+    ),
+    _cause(
+        "compiler-crashed",
+        r"internal compiler error|died due to signal 11",
+        "the compiler itself crashed",
+        "Run it again with --jobs 1; where it crashes at the same file again, take another gcc or "
+        "CUDA, and where at another one, test the memory.",
     ),
     _cause(
         "unsupported-gpu-arch",
@@ -56,6 +64,19 @@ _CAUSES = (
         r"unsupported GNU version! gcc versions later than (\d+)",
         "this CUDA accepts gcc up to version {0}",
         "`apt-get install g++-{0}`; dkit then finds it by itself.",
+    ),
+    _cause(
+        "host-compiler-too-new",
+        r'identifier "__builtin_ia32_\w+" is undefined'
+        r"|parameter packs not expanded with (?:'|\")\.\.\.",
+        "this CUDA cannot read the headers of this machine's gcc, which is newer",
+        "Put an older g++ first on PATH, or take a newer CUDA: --cuda pip brings one.",
+    ),
+    _cause(
+        "libc-too-new",
+        r'exception specification is incompatible with that of previous function "(\w+)"',
+        "this CUDA and this machine's C library declare {0} in different ways: CUDA is older",
+        "Take a newer CUDA: --cuda pip brings one.",
     ),
     _cause(
         "cudnn-too-new",
@@ -98,10 +119,31 @@ _CAUSES = (
         "`pip install cmake` brings a new one.",
     ),
     _cause(
+        "no-tags",
+        r"fatal: No (?:names found|tags can describe)|REGEX, mode MATCH needs",
+        "this source has no git tags, from which hank-ai's CMake files read their version",
+        "Take a whole clone: `git fetch --tags --unshallow` in it, or leave --source out. An "
+        "archive without git's files will not do.",
+    ),
+    _cause(
+        "cuda-compiler-broken",
+        r"The CUDA compiler identification is unknown|CUDA compiler\s.*is not able to compile",
+        "CMake tried nvcc on a small program, and that failed",
+        "The log has what nvcc said. `dkit build` of AlexeyAB's asks less of it; --cuda names "
+        "another.",
+    ),
+    _cause(
         "leftover-library",
-        r"/usr/local/lib/libdarknet\.so",
+        r"older version of (?:libdarknet\.so|darknet\.h) is|/usr/local/lib/libdarknet\.so",
         "an older Darknet was installed into /usr/local, and its library is in the way",
         "Remove /usr/local/lib/libdarknet.so and /usr/local/include/darknet*.",
+    ),
+    _cause(
+        "compiler-too-old",
+        r"fatal error: (?:filesystem|string_view|optional|charconv): No such file"
+        r"|unrecognized command.line option '?-std=(?:c\+\+17|gnu\+\+17)",
+        "this source is written in C++17, and this gcc is older than that",
+        "Install gcc 9 and g++ 9 or newer and put them first on PATH.",
     ),
     _cause(
         "missing-header",
@@ -126,6 +168,24 @@ _CAUSES = (
         r"undefined reference to [`'](cv::[^('\s]+|cv[A-Z]\w+)",
         "headers and libraries of OpenCV are of different versions ({0} is missing)",
         "Remove the OpenCV that does not belong here, or add --without opencv.",
+    ),
+    _cause(
+        "newer-libstdc++",
+        r"undefined reference to .*@(GLIBCXX_[\d.]+|CXXABI_[\d.]+)",
+        "a library was made by a newer g++ than this one ({0} is missing)",
+        "Put the newer g++ first on PATH; where the library is conda's, leave its environment.",
+    ),
+    _cause(
+        "cuda-mismatch",
+        r"undefined reference to [`'](cu(?:dnn|blas|rand|da)?[A-Z]\w+)",
+        "headers and libraries of CUDA or cuDNN are of different versions ({0} is missing)",
+        "Name one CUDA with --cuda; --without cudnn leaves cuDNN out.",
+    ),
+    _cause(
+        "openmp-mismatch",
+        r"undefined reference to [`']((?:omp_|GOMP_)\w+)",
+        "the compiler does OpenMP and the linker does not find it ({0} is missing)",
+        "Add --without openmp.",
     ),
     _cause(
         "unknown-cpu-flags",

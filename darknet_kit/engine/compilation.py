@@ -22,6 +22,7 @@ from darknet_kit.engine.setting import LINKS_FOLDER
 from darknet_kit.errors import BuildError, ToolchainError
 
 _TAIL_LINES = 12
+_LONGEST_SHOWN = 400
 _GRACE_SECONDS = 10.0
 _COMPILES = re.compile(r"(?:^|\s)-c\s.*\s-o\s+\S+\.o\b")
 _PERCENT = re.compile(r"^\[ *(\d+)%\]")
@@ -48,13 +49,18 @@ class Compilation:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables of the steps. What stands in LIBRARY_PATH, CMake leaves out of the run path:
-        the stub of the driver's library must not be found at the start."""
-        if self.plan.stub is None or self.plan.flavor is not Flavor.HANK_AI:
-            return {}
-        named = os.environ.get("LIBRARY_PATH")
-        folders = [str(self.tree.parent / LINKS_FOLDER), *([named] if named else [])]
-        return {"LIBRARY_PATH": os.pathsep.join(folders)}
+        """Variables of the steps.
+
+        A source without git's files must not be taken for part of a repository around it. What
+        stands in LIBRARY_PATH, CMake leaves out of the run path: the stub of the driver's library
+        must not be found at the start.
+        """
+        variables = {"GIT_CEILING_DIRECTORIES": str(self.tree.parent)}
+        if self.plan.stub and self.plan.flavor is Flavor.HANK_AI:
+            named = os.environ.get("LIBRARY_PATH")
+            folders = [str(self.tree.parent / LINKS_FOLDER), *([named] if named else [])]
+            variables["LIBRARY_PATH"] = os.pathsep.join(folders)
+        return variables
 
     @property
     def steps(self) -> list[list[str]]:
@@ -84,14 +90,19 @@ def compile_tree(work: Compilation, resumed: bool) -> None:
         if _run_steps(work):
             return
         finding = find_cause(_read_log(work.log, started))
-    lines = [line for line in _read_log(work.log, started) if line.strip()]
-    work.tell("the log ends with:\n" + "\n".join(f"  {one}" for one in lines[-_TAIL_LINES:]))
+    work.tell("the log ends with:\n" + _show_tail(_read_log(work.log, started)))
     raise BuildError(
         finding.meaning if finding else "the build failed, and the log names no known cause",
         code=finding.code if finding else "build-failed",
         hint=finding.cure if finding else "The log says what the compiler did not like.",
         path=work.log,
     )
+
+
+def _show_tail(lines: Sequence[str]) -> str:
+    """Return the last lines that a person can read: command lines are a page each."""
+    told = [line for line in lines if line.strip() and len(line) <= _LONGEST_SHOWN]
+    return "\n".join(f"  {line}" for line in told[-_TAIL_LINES:])
 
 
 def _run_steps(work: Compilation) -> bool:

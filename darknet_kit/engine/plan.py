@@ -70,7 +70,7 @@ def plan_build(
             code="cpu-with-arch",
             hint="Leave one of them out.",
         )
-    refuse_without_tools(toolchain, flavor)
+    refuse_without_tools(toolchain, flavor, without)
     target = choose_target(toolchain, gpu, arch)
     if target.toolkit:
         toolchain = replace(toolchain, toolkits=(target.toolkit,))

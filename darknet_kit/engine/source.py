@@ -69,10 +69,10 @@ def find_source(flavor: Flavor, given: str = "") -> Source:
     Raises UsageError (`no-source`, `not-darknet-source`, `other-flavor-source`).
     """
     pin = find_pin(flavor)
-    checkout = THIRD_PARTY / flavor.value
-    if not given and _is_source(checkout):
-        return _describe_folder(checkout, pin)
     if not given:
+        placed = _find_placed(flavor)
+        if placed:
+            return _describe_folder(placed, pin)
         return Source(flavor, pin.commit, pin.repositories)
     folder = Path(given).expanduser()
     if folder.is_dir():
@@ -136,12 +136,26 @@ def hide_password(text: str) -> str:
     return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
+def _find_placed(flavor: Flavor) -> Path | None:
+    """Return the source of a flavour in third_party/darknet: that of its name, else of any."""
+    others = sorted(THIRD_PARTY.glob("*/"))
+    return next(
+        (one for one in (THIRD_PARTY / flavor.value, *others) if _tell(one) is flavor), None
+    )
+
+
+def _tell(folder: Path) -> Flavor | None:
+    """Tell which Darknet's source a folder holds, if any."""
+    return next((one for one, sign in _SIGNS.items() if (folder / sign).is_file()), None)
+
+
 def _is_source(folder: Path) -> bool:
-    return any((folder / sign).is_file() for sign in _SIGNS.values())
+    return _tell(folder) is not None
 
 
 def _describe_folder(folder: Path, pin: Pin) -> Source:
-    flavor = next(one for one, sign in _SIGNS.items() if (folder / sign).is_file())
+    flavor = _tell(folder)
+    assert flavor is not None
     find_pin(flavor)  # refuses one that is not built at all
     if flavor is not pin.flavor:
         raise UsageError(

@@ -1,6 +1,6 @@
 """Decide whether to build for a GPU, and for which, and say why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from darknet_kit.core.flavor import Flavor
@@ -9,7 +9,7 @@ from darknet_kit.engine.cuda import Arch, choose_arch
 from darknet_kit.engine.nvidia import Driver
 from darknet_kit.engine.toolchain import Toolchain, Toolkit
 from darknet_kit.engine.toolkit import Cuda
-from darknet_kit.errors import ToolchainError
+from darknet_kit.errors import ToolchainError, UsageError
 
 # For the driver's own library, the linker makes do with a stub.
 _NEEDED_FOR_GPU = ("cudart", "cublas", "curand")
@@ -28,10 +28,13 @@ class Target:
     toolkit: Toolkit | None = None
 
 
-def refuse_without_tools(toolchain: Toolchain, flavor: Flavor) -> None:
+def refuse_without_tools(
+    toolchain: Toolchain, flavor: Flavor, without: Collection[str] = ()
+) -> None:
     """Refuse to start without the programs that a flavour's build runs.
 
-    Raises ToolchainError (`no-compiler`, `no-cmake`, `no-opencv`).
+    Raises ToolchainError (`no-compiler`, `no-cmake`, `no-opencv`), UsageError where one of them is
+    to be left out (`hank-without-opencv`).
     """
     missing = [part for part in (toolchain.gcc, toolchain.gxx, toolchain.make) if not part]
     if missing:
@@ -49,11 +52,17 @@ def refuse_without_tools(toolchain: Toolchain, flavor: Flavor) -> None:
             code="no-cmake",
             hint="`apt-get install cmake`, or `pip install cmake` where that is older.",
         )
+    if "opencv" in without:
+        raise UsageError(
+            "hank-ai's Darknet cannot be built without OpenCV",
+            code="hank-without-opencv",
+            hint="Leave --without opencv out, or build --flavor alexeyab.",
+        )
     if not toolchain.opencv:
         raise ToolchainError(
             f"hank-ai's Darknet needs OpenCV: {toolchain.opencv.evidence}",
             code="no-opencv",
-            hint="`apt-get install libopencv-dev`, or build --flavor alexeyab.",
+            hint="`apt-get install pkg-config libopencv-dev`, or build --flavor alexeyab.",
         )
 
 
