@@ -21,6 +21,7 @@ from darknet_kit.report.comparisontable import (
     format_comparison_markdown,
     format_comparison_page,
 )
+from darknet_kit.report.page import inline_svg
 from darknet_kit.train.history import History, read_history
 
 if TYPE_CHECKING:
@@ -162,8 +163,8 @@ def _render(
         if kind in PICTURES:
             return render_figure(figure, kind)
         if kind == "html":
-            svg = render_figure(figure, "svg").decode()
-            return format_comparison_page(names, rows, svg[svg.index("<svg") :]).encode()
+            chart = inline_svg(render_figure(figure, "svg"))
+            return format_comparison_page(names, rows, chart).encode("utf-8", "replace")
         table = format_comparison_csv if kind == "csv" else format_comparison_markdown
         return table(names, rows).encode("utf-8", "surrogateescape")
 

@@ -13,19 +13,18 @@ from darknet_kit.cli.detect import good_weights, write_pictures
 from darknet_kit.cli.enginechoice import engine_option
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
-from darknet_kit.core.boxes import box_from_cxcywh_norm
 from darknet_kit.core.files import make_folder
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.reading import Dataset, LabelledImage, iter_images, read_dataset
 from darknet_kit.dataset.selection import SubsetOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.dataset.subset import subset
+from darknet_kit.dataset.truth import list_truths
 from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import Engine, find_engine
 from darknet_kit.evaluate.detect import Detection, detect
-from darknet_kit.evaluate.matching import Matches, Truth, match_all
+from darknet_kit.evaluate.matching import Matches, match_all
 from darknet_kit.formats.cfg import Cfg, read_cfg, write_cfg
-from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.trainlog import read_log
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.preflight import check_run
@@ -125,22 +124,10 @@ def _detect(
     paths = [image.image for image in images]
     found = list(detect(engine, run.cfg, good_weights(run), len(dataset.names), paths))
     pairs = [
-        (detections, _truths(image)) for (_, detections), image in zip(found, images, strict=True)
+        (detections, list_truths(image))
+        for (_, detections), image in zip(found, images, strict=True)
     ]
     return found, match_all(pairs)
-
-
-def _truths(image: LabelledImage) -> list[Truth]:
-    header = read_image_header(image.image)
-    return [
-        (
-            label.class_id,
-            box_from_cxcywh_norm(
-                label.cx, label.cy, label.width, label.height, header.width, header.height
-            ),
-        )
-        for label in image.labels or ()
-    ]
 
 
 command = demo

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "List runs: how far each came and what became of it; show or stop one."),
     "plot-log": ("plot_log", "Draw loss and mAP from any Darknet log."),
     "compare": ("compare", "Set trainings side by side: what differs, what came of it."),
+    "report": ("report", "Write one page that tells all of a training."),
     "detect": ("detect", "Find objects in images; pictures with boxes, and JSON."),
 }
 

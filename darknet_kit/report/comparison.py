@@ -43,6 +43,11 @@ class Row:
     best: frozenset[int] = frozenset()
 
     @property
+    def is_change(self) -> bool:
+        """Tell whether trainings were asked for different things here."""
+        return self.differs and self.group != RESULT
+
+    @property
     def matters(self) -> bool:
         """Tell whether a person wants to see it: what differs, results, and the core."""
         return self.differs or self.group == RESULT or self.name in _CORE

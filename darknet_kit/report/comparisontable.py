@@ -1,16 +1,16 @@
 """A comparison of trainings as text: for a terminal, as CSV, as Markdown, as a page."""
 
 import csv
-import html
 import io
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+
+from markupsafe import Markup
 
 from darknet_kit.report.classtable import align_columns, cut_name, measure_width
-from darknet_kit.report.comparison import CAUSE, RESULT, Row
+from darknet_kit.report.comparison import CAUSE, Row
+from darknet_kit.report.page import render_page
 
-_TEMPLATE = Path(__file__).with_name("comparison.html")
 _MOST_LETTERS = 26  # of a value in a terminal
 _MARK, _BEST = "≠", "★"
 
@@ -28,7 +28,7 @@ def format_comparison(names: Sequence[str], rows: Sequence[Row], width: int) -> 
             lines.append("")
         table = [["", "", *(cut_name(names[index]) for index in part)]]
         for row in rows:
-            mark = _MARK if row.differs and row.group != RESULT else ""
+            mark = _MARK if row.is_change else ""
             table.append([mark, row.name, *(_cell(row, index) for index in part)])
         aligned = align_columns(table, left=tuple(range(len(table[0]))))
         lines += _with_groups(rows, aligned)
@@ -84,7 +84,7 @@ def format_comparison_markdown(names: Sequence[str], rows: Sequence[Row]) -> str
     head = ["", *names]
     lines = [_markdown_line(head), "|" + " --- |" * len(head)]
     for row in rows:
-        name = f"**{row.name}**" if row.differs and row.group != RESULT else row.name
+        name = f"**{row.name}**" if row.is_change else row.name
         values = [
             f"**{value}**" if index in row.best else value for index, value in enumerate(row.values)
         ]
@@ -97,34 +97,10 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(kept)} |"
 
 
-def format_comparison_page(names: Sequence[str], rows: Sequence[Row], chart: str) -> str:
+def format_comparison_page(names: Sequence[str], rows: Sequence[Row], chart: Markup) -> str:
     """Return a comparison as a page that needs no network; `chart` is SVG, or empty."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    parts = {
-        "title": html.escape(" · ".join(names)),
-        "head": head,
-        "rows": "\n".join(_page_rows(rows, len(names))),
-        "chart": chart,
-    }
-    # Split first: what a part holds is text and never another place to fill in.
-    pieces = _TEMPLATE.read_text(encoding="utf-8").replace("{{", "}}").split("}}")
-    return "".join(parts[piece] if odd % 2 else piece for odd, piece in enumerate(pieces))
-
-
-def _page_rows(rows: Sequence[Row], columns: int) -> Iterator[str]:
-    group = ""
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row.group != group:
-            group = row.group
-            cell = f'<th scope="rowgroup" colspan="{columns + 1}">{group}</th>'
-            yield f'<tr class="group">{cell}</tr>'
-        kind = "plain" if not row.differs or row.group == RESULT else "differs"
-        if not row.matters:
-            kind += " minor"
-        cells = "".join(
-            f'<td class="best">{html.escape(value)}</td>'
-            if index in row.best
-            else f"<td>{html.escape(value)}</td>"
-            for index, value in enumerate(row.values)
-        )
-        yield f'<tr class="{kind}"><th scope="row">{html.escape(row.name)}</th>{cells}</tr>'
+        groups.setdefault(row.group, []).append(row)
+    title = " · ".join(names)
+    return render_page("comparison.html", title=title, names=names, groups=groups, chart=chart)

@@ -64,8 +64,8 @@ def find_run(name: AnyPath, root: AnyPath = "runs") -> Path:
     )
 
 
-def describe_run(path: AnyPath) -> RunDetail:
-    """Return all that a run folder tells."""
+def describe_run(path: AnyPath, last_events: int = _LAST_EVENTS) -> RunDetail:
+    """Return all that a run folder tells, of its events the last ones."""
     run = RunFolder(Path(path).absolute())
     try:
         record = read_record(run)
@@ -75,7 +75,7 @@ def describe_run(path: AnyPath) -> RunDetail:
         summary=summarize_run(run.path),
         record=record,
         weights=tuple(sorted(_iter_weights(run), key=lambda file: file.written)),
-        events=tuple(_last_events(run.path / "events.jsonl")),
+        events=tuple(_last_events(run.path / "events.jsonl", last_events)),
     )
 
 
@@ -105,12 +105,12 @@ def _read_weights(path: Path, floats: int | None, batch: int | None) -> tuple[in
     return (header.iteration(batch) if batch else None), what
 
 
-def _last_events(path: Path) -> Iterator[Mapping[str, Any]]:
+def _last_events(path: Path, most: int) -> Iterator[Mapping[str, Any]]:
     """Yield the last events, lines that a kill cut off left out."""
     try:
         with open(path, "rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
-            lines = deque(stream.read().split(b"\n"), maxlen=_LAST_EVENTS + 1)
+            lines = deque(stream.read().split(b"\n"), maxlen=most + 1)
     except OSError:
         return
     for line in lines:
