@@ -52,7 +52,7 @@ def test_a_crash_after_the_final_weights_is_a_success(
 @pytest.mark.parametrize(
     ("mode", "code", "said"),
     [
-        ("crash", "engine-ended", "SIGSEGV"),
+        ("crash", "crashed", "SIGSEGV"),
         ("out-of-memory", "out-of-memory", "out of memory"),
         ("nothing", "engine-ended", "exit code 0"),
     ],

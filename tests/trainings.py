@@ -16,6 +16,7 @@ from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.train import policy
 
 MakeFake = Callable[[str], tuple[Path, Path]]
 FAKE = Path(__file__).with_name("fake_darknet.py")
@@ -43,6 +44,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tup
 
     def make(mode: str) -> tuple[Path, Path]:
         cfg = write_nano(tmp_path / "nano.cfg", 300)
+        monkeypatch.setattr(policy, "_FIRST_WAIT", 0.0)
         monkeypatch.setenv("FAKE_MODE", mode)
         monkeypatch.setenv("FAKE_FLOATS", str(weight_floats(read_cfg(cfg))))
         program = tmp_path / "darknet"

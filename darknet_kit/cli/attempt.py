@@ -13,10 +13,11 @@ from darknet_kit.cli.trainbar import TrainBar
 from darknet_kit.engine.find import Engine
 from darknet_kit.errors import DkitError, TrainError
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.train.attempt import AttemptStarted, Ended, Tick
+from darknet_kit.train.attempt import AttemptStarted, Tick
 from darknet_kit.train.keeping import WeightsKept
 from darknet_kit.train.runfolder import RunFolder, RunSettings
-from darknet_kit.train.supervisor import Training
+from darknet_kit.train.supervisor import Retrying, Training
+from darknet_kit.train.verdict import Ended
 
 
 def train_to_end(
@@ -36,6 +37,8 @@ def train_to_end(
                 if event.start:
                     at = f"{event.start.iteration:,}: {event.start.path.name}"
                     say(f"goes on from iteration {at}")
+            elif isinstance(event, Retrying):
+                say(f"{event.ended.message}\n{event.words}")
             elif not isinstance(event, Tick | WeightsKept):
                 bar.show(event)
     if ended is None:
@@ -89,9 +92,11 @@ def _failure(run: RunFolder, ended: Ended) -> TrainError:
         hint = (
             f"No weights were saved. The log: {shown(run.logs()[-1] if run.logs() else run.path)}"
         )
+    if ended.given_up:
+        say(f"given up: {ended.given_up}")
     if ended.cure:
         hint = f"{ended.cure}\n  {hint}"
-    if ended.code in ("engine-ended", "diverged") and ended.tail:
+    if ended.code in ("engine-ended", "crashed", "diverged") and ended.tail:
         say("the engine's last lines:")
         for line in ended.tail[-6:]:
             say(f"  | {line}")

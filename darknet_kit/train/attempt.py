@@ -1,33 +1,39 @@
-"""One attempt at a run: an engine process followed to its end, and judged by its files.
+"""One attempt at a run: an engine process followed to its end."""
 
-Exit codes of darknet lie in both directions: 0 for a missing file, a crash after a finished
-training. What counts is whether whole, finite weights of the last iteration lie in the run; so too
-for the embedded engine, whose exit codes are true, but which a kernel may kill like any other.
-"""
-
+import errno
 import json
 import shlex
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from darknet_kit.core.files import write_text
+from darknet_kit.core.files import WriteError, write_text
 from darknet_kit.engine.command import best_weights_name, stdin_text, train_command
 from darknet_kit.engine.find import Engine
-from darknet_kit.formats.cfg import Cfg
-from darknet_kit.formats.logevent import EngineError, Event, Iteration
+from darknet_kit.formats.cfg import Cfg, write_cfg
+from darknet_kit.formats.logevent import Event
 from darknet_kit.formats.logline import LogReader
-from darknet_kit.train.bottleneck import Bottleneck
+from darknet_kit.train.change import NO_CHANGE, Change
 from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
 from darknet_kit.train.keeping import Keeper, WeightsKept
 from darknet_kit.train.observer import Observer
-from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess, describe_end
+from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess
 from darknet_kit.train.recorder import Recorder
 from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings
+from darknet_kit.train.verdict import Ended, end, explain, format_exit, tell_end
+from darknet_kit.train.witness import Witness
 
-_TAIL_LINES = 20
 _STOPPED = 130  # the embedded engine's exit code where anybody asked it to end
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an attempt starts from and with which changes; `why` in words, empty for the first."""
+
+    start: Checkpoint | None = None
+    change: Change = NO_CHANGE
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +50,6 @@ class Tick:
     """About a second has passed, whatever the engine does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How an attempt ended: finished, stopped (on request) or failed.
-
-    `iteration` is the last one reported, or that of the weights where none was. `checkpoint` are
-    the furthest good weights, `best` those of the best mAP. `code` and `message` name the cause
-    where it failed, `cure` what the engine advises, `tail` is the log's end.
-    `bottleneck` is what it waited for, where telemetry says.
-    """
-
-    state: str
-    iteration: int
-    checkpoint: Checkpoint | None
-    best: Path | None
-    code: str = ""
-    message: str = ""
-    cure: str = ""
-    tail: tuple[str, ...] = ()
-    bottleneck: Bottleneck | None = None
-
-
 TrainEvent = Event | AttemptStarted | Tick | WeightsKept | Ended
 
 
@@ -73,25 +58,17 @@ class Attempt:
     signal handler."""
 
     def __init__(
-        self,
-        run: RunFolder,
-        settings: RunSettings,
-        cfg: Cfg,
-        engine: Engine,
-        start: Checkpoint | None = None,
+        self, run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine, plan: Plan
     ) -> None:
+        """`cfg` is the network under the changes of `plan`."""
         self._run = run
         self._settings = settings
         self._cfg = cfg
         self._engine = engine
-        self._start = start
+        self._plan = plan
         self._max_batches = cfg.net.integer("max_batches")
         self._process: EngineProcess | None = None
         self._stopped = False
-        self._errors: list[EngineError] = []
-        self._cure = ""
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._last: Iteration | None = None
 
     def stop(self) -> None:
         """Ask the engine to end; a second call kills it."""
@@ -102,125 +79,122 @@ class Attempt:
     def events(self) -> Iterator[TrainEvent]:
         """Run the engine to its end and yield what it tells, at last how it ended.
 
-        Raises ToolchainError.
+        Raises ToolchainError, WriteError.
         """
-        folder = self._run.new_attempt()
-        command = self._command()
+        folder, start = self._run.new_attempt(), self._plan.start
+        command = self._command(folder)
         write_text(folder / "command.txt", f"cd {folder} &&\n{shlex.join(command)}\n")
-        yield AttemptStarted(folder.name, shlex.join(command), self._start)
-        keeper = Keeper(self._run, folder, self._engine, self._cfg, self._settings, self._start)
+        write_text(folder / "plan.json", json.dumps(asdict(self._plan), indent=2, default=str))
+        yield AttemptStarted(folder.name, shlex.join(command), start)
+        keeper = Keeper(self._run, folder, self._engine, self._cfg, self._settings, start)
+        witness = Witness(folder, self._cfg, self._settings.stall_minutes)
         how = GENTLE if self._engine.embedded else ABRUPT
         process = EngineProcess(command, folder, stdin_text(self._engine), how)
         self._process = process
         try:
             if self._stopped:
                 process.stop()
-            with Recorder(
-                self._run,
-                folder,
-                max_batches=self._max_batches,
-                pid=process.pid,
-                full_log=self._settings.full_log,
-            ) as recorder:
-                with Observer(self._run, folder, self._settings, process.pid) as observer:
-                    yield from self._follow(process, recorder, keeper, observer)
-                    returncode = process.end()
-                observer.report(recorder)
-                yield from keeper.finish(recorder)
-                ended = replace(self._judge(returncode), bottleneck=observer.find_bottleneck())
-                _write_end(ended, returncode, folder, recorder)
+            try:
+                ended = yield from self._record(process, folder, keeper, witness)
+            except (OSError, WriteError) as error:
+                if not _is_full(error):
+                    raise
+                witness.refuse_disk(error)
+                ended = self._judge(witness, process.end(), process.pid)
             yield ended
         finally:
             process.end()
             keeper.close()
 
-    def _command(self) -> list[str]:
+    def _record(
+        self, process: EngineProcess, folder: Path, keeper: Keeper, witness: Witness
+    ) -> Generator[TrainEvent, None, Ended]:
+        """Follow the engine, write down all that it does, and return how it ended."""
+        with Recorder(
+            self._run,
+            folder,
+            max_batches=self._max_batches,
+            pid=process.pid,
+            full_log=self._settings.full_log,
+        ) as recorder:
+            with Observer(self._run, folder, self._settings, process.pid) as observer:
+                yield from self._follow(process, recorder, keeper, observer, witness)
+                returncode = process.end()
+            observer.report(recorder)
+            witness.troubles += observer.troubles
+            yield from keeper.finish(recorder)
+            ended = self._judge(witness, returncode, process.pid)
+            ended = replace(ended, bottleneck=observer.find_bottleneck())
+            write_text(folder / "exit.json", format_exit(ended, returncode))
+            recorder.finish(ended.state, **tell_end(ended))
+        return ended
+
+    def _command(self, folder: Path) -> list[str]:
         above = Path("../..")  # short, and free of what Darknet would mangle
+        start, change = self._plan.start, self._plan.change
         first = Path(self._settings.weights) if self._settings.weights else None
+        cfg = above / self._run.cfg.name
+        if change != NO_CHANGE:
+            cfg = Path(self._run.cfg.name)
+            write_cfg(folder / cfg, self._cfg)
         return train_command(
             self._engine,
             above / self._run.data.name,
-            above / self._run.cfg.name,
-            self._start.path if self._start else first,
-            map=self._settings.map,
+            cfg,
+            start.path if start else first,
+            map=self._settings.map and change.map,
             gpus=self._settings.gpus,
-            clear=self._settings.clear and self._start is None,
+            clear=self._settings.clear and start is None,
         )
 
     def _follow(
-        self, process: EngineProcess, recorder: Recorder, keeper: Keeper, observer: Observer
+        self,
+        process: EngineProcess,
+        recorder: Recorder,
+        keeper: Keeper,
+        observer: Observer,
+        witness: Witness,
     ) -> Iterator[TrainEvent]:
         reader = LogReader()
         for line in process.lines():
             if line is None:
                 recorder.beat()
                 observer.report(recorder)
+                witness.tick()
                 yield from keeper.look(recorder)
                 yield Tick()
-                continue
-            recorder.keep_line(line)
-            observer.note_line(line)
-            for event in reader.feed(line):
-                recorder.keep_event(event)
-                observer.note(event)
-                self._note(event)
-                yield event
-            self._note_line(line)
-            # The embedded engine ends by itself.
-            if self._is_lost() and not self._engine.embedded and not process.stop_requested:
+            else:
+                recorder.keep_line(line)
+                observer.note_line(line)
+                for event in reader.feed(line):
+                    recorder.keep_event(event)
+                    observer.note(event)
+                    witness.note(event)
+                    yield event
+                witness.hear(line)
+            if witness.trouble and not process.stop_requested and not self._ends_itself(witness):
+                recorder.tell("engine-stopped", code=witness.trouble.code)
                 process.stop()
+            if line is None and process.is_stuck():
+                return
 
-    def _note(self, event: Event) -> None:
-        """Remember what the verdict needs."""
-        if isinstance(event, EngineError):
-            self._errors.append(event)
-        elif isinstance(event, Iteration) and not self._is_lost():
-            self._last = event
+    def _ends_itself(self, witness: Witness) -> bool:
+        """Tell whether the engine will end without being asked: the embedded one at a NaN."""
+        return self._engine.embedded and bool(witness.last and not witness.last.is_finite)
 
-    def _is_lost(self) -> bool:
-        """Tell whether the loss is no number any more."""
-        return self._last is not None and not self._last.is_finite
-
-    def _note_line(self, line: bytes) -> None:
-        text = line.rsplit(b"\r", 1)[-1].decode("utf-8", "replace").rstrip()
-        if self._tail and "error: " in self._tail[-1] and text.startswith("  "):
-            self._cure = self._cure or text.strip()  # the embedded engine's second line
-        if text.strip():
-            self._tail.append(text.strip()[:300])
-
-    def _judge(self, returncode: int) -> Ended:
+    def _judge(self, witness: Witness, returncode: int, pid: int) -> Ended:
         checkpoint = find_checkpoint(self._run.weights, self._cfg)
+        best = find_best(self._run, self._engine)
+        is_lost = witness.trouble is not None and witness.trouble.code == "diverged"
         # The embedded engine may end well before max_batches: when mAP no longer rises.
         is_content = self._engine.embedded and returncode == 0
-        if checkpoint and (checkpoint.iteration >= self._max_batches or is_content):
-            return self._end("finished", checkpoint)
-        if self._last and self._is_lost():
-            what = f"the loss became {self._last.loss:g} at {self._last.iteration:,}"
-            return self._end("failed", checkpoint, "diverged", what)
-        if self._stopped or (self._engine.embedded and returncode == _STOPPED):
-            return self._end("stopped", checkpoint)
-        how = describe_end(returncode)
-        if self._errors:
-            first = self._errors[0]
-            message = first.message if self._engine.embedded else f"{first.message} ({how})"
-            return self._end("failed", checkpoint, first.code, message)
-        message = f"the engine ended early: {how}"
-        return self._end("failed", checkpoint, "engine-ended", message)
-
-    def _end(
-        self, state: str, checkpoint: Checkpoint | None, code: str = "", message: str = ""
-    ) -> Ended:
-        start = checkpoint.iteration if checkpoint else 0
-        return Ended(
-            state=state,
-            iteration=self._last.iteration if self._last else start,
-            checkpoint=checkpoint,
-            best=find_best(self._run, self._engine),
-            code=code,
-            message=message,
-            cure=self._cure if state == "failed" else "",
-            tail=tuple(self._tail),
-        )
+        if checkpoint and (checkpoint.iteration >= self._max_batches or is_content) and not is_lost:
+            return end("finished", witness, checkpoint, best)
+        was_asked = self._stopped or (self._engine.embedded and returncode == _STOPPED)
+        if was_asked and witness.trouble is None:
+            return end("stopped", witness, checkpoint, best)
+        cause = explain(witness, returncode, pid, self._engine)
+        return end("failed", witness, checkpoint, best, cause)
 
 
 def find_best(run: RunFolder, engine: Engine) -> Path | None:
@@ -230,8 +204,7 @@ def find_best(run: RunFolder, engine: Engine) -> Path | None:
     return path if path is not None and path.exists() else None
 
 
-def _write_end(ended: Ended, returncode: int, folder: Path, recorder: Recorder) -> None:
-    document = {**asdict(ended), "returncode": returncode, "how": describe_end(returncode)}
-    write_text(folder / "exit.json", json.dumps(document, indent=2, default=str) + "\n")
-    slow = {"bottleneck": str(ended.bottleneck)} if ended.bottleneck else {}
-    recorder.finish(ended.state, code=ended.code, message=ended.message, **slow)
+def _is_full(error: OSError | WriteError) -> bool:
+    if isinstance(error, WriteError):
+        return error.code == "disk-full"
+    return error.errno in _FULL

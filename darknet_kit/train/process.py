@@ -40,8 +40,8 @@ class EngineProcess:
     def __init__(
         self, command: Sequence[str], folder: Path, stdin_text: str = "", stop: Stop = ABRUPT
     ) -> None:
-        self.stop_requested = False
         self._stop = stop
+        self._stopped_at: float | None = None
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -127,10 +127,20 @@ class EngineProcess:
         """Ask the engine to end; kill it when it does not. Safe in a signal handler, and twice."""
         self._signal(signal.SIGKILL if self.stop_requested else self._stop.number)
         if not self.stop_requested:
+            self._stopped_at = time.monotonic()
             timer = threading.Timer(self._stop.patience, self._signal, (signal.SIGKILL,))
             timer.daemon = True
             timer.start()
-        self.stop_requested = True
+
+    @property
+    def stop_requested(self) -> bool:
+        return self._stopped_at is not None
+
+    def is_stuck(self) -> bool:
+        """Tell whether it is still there long after it was killed: a driver holds it."""
+        if self._stopped_at is None or self.has_ended():
+            return False
+        return time.monotonic() > self._stopped_at + self._stop.patience + _KILL_SECONDS
 
     def end(self) -> int:
         """Make sure that the engine and all that it started is gone; return its exit code, or minus
@@ -197,3 +207,19 @@ def describe_end(returncode: int) -> str:
         return f"killed by {signal.Signals(-returncode).name}"
     except ValueError:
         return f"killed by signal {-returncode}"
+
+
+def capture(command: Sequence[str], seconds: float = 10.0) -> str | None:
+    """Return what a program of the system prints; None where it is missing, fails or takes long."""
+    try:
+        done = subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace")

@@ -33,6 +33,8 @@ from darknet_kit.formats.datafile import format_data, format_lines, iter_image_l
 BASE = "project"
 BACKUP = "backup"
 """The folder of an attempt, where the engine runs, into which it writes weights."""
+LOWER_RATE, STOP = "lower-rate", "stop"
+"""What a loss that is lost leads to."""
 _ABOVE = "../.."  # from an attempt's folder, where the engine runs, to the run's
 
 
@@ -94,6 +96,7 @@ class RunSettings:
 
     `keep` is how many numbered weights stay, 0 for all; `full_log` keeps every line of the engine.
     `telemetry_seconds` lie between two samples of the machine; 0 for none.
+    `retries` are those without progress; `stall_minutes` 0 is a limit that follows the pace.
     """
 
     data: str
@@ -105,6 +108,9 @@ class RunSettings:
     keep: int = 3
     full_log: bool = False
     telemetry_seconds: float = 5.0
+    retries: int = 3
+    on_nan: str = LOWER_RATE
+    stall_minutes: float = 0.0
 
 
 def is_run(path: AnyPath) -> bool:
@@ -199,6 +205,9 @@ def _record(
             "keep": settings.keep,
             "full_log": settings.full_log,
             "telemetry_seconds": settings.telemetry_seconds,
+            "retries": settings.retries,
+            "on_nan": settings.on_nan,
+            "stall_minutes": settings.stall_minutes,
         },
         "engine": {
             "path": os.fspath(engine.path),
@@ -242,6 +251,9 @@ def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
                 keep=settings.get("keep", 0),  # of before there was a choice
                 full_log=settings.get("full_log", False),
                 telemetry_seconds=settings.get("telemetry_seconds", 5.0),
+                retries=settings.get("retries", 3),
+                on_nan=settings.get("on_nan", LOWER_RATE),
+                stall_minutes=settings.get("stall_minutes", 0.0),
             ),
             record["engine"]["path"],
         )

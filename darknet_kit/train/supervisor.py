@@ -2,16 +2,34 @@
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 
 from darknet_kit.engine.find import Engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.train.attempt import Attempt, Ended, TrainEvent, find_best
-from darknet_kit.train.checkpoint import find_checkpoint
+from darknet_kit.train.attempt import Attempt, Plan, Tick, TrainEvent, find_best
+from darknet_kit.train.change import apply_change, read_change, write_change
+from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
 from darknet_kit.train.keeping import recover_weights
 from darknet_kit.train.lock import only_writer
-from darknet_kit.train.runfolder import RunFolder, RunSettings
+from darknet_kit.train.policy import Decision, Limits, Past, count_failures, decide
+from darknet_kit.train.process import TICK_SECONDS
+from darknet_kit.train.retreat import go_back
+from darknet_kit.train.runfolder import LOWER_RATE, RunFolder, RunSettings
+from darknet_kit.train.verdict import Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt failed and another one follows; `words` say which, why and from where."""
+
+    ended: Ended
+    words: str
+
+
+SupervisedEvent = TrainEvent | Retrying
 
 
 class Training:
@@ -22,6 +40,8 @@ class Training:
         self._settings = settings
         self._cfg = cfg
         self._engine = engine
+        self._limits = Limits(settings.retries, lower_rate=settings.on_nan == LOWER_RATE)
+        self._past: list[Past] = []
         self._attempt: Attempt | None = None
         self._stopped = False
 
@@ -32,10 +52,10 @@ class Training:
             self._attempt.stop()
         return first and self._engine.embedded
 
-    def events(self) -> Iterator[TrainEvent]:
-        """Train and yield what the engine tells, at last how it ended.
+    def events(self) -> Iterator[SupervisedEvent]:
+        """Train and yield what the engines tell and which attempts follow, at last how it ended.
 
-        Raises UsageError (`run-busy`, `engine-still-running`), ToolchainError.
+        Raises UsageError (`run-busy`, `engine-still-running`), ToolchainError, WriteError.
         """
         with only_writer(self._run):
             _refuse_orphan(self._run)
@@ -45,10 +65,65 @@ class Training:
                 best = find_best(self._run, self._engine)
                 yield Ended("finished", start.iteration, start, best)
                 return
-            self._attempt = Attempt(self._run, self._settings, self._cfg, self._engine, start)
+            yield from self._try(Plan(start, read_change(self._run)))
+
+    def _try(self, plan: Plan) -> Iterator[SupervisedEvent]:
+        while True:
+            ended = yield from self._follow(plan)
+            if ended.state != "failed":
+                yield ended
+                return
+            decision = self._decide(ended, plan)
+            if not decision.again:
+                yield replace(ended, given_up=decision.words)
+                return
+            write_change(self._run, decision.change)
+            start = go_back(self._run, self._cfg, decision.back_to)
+            plan = Plan(start, decision.change, self._describe(ended, decision, start))
+            yield Retrying(ended, plan.why)
+            yield from self._wait(decision.wait)
             if self._stopped:
-                self._attempt.stop()
-            yield from self._attempt.events()
+                yield replace(ended, state="stopped")
+                return
+
+    def _follow(self, plan: Plan) -> Generator[SupervisedEvent, None, Ended]:
+        """Make one attempt and return how it ended."""
+        cfg = apply_change(self._cfg, plan.change)
+        self._attempt = Attempt(self._run, self._settings, cfg, self._engine, plan)
+        if self._stopped:
+            self._attempt.stop()
+        ended: Ended | None = None
+        for event in self._attempt.events():
+            if isinstance(event, Ended):
+                ended = event
+            else:
+                yield event
+        assert ended is not None  # the last thing that an attempt tells
+        return ended
+
+    def _decide(self, ended: Ended, plan: Plan) -> Decision:
+        began = plan.start.iteration if plan.start else 0
+        saved = ended.checkpoint.iteration if ended.checkpoint else 0
+        reported = ended.iteration > began
+        self._past.append(Past(ended.code, began, saved, reported, ended.sound_until))
+        return decide(self._past, plan.change, self._cfg, self._limits)
+
+    def _describe(self, ended: Ended, decision: Decision, start: Checkpoint | None) -> str:
+        """Say which attempt follows, as `attempt 2 of 4: out of memory, subdivisions 16 → 32, ...`.
+
+        Attempts are counted since the last progress.
+        """
+        number = count_failures(self._past) + 1
+        of = f" of {self._limits.retries + 1}" if number <= self._limits.retries + 1 else ""
+        where = f"from iteration {start.iteration:,}" if start else "from the start"
+        parts = [ended.code.replace("-", " "), decision.words, where]
+        return f"attempt {number}{of}: {', '.join(part for part in parts if part)}"
+
+    def _wait(self, seconds: float) -> Iterator[Tick]:
+        until = time.monotonic() + seconds
+        while not self._stopped and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, TICK_SECONDS))
+            yield Tick()
 
 
 def _refuse_orphan(run: RunFolder) -> None:

@@ -1,0 +1,125 @@
+"""What an attempt saw while its engine ran: enough to stop it in time, and to say why it ended."""
+
+import shutil
+import time
+from collections import Counter, deque
+from pathlib import Path
+
+from darknet_kit.core.files import WriteError
+from darknet_kit.formats.cfg import Cfg
+from darknet_kit.formats.logevent import (
+    EngineError,
+    EngineWarning,
+    Event,
+    Iteration,
+    WeightsSaved,
+)
+from darknet_kit.formats.weights import expected_bytes
+from darknet_kit.network.layers import weight_floats
+from darknet_kit.train.causes import Cause
+from darknet_kit.train.divergence import LossWatch
+from darknet_kit.train.kernellog import count_oom_kills
+from darknet_kit.train.pulse import Pulse
+from darknet_kit.train.telemetry.gpu import GpuTrouble
+
+_TAIL_LINES = 60  # hank-ai prints a long backtrace after what matters
+_LONGEST_LINE = 300
+_FULL_DISK_BYTES = 1 << 20
+_FREE_SPACE = "Free some space; a run of many numbered weights needs less with --keep 1."
+# Engines print thousands of these; the log reader knows none of them to tell anything.
+_DETAIL = (b"v3 ", b" total_bbox", b"total_bbox", b"Region ", b"Loaded: ")
+
+
+class Witness:
+    """Takes in lines, events and ticks of one attempt that runs in `folder`.
+
+    `trouble` is why the engine has to be stopped, None while it may go on. `errors` are those after
+    the last whole iteration, `warned` counts warnings by code, `last` is the last sane iteration,
+    `troubles` what GPUs reported of themselves; `since` (CLOCK_MONOTONIC) and `oom_kills` are of
+    the moment before the engine started.
+    """
+
+    def __init__(self, folder: Path, cfg: Cfg, stall_minutes: float) -> None:
+        self.trouble: Cause | None = None
+        self.errors: list[EngineError] = []
+        self.warned: Counter[str] = Counter()
+        self.last: Iteration | None = None
+        self.cure = ""
+        self.since = time.monotonic()
+        self.oom_kills = count_oom_kills()
+        self.troubles: list[GpuTrouble] = []
+        self.loss = LossWatch(cfg.net.integer("burn_in"))
+        self.pulse = Pulse(stall_minutes)
+        self._folder = folder
+        self._floats = weight_floats(cfg)
+        self._saved: Path | None = None
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def hear(self, line: bytes) -> None:
+        """Take in a line of output."""
+        self.pulse.hear(line)
+        if line.startswith(_DETAIL):
+            return
+        text = line.rsplit(b"\r", 1)[-1].decode("utf-8", "replace").rstrip()
+        if self._tail and "error: " in self._tail[-1] and text.startswith("  "):
+            self.cure = self.cure or text.strip()  # the embedded engine's second line
+        if text.strip():
+            self._tail.append(text.strip()[:_LONGEST_LINE])
+
+    def tail(self, count: int = _TAIL_LINES) -> tuple[str, ...]:
+        """Return the last lines, without those that engines print for each mini-batch."""
+        return tuple(self._tail)[-count:]
+
+    def note(self, event: Event) -> None:
+        """Take in what a line told."""
+        self.pulse.note(event)
+        if isinstance(event, Iteration):
+            self._note_iteration(event)
+        elif isinstance(event, EngineError):
+            self.errors.append(event)
+        elif isinstance(event, EngineWarning):
+            self.warned[event.code] += 1
+        elif isinstance(event, WeightsSaved):
+            self._saved = self._folder / event.path
+
+    def _note_iteration(self, event: Iteration) -> None:
+        if self.errors:  # an engine that goes on has overcome them
+            self.errors = [
+                error for error in self.errors if (error.iteration or 0) >= event.iteration - 1
+            ]
+        self._look_at_disk()
+        if self.trouble is None:
+            self.last = event
+            if message := self.loss.look(event):
+                cure = "Lower the learning_rate, and look at labels and anchors: dkit check"
+                self.trouble = Cause("diverged", message, cure)
+
+    def tick(self) -> None:
+        """Take in that a second has passed."""
+        message = self.pulse.tick()
+        if message and self.trouble is None:
+            cure = "If it happens again, look at the GPU (`dkit doctor`) and at the data's disk."
+            self.trouble = Cause("stalled", message, cure, self.tail(6))
+
+    def refuse_disk(self, error: OSError | WriteError) -> None:
+        """Take in that dkit itself could not write into the run: the disk is full."""
+        message = error.message if isinstance(error, WriteError) else error.strerror
+        self.trouble = self.trouble or Cause("disk-full", f"cannot write: {message}", _FREE_SPACE)
+
+    def _look_at_disk(self) -> None:
+        """Find weights that were cut because the disk is full: no engine says so."""
+        path, self._saved = self._saved, None
+        if path is None or self._floats is None or self.trouble is not None:
+            return
+        try:
+            size, free = path.stat().st_size, shutil.disk_usage(path.parent).free
+        except OSError:
+            return  # whole, and brought into the run already
+        whole = expected_bytes(self._floats)
+        if size < whole and free < _FULL_DISK_BYTES:
+            self.trouble = Cause(
+                "disk-full",
+                f"the disk is full: {path.name} has {size:,} of its {whole:,} bytes",
+                _FREE_SPACE,
+                (f"{free:,} bytes are free at {path.parent}",),
+            )
