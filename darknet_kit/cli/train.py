@@ -1,7 +1,9 @@
 """`dkit train`: a real engine in a run folder, with a live bar, a clean stop and a chart."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ from darknet_kit.cli.needs import describe_run
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.runstart import UNITS, Way, begin_run, choose_way
+from darknet_kit.cli.supervision import supervision_options, with_supervision
 from darknet_kit.core.wording import counted
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.engine.command import can_map
@@ -24,6 +27,7 @@ from darknet_kit.train.runfolder import (
     create_run,
     find_latest_run,
     free_name,
+    keep_settings,
     open_run,
 )
 
@@ -66,6 +70,7 @@ _LATEST = "latest"
     show_default=True,
     help="Time between two samples of the machine; 0 for none.",
 )
+@supervision_options
 @click.option("--dry-run", is_flag=True, help="Check everything; start nothing.")
 def train(
     data: str | None,
@@ -81,15 +86,22 @@ def train(
     detach: bool,
     unit: str | None,
     telemetry_seconds: float,
+    retries: int | None,
+    on_nan: str | None,
+    stall_minutes: float | None,
     dry_run: bool,
 ) -> Outcome:
     """Train a network in a run folder; stop and resume at will.
 
     DATA is a .data file, CFG a network, WEIGHTS what to start from. Everything is checked before
     the first iteration. Ctrl-C ends it after the engine's next checkpoint, a second one at once, a
-    closed terminal not at all; --resume goes on from its last good weights.
+    closed terminal not at all; --resume goes on from its last good weights. An engine that fails is
+    started again where that can help.
     """
     way = choose_way(detach=detach, unit=unit, engine=engine)
+    supervise = partial(
+        with_supervision, retries=retries, on_nan=on_nan, stall_minutes=stall_minutes
+    )
     if resume is not None:
         if data or cfg or weights:
             raise UsageError(
@@ -97,7 +109,7 @@ def train(
                 code="wrong-option",
                 hint="dkit train --resume RUN",
             )
-        return _resume(resume, out, way, dry_run=dry_run)
+        return _resume(resume, out, way, supervise, dry_run=dry_run)
     if not data or not cfg:
         raise UsageError(
             "DATA and CFG are needed",
@@ -114,6 +126,7 @@ def train(
         gpus=_parse_gpus(gpus),
         telemetry_seconds=telemetry_seconds,
     )
+    settings = supervise(settings)
     # Labels are looked for as this engine does, whatever the conversion was made for.
     dataset = read_dataset(data, program.flavor)
     settings, ready = _check(dataset, network, settings, program)
@@ -154,7 +167,14 @@ def _check(
     )
 
 
-def _resume(wanted: str, out: str, way: Way, *, dry_run: bool) -> Outcome:
+def _resume(
+    wanted: str,
+    out: str,
+    way: Way,
+    supervise: Callable[[RunSettings], RunSettings],
+    *,
+    dry_run: bool,
+) -> Outcome:
     path = find_latest_run(out) if wanted == _LATEST else Path(wanted)
     if path is None:
         raise UsageError(
@@ -163,14 +183,16 @@ def _resume(wanted: str, out: str, way: Way, *, dry_run: bool) -> Outcome:
             hint="Name one with --resume RUN, or start one: dkit train DATA CFG",
             path=out,
         )
-    run, settings, recorded = open_run(path)
+    run, recorded_settings, recorded = open_run(path)
     program = find_engine_of_run(recorded, way.engine)
     say(f"engine: {program}: {'the run began with it' if way.engine == AUTO else program.reason}")
+    settings = supervise(recorded_settings)
     if settings.map and not can_map(program.flavor):
         settings = replace(settings, map=False)
         say("note: this engine cannot compute mAP, so there is none from here on")
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
+    keep_settings(run, supervise(recorded_settings))
     return begin_run(run, settings, read_cfg(run.cfg), program, way)
 
 

@@ -14,7 +14,7 @@ import platform
 import time
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -195,20 +195,7 @@ def _record(
 ) -> dict[str, dict[str, Any]]:
     return {
         "run": {"made": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "dkit": __version__},
-        "settings": {
-            "data": settings.data,
-            "cfg": settings.cfg,
-            "weights": settings.weights,
-            "map": settings.map,
-            "clear": settings.clear,
-            "gpus": list(settings.gpus),
-            "keep": settings.keep,
-            "full_log": settings.full_log,
-            "telemetry_seconds": settings.telemetry_seconds,
-            "retries": settings.retries,
-            "on_nan": settings.on_nan,
-            "stall_minutes": settings.stall_minutes,
-        },
+        "settings": _settings_record(settings),
         "engine": {
             "path": os.fspath(engine.path),
             "flavor": engine.flavor.value,
@@ -228,6 +215,20 @@ def _record(
             "cores": os.cpu_count() or 0,
         },
     }
+
+
+def _settings_record(settings: RunSettings) -> dict[str, Any]:
+    return {**asdict(settings), "gpus": list(settings.gpus)}
+
+
+def keep_settings(run: RunFolder, settings: RunSettings) -> None:
+    """Keep what a run was asked anew, so that it holds for later attempts too. Raises WriteError.
+
+    The record was read before, by `open_run`.
+    """
+    record = tomllib.loads(run.record.read_text(encoding="utf-8"))
+    record["settings"] |= _settings_record(settings)
+    write_text(run.record, tomli_w.dumps(record))
 
 
 def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
