@@ -192,7 +192,8 @@ def _resume(
         say("note: this engine cannot compute mAP, so there is none from here on")
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
-    keep_settings(run, supervise(recorded_settings))
+    if (asked := supervise(recorded_settings)) != recorded_settings:
+        keep_settings(run, asked)
     return begin_run(run, settings, read_cfg(run.cfg), program, way)
 
 
