@@ -20,6 +20,7 @@ from darknet_kit.formats.logevent import (
     WeightsSaved,
 )
 from darknet_kit.formats.logmap import MapBlock
+from darknet_kit.formats.lognoise import NOISE
 from darknet_kit.formats.lognumber import (
     COUNT,
     NUMBER,
@@ -36,16 +37,9 @@ _CLASSIC = re.compile(
 )
 _HANK_AI = re.compile(
     rb"%(c)b: loss=%(n)b, avg loss=%(n)b,.*? rate=%(n)b,(?: load \d+=[^,]*, train=| )([^,=]+), "
-    rb"(-?\d{1,12}) images, time remaining=([\w. ]*)" % _PARTS
+    rb"(-?\d{1,12}) images, time remaining=(unknown|[\d.]{1,12} [a-z]+)?" % _PARTS
 )
 _BROKEN_ITERATION = re.compile(rb"\d: (?:loss=\S+, avg loss=|\S+, \S+ avg)")
-# Lines that fill a log and tell nothing that is read here, with the ends that they must have:
-# where a line was cut off and another one glued to it, it is read with care instead.
-NOISE = (
-    rb"v3 .*+(?<=[ \d\r])| total_bbox.*+(?<=[ \r])|total_bbox=.*+(?<=[%\r])"
-    rb"|Region .*+(?<=[\d\r])|Loaded: [\d.]++ seconds\r?+"
-    rb"| (?:\(next mAP|Last accuracy)[^\n\x1b]*+(?<=[ \r])|\r?+"
-)
 _NOISE = re.compile(NOISE)
 _START = re.compile(rb"Learning Rate: %(n)b, Momentum" % _PARTS)
 _SAVED = re.compile(rb"Saving weights to (.+?)\s*$")
@@ -148,15 +142,15 @@ class LogReader:
         return tuple(event for piece in raw.split(b"\r") for event in self._read(piece))
 
     def _read(self, line: bytes) -> tuple[Event, ...]:
-        if b"avg" in line and (iteration := self._read_iteration(line)):
-            return (iteration,)
+        events: list[Event] = []
+        if b"avg" in line:
+            line = self._take_iterations(line, events)
         if _NOISE.fullmatch(line):
-            return ()
+            return tuple(events)
         if b"error: " in line and (failure := _OWN_ERROR.search(line)):
-            return (self._read_own_error(failure[1]),)
+            return (*events, self._read_own_error(failure[1]))
         if self._map.columns is not None:
             self._map.read_row(line)
-        events: list[Event] = []
         if self._resizing:
             events += self._read_size(line)
         known = False
@@ -169,26 +163,27 @@ class LogReader:
             events += _name(line, _WARNINGS, EngineWarning, self.iteration)
         return tuple(events)
 
-    def _read_iteration(self, line: bytes) -> Iteration | None:
-        is_hank_ai = b"avg loss=" in line
-        found = (_HANK_AI if is_hank_ai else _CLASSIC).search(line)
-        if found is None:
-            self.damaged += _BROKEN_ITERATION.search(line) is not None
-            return None
+    def _take_iterations(self, line: bytes, events: list[Event]) -> bytes:
+        """Append the iterations on a line, and return what is glued to the last of them."""
+        form = _HANK_AI if b"avg loss=" in line else _CLASSIC
+        for found in form.finditer(line):
+            events.append(self._read_iteration(found, form is _HANK_AI))
+            line = found.string[found.end() :]
+        self.damaged += _BROKEN_ITERATION.search(line) is not None
+        return line
+
+    def _read_iteration(self, found: re.Match[bytes], is_hank_ai: bool) -> Iteration:
         number, loss, avg_loss, learning_rate, duration, images, left = found.groups()
         if is_hank_ai:
-            self.flavor = Flavor.HANK_AI
-            seconds, hours_left = parse_seconds(duration), parse_seconds(left) / 3600
+            flavor = Flavor.HANK_AI
+            seconds, hours_left = parse_seconds(duration), parse_seconds(left or b"") / 3600
         else:
-            is_alexeyab = b" avg loss," in line or line.startswith(b" ")
-            self.flavor = Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL
+            is_alexeyab = b" avg loss," in found[0] or found.string.startswith(b" ")
+            flavor = Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL
             seconds, hours_left = parse_number(duration), parse_number(left or b"-1")
-        self.iteration = int(number)
-        self._finished = self._resizing = False
-        if self._map.classes:
-            self._map = MapBlock()  # it was broken off
+        self.reach(int(number), flavor)
         return Iteration(
-            self.iteration,
+            int(number),
             parse_number(loss),
             parse_number(avg_loss),
             parse_number(learning_rate),
@@ -196,6 +191,13 @@ class LogReader:
             int(images),
             hours_left if hours_left >= 0 else None,  # -1 and nan: not known yet
         )
+
+    def reach(self, iteration: int, flavor: Flavor) -> None:
+        """Take note that iteration lines were read, here or elsewhere, the last of them this."""
+        self.iteration, self.flavor = iteration, flavor
+        self._finished = self._resizing = False
+        if self._map.classes:
+            self._map = MapBlock()  # it was broken off
 
     def _read_own_error(self, sentence: bytes) -> EngineError:
         code = next((code for needle, code in _ERRORS if needle in sentence), "engine-error")

@@ -15,6 +15,7 @@ _CLASS_ROW = re.compile(
     rb"class_id ?= ?%(c)b, name ?= ?(.*),\s+ap ?= ?%(n)b ?%%"
     rb"(?:\s+\(TP ?= ?%(c)b, FP ?= ?%(c)b\))?" % _PARTS
 )
+_CLASS_START = re.compile(rb"(?=class_id ?= ?)")
 _TABLE_HEADER = re.compile(rb"\s*Id +Name +(\S.*)$")
 _TABLE_ROW = re.compile(rb"\s*%(c)b (.*)$" % _PARTS)
 _WHOLE_NUMBER = re.compile(NUMBER)
@@ -35,13 +36,14 @@ class MapBlock:
         self.average_iou: float | None = None
 
     def read_class(self, line: bytes) -> bool:
-        """Read `class_id = 0, name = …`; return False for a row that is damaged."""
-        found = _CLASS_ROW.search(line)
-        if found is None:
-            return b"class_id" not in line
-        tp, fp = found[4], found[5]
-        self._add(found[1], found[2], found[3], tp, fp)
-        return True
+        """Read `class_id = 0, name = …`, or several; return False where one is damaged."""
+        whole = True
+        for row in _CLASS_START.split(line)[1:]:
+            found = _CLASS_ROW.match(row)
+            if found:
+                self._add(found[1], found[2], found[3], found[4], found[5])
+            whole = whole and found is not None
+        return whole
 
     def read_header(self, line: bytes) -> None:
         """Open hank-ai's table, if this is its header."""

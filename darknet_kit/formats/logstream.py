@@ -1,31 +1,34 @@
 """Training logs as files: read in blocks, never as a whole, and turned into events.
 
-Nearly all of a log is one line per head and subdivision (18 GB in half a million iterations).
-Runs of such lines are skipped by one regular expression; only the rest is looked at.
+Nearly all of a log tells nothing; `logscan` says which lines do. Of those, iterations are read many
+at a time by `logquick`, where they are printed as usual, and the rest line by line by `logline`.
 """
 
-import codecs
-import contextlib
-import gzip
-import os
-import re
-import zlib
-from collections.abc import Callable, Iterator
-from io import BufferedReader
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.errors import AnyPath, LogError
+from darknet_kit.errors import AnyPath
+from darknet_kit.formats.logcolumns import IterationRun
 from darknet_kit.formats.logevent import Event
-from darknet_kit.formats.logline import NOISE, LogReader
+from darknet_kit.formats.logline import LogReader
+from darknet_kit.formats.lognumber import clean_text
+from darknet_kit.formats.logquick import Rows
+from darknet_kit.formats.logscan import Block
+from darknet_kit.formats.logsource import LogSource
 
-_BLOCK_BYTES = 1 << 20
-_BULK = re.compile(rb"(?:(?:%b)\n)*+" % NOISE)
-# AlexeyAB's status line clears the screen and rings the bell; it tells max_batches, needed once.
-_STATUS = rb" (?:\(next mAP|Last accuracy).*+(?<=\x07)\r?+"
-_BULK_AND_STATUS = re.compile(rb"(?:(?:%b|%b)\n)*+" % (NOISE, _STATUS))
-_Fill = Callable[[memoryview], int]
-_LOG_HINT = "Give the file that the output of `darknet detector train` was written to."
+_LONGEST_TEXT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedLine:
+    """A line that was meant to tell something and cannot be read."""
+
+    text: str
+
+
+Told = Event | IterationRun | DamagedLine
 
 
 def iter_log(
@@ -35,106 +38,65 @@ def iter_log(
 ) -> Iterator[Event]:
     """Yield what a training log tells, in its order. Raises LogError where it cannot be read.
 
-    `source` is a path, also of a gzip or UTF-16 file, or a binary stream. Pass a `reader` to
-    have its flavour and its count of damaged lines at the end.
+    `source` is a path, also of a packed file or a notebook, `-` for standard input, or a binary
+    stream. Pass a `reader` to have its flavour and its count of damaged lines at the end.
     """
-    reader = reader or LogReader()
-    for block, size in _iter_blocks(source, progress):
-        position = 0
-        while position < size:
-            bulk = (_BULK_AND_STATUS if reader.max_batches else _BULK).match(block, position, size)
-            position = bulk.end() if bulk else position
-            end = block.find(b"\n", position, size)
-            if end < 0:
-                yield from _feed_cut_off(reader, bytes(block[position:size]))
-                break
-            if position < end:
-                yield from reader.feed(bytes(block[position:end]))
-            position = end + 1
+    for _, told in iter_told(LogSource(source), progress, reader or LogReader()):
+        if isinstance(told, IterationRun):
+            yield from map(told.metrics.row, range(len(told.metrics)))
+        elif not isinstance(told, DamagedLine):
+            yield told
 
 
-def _feed_cut_off(reader: LogReader, piece: bytes) -> tuple[Event, ...]:
+def iter_told(
+    source: LogSource, progress: Progress, reader: LogReader
+) -> Iterator[tuple[int, Told]]:
+    """Yield the same with the number of the line, iterations as columns, and damaged lines."""
+    line = 1
+    for block in source.blocks(progress):
+        yield from read_block(reader, block, line)
+        line += block.lines
+
+
+def read_block(reader: LogReader, block: Block, line: int) -> Iterator[tuple[int, Told]]:
+    """Yield what a block tells whose first line has the number `line`."""
+    text, rows = block.text, Rows(reader)
+    for position, end, _ in block.stretches():
+        while (position := rows.skip(text, position, end)) < end:
+            if after := rows.take(text, position, end):
+                position = after
+                continue
+            if rows.places:
+                yield _flush(rows, block, line)
+            stop = text.find(b"\n", position, end)
+            yield from _feed(reader, text[position:stop], block, position, line)
+            position = stop + 1
+    if rows.places:
+        yield _flush(rows, block, line)
+    yield from _feed_cut_off(reader, block, line)
+
+
+def _flush(rows: Rows, block: Block, line: int) -> tuple[int, Told]:
+    lines = [line + place for place in block.lines_of(rows.places)]
+    return lines[0], IterationRun(rows.flush(), lines)
+
+
+def _feed(
+    reader: LogReader, text: bytes | bytearray, block: Block, position: int, line: int
+) -> Iterator[tuple[int, Told]]:
+    damaged = reader.damaged
+    events = reader.feed(bytes(text))
+    if events or reader.damaged > damaged:
+        (place,) = block.lines_of([position])
+        for event in events:
+            yield line + place, event
+        if reader.damaged > damaged:
+            yield line + place, DamagedLine(clean_text(bytes(text[:_LONGEST_TEXT])))
+
+
+def _feed_cut_off(reader: LogReader, block: Block, line: int) -> Iterator[tuple[int, Told]]:
     """Read the last piece of a log, which is not damaged when its line is not whole yet."""
     damaged = reader.damaged
-    events = reader.feed(piece)
+    for event in reader.feed(block.rest):
+        yield line + block.lines, event
     reader.damaged = damaged
-    return events
-
-
-def _iter_blocks(source: AnyPath | BinaryIO, progress: Progress) -> Iterator[tuple[bytearray, int]]:
-    """Yield a buffer, the same each time, and how much of it to read: up to the end of a line.
-
-    A piece as long as the buffer without any line end is passed on as it is.
-    """
-    buffer, kept = bytearray(_BLOCK_BYTES), 0
-    view = memoryview(buffer)
-    with _opened(source, progress) as fill:
-        while got := fill(view[kept:]):
-            size = kept + got
-            cut = buffer.rfind(b"\n", 0, size) + 1 or buffer.rfind(b"\r", 0, size) + 1
-            if not cut and size == _BLOCK_BYTES:
-                cut = size
-            yield buffer, cut
-            kept = size - cut
-            buffer[:kept] = buffer[cut:size]
-    yield buffer, kept
-
-
-@contextlib.contextmanager
-def _opened(source: AnyPath | BinaryIO, progress: Progress) -> Iterator[_Fill]:
-    """Open a log; give what fills a buffer with plain text and returns the bytes, 0 at the end."""
-    if not isinstance(source, (str, os.PathLike)):
-        yield _copying(source.read)
-        return
-    try:
-        with open(source, "rb") as stream:
-            total = os.fstat(stream.fileno()).st_size
-            fill = _plain(stream)
-
-            def tell(buffer: memoryview) -> int:
-                progress(stream.tell() if stream.seekable() else 0, total)
-                return fill(buffer)
-
-            yield tell
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(source, error) from error
-
-
-def _plain(stream: BufferedReader) -> _Fill:
-    head = stream.peek(2)[:2]
-    if head == b"\x1f\x8b":
-        return gzip.GzipFile(fileobj=stream).readinto
-    if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # what PowerShell's `>` writes
-        decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        return _copying(lambda size: decoder.decode(stream.read(size // 2)).encode())
-    return stream.readinto
-
-
-def _copying(read: Callable[[int], bytes]) -> _Fill:
-    def fill(buffer: memoryview) -> int:
-        plain = read(len(buffer))
-        buffer[: len(plain)] = plain
-        return len(plain)
-
-    return fill
-
-
-def _unreadable(source: AnyPath, error: Exception) -> LogError:
-    if isinstance(error, FileNotFoundError):
-        return LogError(
-            "no such file; expected a training log here",
-            code="missing-file",
-            hint=_LOG_HINT,
-            path=source,
-        )
-    if isinstance(error, IsADirectoryError):
-        return LogError(
-            "this is a folder, not a training log", code="not-a-log", hint=_LOG_HINT, path=source
-        )
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return LogError(
-        f"cannot read this log: {reason}",
-        code="cannot-read",
-        hint="Check that the file is whole and that you may read it.",
-        path=source,
-    )
