@@ -366,7 +366,7 @@ def test_progress_reaches_the_size_of_the_file(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     read_log(path, progress=lambda done, total: told.append((done, total)))
     size = path.stat().st_size
-    assert size > 1 << 20  # more than one block
+    assert size > 1 << 21  # more than one block
     assert told[-1] == (size, size)
     assert told == sorted(told)
 
@@ -450,4 +450,4 @@ def test_no_text_whatever_makes_a_reader_raise(content: str) -> None:
 @settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=30), max_size=40).map(b"".join))
 def test_blocks_and_single_lines_agree_on_whatever_has_line_ends(content: bytes) -> None:
-    assert_same(content.replace(b"\r", b"") + b"\n")
+    assert_same(content.translate(None, b"\r\0") + b"\n")

@@ -67,6 +67,29 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class MiniBatch:
+    """How many images the network to train computes at once, as the engine read its cfg."""
+
+    iteration: int | None
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossParts:
+    """Parts of one head's loss, added up over `lines` lines of the iteration to come.
+
+    AlexeyAB tells objectness and class in one sum, so that they are nan apart.
+    """
+
+    head: int  # the layer's number
+    box: float
+    objectness: float
+    classes: float
+    objectness_and_class: float
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class WeightsSaved:
     """A checkpoint was written; `path` is as the engine printed it."""
 
@@ -76,11 +99,15 @@ class WeightsSaved:
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """The network's input size in px changed (random=1, or back for the mAP)."""
+    """The network's input size in px changed (random=1, or back for the mAP).
+
+    `mini_batch` is how many images it computes at once from there on, where that is printed.
+    """
 
     iteration: int | None
     width: int
     height: int
+    mini_batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +146,8 @@ Event = (
     | MapResult
     | NewBestMap
     | RunStarted
+    | MiniBatch
+    | LossParts
     | WeightsSaved
     | Resized
     | EngineError

@@ -14,6 +14,8 @@ from darknet_kit.formats.logevent import (
     Event,
     Finished,
     Iteration,
+    LossParts,
+    MiniBatch,
     NewBestMap,
     Resized,
     RunStarted,
@@ -45,6 +47,11 @@ _START = re.compile(rb"Learning Rate: %(n)b, Momentum" % _PARTS)
 _SAVED = re.compile(rb"Saving weights to (.+?)\s*$")
 _SIZE = re.compile(rb"(\d{1,5}) ?x ?(\d{1,5})\b")
 _SQUARE = re.compile(rb"\s*(\d{1,5})\s*$")
+_BATCH = re.compile(rb"batch ?= ?%(c)b" % _PARTS)
+_MINI_BATCH = re.compile(rb"mini_batch = %(c)b, .* train = 1" % _PARTS)
+_LOSS_PARTS = re.compile(
+    rb" loss parts %(c)b: box = %(n)b, obj = %(n)b, noobj = %(n)b, class = %(n)b" % _PARTS
+)
 _STATUS = re.compile(rb"\d/%(c)b: loss=" % _PARTS)
 _LIMIT = re.compile(rb"max batch limit of %(c)b" % _PARTS)
 # What counts on one line while a mAP is calculated: images, then ranks, thousands of them.
@@ -52,8 +59,9 @@ _COUNTERS = re.compile(
     rb"(?:\r(?:processing #\d+ \(\d+%%\) |rank=%(c)b of ranks=%(c)b|%(c)b)(?=[\r\n])"
     rb"| rank = %(c)b of ranks = %(c)b \r)++" % {b"c": rb"\d{1,12}"}
 )
-# Terminal control: colours and cursor (CSI), window titles (OSC up to BEL or ST), bells.
-_CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x07")
+# Terminal control: colours and cursor (CSI), window titles (OSC up to BEL or ST), bells and
+# backspaces.
+_CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x07\b]")
 
 # The first one that a line holds names it, so the telling ones come first.
 _ERRORS: tuple[tuple[bytes, str], ...] = (
@@ -132,7 +140,7 @@ class LogReader:
         raw = raw.rstrip(b"\r\n")
         if _NOISE.fullmatch(raw):
             return ()
-        if b"\x1b" in raw or b"\x07" in raw:
+        if b"\x1b" in raw or b"\x07" in raw or b"\b" in raw:
             if self.max_batches is None and (status := _STATUS.search(raw)):
                 self.max_batches = int(status[1])
             raw = _CONTROL.sub(b"", raw)
@@ -209,6 +217,16 @@ class LogReader:
             self._finished = False
             yield RunStarted(parse_number(found[1]))
 
+    def _read_mini_batch(self, line: bytes) -> Iterable[Event]:
+        if found := _MINI_BATCH.search(line):
+            yield MiniBatch(self.iteration, int(found[1]))
+
+    def _read_loss_parts(self, line: bytes) -> Iterable[Event]:
+        if found := _LOSS_PARTS.search(line):
+            box, objectness, no_object, classes = map(parse_number, found.groups()[1:])
+            objectness += no_object
+            yield LossParts(int(found[1]), box, objectness, classes, objectness + classes)
+
     def _read_program(self, _line: bytes) -> Iterable[Event]:
         self.embedded = True
         return ()
@@ -222,7 +240,9 @@ class LogReader:
         """Find the new size: on the line that announces it (hank-ai), or alone on the next."""
         if found := _SIZE.search(line) or _SQUARE.match(line):
             self._resizing = False
-            yield Resized(self.iteration, int(found[1]), int(found[found.lastindex or 1]))
+            width, height = int(found[1]), int(found[found.lastindex or 1])
+            batch = _BATCH.search(line)
+            yield Resized(self.iteration, width, height, int(batch[1]) if batch else None)
         elif b"esizing" not in line:
             self._resizing = False
 
@@ -263,6 +283,8 @@ class LogReader:
 
 _READERS: tuple[tuple[bytes, Callable[[LogReader, bytes], Iterable[Event]]], ...] = (
     (b"the embedded engine, PyTorch ", LogReader._read_program),
+    (b" loss parts ", LogReader._read_loss_parts),
+    (b"mini_batch = ", LogReader._read_mini_batch),
     (b"Learning Rate: ", LogReader._read_start),
     (b"esizing", LogReader._read_resizing),
     (b"Saving weights to ", LogReader._read_saved),

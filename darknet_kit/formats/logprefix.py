@@ -17,10 +17,11 @@ _STAMP = (
 _LABEL = rb"(?:[\w.-]{1,60} {0,40}\||\[pod/[^]\n]{1,200}\]|\[\d+,\d+\]<std(?:out|err)>:)" + _SGR
 _END = rb"(?:[ \t]|(?=\r?$))"
 # A task's number (srun --label) looks like that of an iteration, but for what follows it.
-_TASK = rb" {0,4}\d{1,5}: (?!loss=)(?=[ A-Za-z\x1b]|\d+(?:, \d+\.\d+)?: |\r?$)"
+_TASK = rb" {0,4}\d{1,5}: (?=[ A-Z\x1b]|v3 |class_id|total_bbox|\d+(?:, \d+\.\d+)?: |\r?$)"
 _PREFIX = re.compile(
     rb"(?m)^%(sgr)b(?:%(label)b%(end)b(?:%(stamp)b%(end)b)?|%(stamp)b%(end)b(?:%(label)b%(end)b)?"
-    rb"|%(task)b)" % {b"sgr": _SGR, b"label": _LABEL, b"stamp": _STAMP, b"end": _END, b"task": _TASK}
+    rb"|%(task)b)"
+    % {b"sgr": _SGR, b"label": _LABEL, b"stamp": _STAMP, b"end": _END, b"task": _TASK}
 )
 _DOCKER = re.compile(rb'(?m)^\{"log":".*\}\r?$')
 _BEGINNING = 2000  # bytes in which the first lines of a block are looked at

@@ -14,12 +14,17 @@ from darknet_kit.formats.logline import LogReader
 from darknet_kit.formats.lognoise import NOISE, STATUS
 
 _FLOAT = rb"(-?(?:\d{1,60}\.\d{1,60}|nan|inf))"
-_ROW = re.compile(
+_ROW = (
     rb"( ?)(\d{1,12}): %(n)b, %(n)b avg( loss)?, %(n)b rate, %(n)b seconds, "
     rb"(-?\d{1,12}) images(?:, %(n)b hours left)? ?\r?\n" % {b"n": _FLOAT}
 )
-_NOISE = re.compile(rb"(?:(?:%b)\n)*+" % NOISE)
-_NOISE_AND_STATUS = re.compile(rb"(?:(?:%b|%b)\n)*+" % (NOISE, STATUS))
+_QUIET = rb"(?:(?:%b)\n)*+" % NOISE
+_QUIET_AND_STATUS = rb"(?:(?:%b|%b)\n)*+" % (NOISE, STATUS)
+# What to skip, and an iteration line with what to skip after it.
+_FORMS = {
+    known: (re.compile(quiet), re.compile(_ROW + quiet))
+    for known, quiet in ((False, _QUIET), (True, _QUIET_AND_STATUS))
+}
 
 
 class Rows:
@@ -37,13 +42,12 @@ class Rows:
 
     def skip(self, text: bytes | bytearray, position: int, end: int) -> int:
         """Return where noise ends that begins here."""
-        noise = _NOISE_AND_STATUS if self._reader.max_batches else _NOISE
-        found = noise.match(text, position, end)
+        found = _FORMS[bool(self._reader.max_batches)][0].match(text, position, end)
         return found.end() if found else position
 
     def take(self, text: bytes | bytearray, position: int, end: int) -> int:
-        """Take the iteration line that begins here and return where it ends; 0 if it is none."""
-        found = _ROW.match(text, position, end)
+        """Take the iteration line that begins here; return where it and noise end, else 0."""
+        found = _FORMS[bool(self._reader.max_batches)][1].match(text, position, end)
         if found is None:
             return 0
         self._rows.append(found.groups())
@@ -56,9 +60,7 @@ class Rows:
             *self._rows, strict=True
         )
         is_alexeyab = lead[-1] or word[-1]  # it begins with a blank, or says `avg loss`
-        self._reader.reach(
-            int(number[-1]), Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL
-        )
+        self._reader.reach(int(number[-1]), Flavor.ALEXEYAB if is_alexeyab else Flavor.ORIGINAL)
         self._rows.clear()
         self.places.clear()
         return Metrics(

@@ -3,13 +3,9 @@
 What comes out is plain text in blocks of whole lines, without what other programs put before each.
 """
 
-import bz2
 import codecs
 import contextlib
-import gzip
 import io
-import json
-import lzma
 import os
 import sys
 import zlib
@@ -17,15 +13,17 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from darknet_kit.core.progress import Progress
-from darknet_kit.errors import AnyPath, LogError, ToolchainError
+from darknet_kit.errors import AnyPath, LogError
+from darknet_kit.formats.lognotebook import is_notebook, read_notebook
+from darknet_kit.formats.logpacked import Buffered, Read, unpack
 from darknet_kit.formats.logprefix import strip_prefixes
 from darknet_kit.formats.logscan import PADDING, Block
 
 LOG_HINT = "Give the file that the output of `darknet detector train` was written to."
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 21
 _HEAD_BYTES = 1 << 16
+_LEAST = 64  # bytes of room, for some characters of a text that is decoded
 _Fill = Callable[[memoryview], int]
-_Read = Callable[[int], bytes]
 _PADDING = bytes(PADDING)
 
 
@@ -40,11 +38,16 @@ class LogSource:
         self._stream = None if isinstance(source, (str, os.PathLike)) else source
         self.head = b""
 
+    @property
+    def name(self) -> str:
+        """Return what to call it in messages."""
+        return "standard input" if self.path in (None, "-") else str(self.path)
+
     def blocks(self, progress: Progress) -> Iterator[Block]:
         """Yield the text in blocks of whole lines; the last may lack its line end.
 
-        A piece of a MiB without any line end is passed on as it is. Raises LogError, and
-        ToolchainError (`missing-extra`) where a packed file needs a library that is not there.
+        A piece of two MiB without any line end is passed on as it is. A block is good until the
+        next is asked for. Raises LogError, and ToolchainError as `unpack`.
         """
         buffer, kept = bytearray(_BLOCK_BYTES + PADDING), 0
         view = memoryview(buffer)[:_BLOCK_BYTES]
@@ -53,24 +56,28 @@ class LogSource:
                 while got := fill(view[kept:]):
                     size = kept + got
                     cut = buffer.rfind(b"\n", 0, size) + 1 or buffer.rfind(b"\r", 0, size) + 1
-                    if not cut and size == _BLOCK_BYTES:
+                    if not cut and size > _BLOCK_BYTES - _LEAST:
                         cut = size
                     if not self.head:
                         self.head = bytes(buffer[: min(size, _HEAD_BYTES)])
                     yield as_block(buffer, cut)
                     kept = size - cut
                     buffer[:kept] = buffer[cut:size]
-        except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-            raise _unreadable(self.path, error) from error
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise _unreadable(self.name, error) from error
         yield as_block(buffer, kept)
 
     @contextlib.contextmanager
     def _opened(self, progress: Progress) -> Iterator[_Fill]:
         """Open it; give what fills a buffer with text and returns the bytes, 0 at the end."""
         if self._stream is not None or self.path == "-":
-            yield _filling(self._stream or sys.stdin.buffer)
+            borrowed: Buffered = io.BufferedReader(self._stream or sys.stdin.buffer, _HEAD_BYTES)
+            try:
+                yield _filling(borrowed)
+            finally:
+                borrowed.detach()
             return
-        with open(str(self.path), "rb", buffering=0) as stream:
+        with io.BufferedReader(io.FileIO(str(self.path)), _HEAD_BYTES) as stream:
             total = os.fstat(stream.fileno()).st_size
             fill = _filling(stream)
 
@@ -97,91 +104,25 @@ def as_block(text: bytes | bytearray, size: int) -> Block:
     return Block(plain, size)
 
 
-class _Headed(io.RawIOBase):
-    """A stream of which the first bytes were read already."""
-
-    def __init__(self, head: bytes, rest: BinaryIO | io.RawIOBase) -> None:
-        self._head = head
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if not self._head and isinstance(self._rest, io.RawIOBase):
-            return self._rest.readinto(buffer) or 0
-        piece = self._head[: len(buffer)] or self._rest.read(len(buffer)) or b""
-        self._head = self._head[len(piece) :]
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
-def _filling(stream: BinaryIO | io.RawIOBase) -> _Fill:
-    head = stream.read(_HEAD_BYTES) or b""
-    whole = _Headed(head, stream)
-    for magic, unpack in _PACKED:
-        if head.startswith(magic):
-            return _copying(unpack(io.BufferedReader(whole)))
+def _filling(stream: Buffered) -> _Fill:
+    if read := unpack(stream):
+        return _copying(read)
+    head = stream.peek()
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's `>`
         decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        buffered = io.BufferedReader(whole)
-        return _copying(lambda size: decoder.decode(buffered.read(size // 2)).encode())
-    if _is_notebook(head):
-        return _copying(io.BytesIO(_read_notebook(io.BufferedReader(whole).read())).read)
-    return whole.readinto
+        return _copying(lambda size: decoder.decode(stream.read(size // 2)).encode())
+    if is_notebook(head):
+        return _copying(io.BytesIO(read_notebook(stream.read())).read)
+    return stream.readinto
 
 
-def _copying(read: _Read) -> _Fill:
+def _copying(read: Read) -> _Fill:
     def fill(buffer: memoryview) -> int:
         plain = read(len(buffer))
         buffer[: len(plain)] = plain
         return len(plain)
 
     return fill
-
-
-def _unpack_zstd(stream: io.BufferedReader) -> _Read:
-    try:
-        import zstandard
-    except ImportError as error:
-        raise ToolchainError(
-            "this log is packed by zstd, and the library that unpacks it is not installed",
-            code="missing-extra",
-            hint="pip install 'darknet-kit[zstd]', or unpack it: zstd -d FILE",
-        ) from error
-    return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True).read
-
-
-# How packed files begin.
-_PACKED: tuple[tuple[bytes, Callable[[io.BufferedReader], _Read]], ...] = (
-    (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream).read),
-    (b"\x28\xb5\x2f\xfd", _unpack_zstd),
-    (b"\xfd7zXZ\0", lambda stream: lzma.LZMAFile(stream).read),
-    (b"BZh", lambda stream: bz2.BZ2File(stream).read),
-)
-
-
-def _is_notebook(head: bytes) -> bool:
-    text = head.lstrip(b"\xef\xbb\xbf \r\n\t")
-    return text.startswith(b"{") and (b'"cells"' in head or b'"nbformat"' in head)
-
-
-def _read_notebook(content: bytes) -> bytes:
-    """Return what the cells of a notebook printed, in their order. Raises ValueError."""
-    document = json.loads(content)
-    cells = document.get("cells", [])
-    if not isinstance(cells, list):
-        raise ValueError("its cells are no list")
-    outputs = (
-        output
-        for cell in cells
-        if isinstance(cell, dict)
-        for output in cell.get("outputs") or ()
-        if isinstance(output, dict)
-    )
-    texts = (output.get("text") or output.get("data", {}).get("text/plain") for output in outputs)
-    printed = ("".join(text) if isinstance(text, list) else str(text) for text in texts if text)
-    return "\n".join(printed).encode("utf-8", "replace")
 
 
 def _unreadable(path: str | None, error: Exception) -> LogError:

@@ -14,6 +14,7 @@ from darknet_kit.formats.logcolumns import IterationRun
 from darknet_kit.formats.logevent import Event
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.formats.lognumber import clean_text
+from darknet_kit.formats.logparts import add_up_parts
 from darknet_kit.formats.logquick import Rows
 from darknet_kit.formats.logscan import Block
 from darknet_kit.formats.logsource import LogSource
@@ -49,36 +50,47 @@ def iter_log(
 
 
 def iter_told(
-    source: LogSource, progress: Progress, reader: LogReader
+    source: LogSource, progress: Progress, reader: LogReader, *, parts: bool = False
 ) -> Iterator[tuple[int, Told]]:
-    """Yield the same with the number of the line, iterations as columns, and damaged lines."""
+    """Yield the same with the number of the line, iterations as columns, and damaged lines.
+
+    `parts` asks for the parts of the loss in the lines per head and mini-batch.
+    """
     line = 1
     for block in source.blocks(progress):
-        yield from read_block(reader, block, line)
+        yield from read_block(reader, block, line, parts=parts)
         line += block.lines
 
 
-def read_block(reader: LogReader, block: Block, line: int) -> Iterator[tuple[int, Told]]:
+def read_block(
+    reader: LogReader, block: Block, line: int, *, parts: bool = False
+) -> Iterator[tuple[int, Told]]:
     """Yield what a block tells whose first line has the number `line`."""
-    text, rows = block.text, Rows(reader)
-    for position, end, _ in block.stretches():
-        while (position := rows.skip(text, position, end)) < end:
-            if after := rows.take(text, position, end):
-                position = after
+    text, rows, after = block.text, Rows(reader), 0
+    for position, end in block.stretches:
+        if parts and position > after:
+            yield from _flush(rows, block, line)
+            yield from ((line, told) for told in add_up_parts(text, after, position))
+        after = end
+        position = rows.skip(text, position, end)
+        while position < end:
+            if row_end := rows.take(text, position, end):
+                position = row_end
                 continue
-            if rows.places:
-                yield _flush(rows, block, line)
+            yield from _flush(rows, block, line)
             stop = text.find(b"\n", position, end)
             yield from _feed(reader, text[position:stop], block, position, line)
-            position = stop + 1
-    if rows.places:
-        yield _flush(rows, block, line)
+            position = rows.skip(text, stop + 1, end)
+    yield from _flush(rows, block, line)
+    if parts:
+        yield from ((line, told) for told in add_up_parts(text, after, block.size))
     yield from _feed_cut_off(reader, block, line)
 
 
-def _flush(rows: Rows, block: Block, line: int) -> tuple[int, Told]:
-    lines = [line + place for place in block.lines_of(rows.places)]
-    return lines[0], IterationRun(rows.flush(), lines)
+def _flush(rows: Rows, block: Block, line: int) -> Iterator[tuple[int, Told]]:
+    if rows.places:
+        lines = [line + place for place in block.lines_of(rows.places)]
+        yield lines[0], IterationRun(rows.flush(), lines)
 
 
 def _feed(
