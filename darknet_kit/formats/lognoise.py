@@ -21,3 +21,4 @@ NOISE = (
 )
 # AlexeyAB's status line clears the screen and rings the bell; it tells max_batches, needed once.
 STATUS = rb" (?:\(next mAP|Last accuracy).*+(?<=\x07)\r?+"
+PADDING = 8  # bytes after a text: so many are compared at once, wherever a line begins

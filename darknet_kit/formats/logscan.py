@@ -8,7 +8,6 @@ import numpy.typing as npt
 from darknet_kit.formats.lognoise import BULK
 
 _NEWLINE = ord("\n")
-PADDING = 8  # bytes after the text: so many are looked at at once
 
 
 class Block:

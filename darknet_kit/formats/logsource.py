@@ -10,14 +10,17 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from darknet_kit.core.progress import Progress
 from darknet_kit.errors import AnyPath, LogError
+from darknet_kit.formats.lognoise import PADDING
 from darknet_kit.formats.lognotebook import is_notebook, read_notebook
 from darknet_kit.formats.logpacked import Buffered, Read, unpack
 from darknet_kit.formats.logprefix import strip_prefixes
-from darknet_kit.formats.logscan import PADDING, Block
+
+if TYPE_CHECKING:
+    from darknet_kit.formats.logscan import Block
 
 LOG_HINT = "Give the file that the output of `darknet detector train` was written to."
 _BLOCK_BYTES = 1 << 21
@@ -43,7 +46,7 @@ class LogSource:
         """Return what to call it in messages."""
         return "standard input" if self.path in (None, "-") else str(self.path)
 
-    def blocks(self, progress: Progress) -> Iterator[Block]:
+    def blocks(self, progress: Progress) -> "Iterator[Block]":
         """Yield the text in blocks of whole lines; the last may lack its line end.
 
         A piece of two MiB without any line end is passed on as it is. A block is good until the
@@ -88,12 +91,14 @@ class LogSource:
             yield tell
 
 
-def as_block(text: bytes | bytearray, size: int) -> Block:
+def as_block(text: bytes | bytearray, size: int) -> "Block":
     """Return whole lines as a block: without zero bytes, and without others' prefixes.
 
     Zeros fill the holes of a log that was cut while it was written to, and stand in UTF-16 that
     was appended to plain text. `text` holds PADDING bytes after the first `size`.
     """
+    from darknet_kit.formats.logscan import Block  # numpy: heavy, and needed here alone
+
     plain: bytes | bytearray = text
     if text.find(b"\0", 0, size) >= 0:
         plain = bytes(text[:size]).replace(b"\0", b"") + _PADDING

@@ -6,7 +6,7 @@ at a time by `logquick`, where they are printed as usual, and the rest line by l
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import AnyPath
@@ -16,8 +16,10 @@ from darknet_kit.formats.logline import LogReader
 from darknet_kit.formats.lognumber import clean_text
 from darknet_kit.formats.logparts import add_up_parts
 from darknet_kit.formats.logquick import Rows
-from darknet_kit.formats.logscan import Block
 from darknet_kit.formats.logsource import LogSource
+
+if TYPE_CHECKING:
+    from darknet_kit.formats.logscan import Block
 
 _LONGEST_TEXT = 120
 
@@ -63,7 +65,7 @@ def iter_told(
 
 
 def read_block(
-    reader: LogReader, block: Block, line: int, *, parts: bool = False
+    reader: LogReader, block: "Block", line: int, *, parts: bool = False
 ) -> Iterator[tuple[int, Told]]:
     """Yield what a block tells whose first line has the number `line`."""
     text, rows, after = block.text, Rows(reader), 0
@@ -87,14 +89,14 @@ def read_block(
     yield from _feed_cut_off(reader, block, line)
 
 
-def _flush(rows: Rows, block: Block, line: int) -> Iterator[tuple[int, Told]]:
+def _flush(rows: Rows, block: "Block", line: int) -> Iterator[tuple[int, Told]]:
     if rows.places:
         lines = [line + place for place in block.lines_of(rows.places)]
         yield lines[0], IterationRun(rows.flush(), lines)
 
 
 def _feed(
-    reader: LogReader, text: bytes | bytearray, block: Block, position: int, line: int
+    reader: LogReader, text: bytes | bytearray, block: "Block", position: int, line: int
 ) -> Iterator[tuple[int, Told]]:
     damaged = reader.damaged
     events = reader.feed(bytes(text))
@@ -106,7 +108,7 @@ def _feed(
             yield line + place, DamagedLine(clean_text(bytes(text[:_LONGEST_TEXT])))
 
 
-def _feed_cut_off(reader: LogReader, block: Block, line: int) -> Iterator[tuple[int, Told]]:
+def _feed_cut_off(reader: LogReader, block: "Block", line: int) -> Iterator[tuple[int, Told]]:
     """Read the last piece of a log, which is not damaged when its line is not whole yet."""
     damaged = reader.damaged
     for event in reader.feed(block.rest):
