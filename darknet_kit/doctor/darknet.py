@@ -1,6 +1,6 @@
 """Darknet: which are here, do they start, do they hold code for this GPU, which is taken."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.engine.cuda import show_capability
@@ -49,13 +49,9 @@ def _check_darknet(engine: Engine, nvml: NvmlFacts) -> Iterator[Check]:
     except OSError as error:
         yield found("darknet-broken", f"{engine.path}: {error.strerror}")
         return
-    lacking = _list_lacking(code.runs_on, capabilities) if code else []
+    lacking = [one for one in capabilities if code and not code.runs_on(one)]
     if lacking:
         named = ", ".join(show_capability(one) for one in lacking)
         yield found("darknet-lacks-gpu", f"{engine} has {code}; the GPU needs {named}")
     else:
         yield found("darknet", f"{engine}, {code}" if code else str(engine))
-
-
-def _list_lacking(runs_on: object, capabilities: Sequence[int]) -> list[int]:
-    return [one for one in capabilities if not runs_on(one)]  # type: ignore[operator]

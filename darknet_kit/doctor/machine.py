@@ -5,7 +5,6 @@ Nothing here raises for a file that is missing, unreadable or binary: it is empt
 
 import itertools
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,16 +73,6 @@ class Machine:
     def has(self, path: str) -> bool:
         """Tell whether something of this name is there, be it a link to nothing."""
         return os.path.lexists(self.root / path)
-
-    def now(self) -> float:
-        """Return the machine's time, or its record's, in seconds since 1970; 0 if not told."""
-        if self.is_here:
-            return time.time()
-        booted = [line for line in self.read("proc/stat").splitlines() if line.startswith("btime ")]
-        try:
-            return int(booted[0].split()[1]) + float(self.read("proc/uptime").split()[0])
-        except (IndexError, ValueError):
-            return 0.0
 
     def kernel(self) -> str:
         """Return the release of the running kernel, like 6.1.0-18-amd64."""

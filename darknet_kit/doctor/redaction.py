@@ -22,7 +22,9 @@ def redact(text: str) -> str:
     text = _HOME.sub(r"\1USER", text)
     for pattern, instead in ((_UUID, "UUID"), (_MAC, "MAC"), (_SERIAL, r"\1SERIAL")):
         text = pattern.sub(instead, text)
-    for name, instead in ((_find_user(), "USER"), (socket.gethostname(), "HOST")):
+    host = socket.gethostname()
+    names = ((_find_user(), "USER"), (host, "HOST"), (host.partition(".")[0], "HOST"))
+    for name, instead in names:
         if len(name) >= _SHORTEST and name not in ("root", "localhost"):
             text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", instead, text)
     return text

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,8 +29,7 @@ def check_platform(machine: Machine) -> Iterator[Check]:
     release = re.search(r'^PRETTY_NAME="?([^"\n]*)', machine.read("etc/os-release"), re.M)
     kernel = machine.kernel()
     yield found("os", f"{release[1] if release else 'Linux'}, kernel {kernel or 'not told'}")
-    installed = (Path(darknet_kit.__file__)).stat().st_mtime
-    behind = (installed - machine.now()) / 86400
+    behind = (Path(darknet_kit.__file__).stat().st_mtime - time.time()) / 86400
     if machine.is_here and behind > 1:
         yield found("clock-behind", f"the clock is {behind:.0f} days behind dkit's own files")
 
