@@ -1,10 +1,12 @@
 """From one annotation to the lines of one label file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from darknet_kit.core.boxes import Box, clip, cxcywh_norm, is_inside, ordered, overhang
+import msgspec
+
+from darknet_kit.core.boxes import Box, clip, cxcywh_norm, inner_fractions, ordered, overhang
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import Annotation, LabelledObject
+from darknet_kit.core.records import Annotation, Item, LabelledObject
 from darknet_kit.formats.yolo import SMALLEST, format_label
 
 EDGE_PX = 1.0
@@ -33,35 +35,32 @@ class ObjectRules:
         return ""
 
 
-@dataclass(slots=True)
-class Labelled:
+class Labelled(msgspec.Struct, gc=False):
     """The label lines of one image, their class_ids, and what was left out or repaired.
 
-    `difficult` are the lines of difficult objects, where they were asked for.
+    `difficult` are the lines of difficult objects of an image to validate on.
     """
 
-    lines: list[str] = field(default_factory=list)
-    class_ids: list[int] = field(default_factory=list)
-    difficult: list[str] = field(default_factory=list)
-    excluded: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    lines: list[str] = []
+    class_ids: list[int] = []
+    difficult: list[str] = []
+    excluded: list[str] = []
+    problems: list[Problem] = []
 
 
 def label_objects(
     annotation: Annotation,
-    path: str,
+    item: Item,
     width: int,
     height: int,
     class_ids: dict[str, int],
     rules: ObjectRules,
-    *,
-    with_difficult: bool = False,
 ) -> Labelled:
     """Return the labels of an image of width x height pixels, boxes clipped to it.
 
     `class_ids` are by class name, LEFT_OUT where objects of the class are not wanted.
     A class and box that are there already count once, since an engine would train on each.
-    `with_difficult` makes lines of difficult objects too, apart from the others.
+    Difficult objects that are left out get lines apart where the image is to validate on.
     """
     result = Labelled(problems=list(annotation.problems))
     seen: set[str] = set()
@@ -70,16 +69,16 @@ def label_objects(
         reason = "other-class" if class_id == LEFT_OUT else rules.excludes(entry)
         if reason:
             result.excluded.append(reason)
-            if not (with_difficult and reason == "difficult"):
+            if not (item.split == "valid" and reason == "difficult"):
                 continue
         if class_id is None:
             message = f"class {entry.name!r} is not in the class list"
-            result.problems.append(Problem("unknown-class", path, message, entry.line))
+            result.problems.append(Problem("unknown-class", item.annotation, message, entry.line))
             continue
-        line = _label_line(entry, path, width, height, class_id, result.problems)
+        line = _label_line(entry, item, width, height, class_id, result.problems)
         if line in seen:
             message = f"{entry.name}: {_edges(entry.box)} is there already"
-            result.problems.append(Problem("duplicate-box", path, message, entry.line))
+            result.problems.append(Problem("duplicate-box", item.annotation, message, entry.line))
         elif line and reason:
             result.difficult.append(line)
         elif line:
@@ -92,23 +91,22 @@ def label_objects(
 
 def _label_line(
     entry: LabelledObject,
-    path: str,
+    item: Item,
     width: int,
     height: int,
     class_id: int,
     problems: list[Problem],
 ) -> str:
-    if is_inside(entry.box, width, height):
-        numbers = cxcywh_norm(entry.box, width, height)
-        if min(numbers[2], numbers[3]) >= SMALLEST:
-            return format_label(class_id, *numbers)
+    inner = inner_fractions(entry.box, width, height)
+    if inner and inner[2] >= SMALLEST and inner[3] >= SMALLEST:
+        return format_label(class_id, *inner)
     box = ordered(entry.box)
     beyond = overhang(box, width, height)
     numbers = cxcywh_norm(clip(box, width, height), width, height)
 
     def note(code: str, message: str) -> None:
         shown = f"{entry.name}: {_edges(entry.box)} {message}"
-        problems.append(Problem(code, path, shown, entry.line))
+        problems.append(Problem(code, item.annotation, shown, entry.line))
 
     if min(numbers[2:]) < SMALLEST:
         note("empty-box", f"has no area in {width} x {height} pixels")

@@ -22,6 +22,7 @@ from darknet_kit.formats.coco import CocoEntry
 from darknet_kit.formats.datafile import format_lines
 from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.pascal import find_names, parse_content
+from darknet_kit.formats.pascalfast import parse_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ def convert_parsed(
 def _read(
     item: Item, content: bytes | OSError, convention: BoxConvention
 ) -> Annotation | DatasetError:
+    plain = parse_plain(content, convention) if isinstance(content, bytes) else None
+    if plain is not None:
+        return plain
     try:
         return parse_content(content, item.annotation, convention)
     except DatasetError as error:
@@ -141,33 +145,46 @@ def _label(
             result.left_out += 1
             result.excluded["other-class"] += len(annotation.objects)
             return None
-        width, height = _image_size(annotation, item, rules.verify_images, problems)
+        labelled = _label_objects(annotation, item, rules, problems)
     except DatasetError as error:
         problems.append(Problem(error.code, error.path or "", error.message, error.line or 0))
         return None
     if _is_misnamed(annotation.filename, item.file):
         message = f"<filename> is {annotation.filename!r:.200}"
         problems.append(Problem("other-filename", item.annotation, message))
-    labelled = label_objects(
-        annotation,
-        item.annotation,
-        width,
-        height,
-        rules.class_ids,
-        rules.objects,
-        with_difficult=item.split == "valid",
-    )
     if labelled.excluded:
         result.excluded.update(labelled.excluded)
-    # Without a line, a file that speaks of many images would not say which one is meant.
-    problems.extend(one if one.line else replace(one, path=item.image) for one in labelled.problems)
-    if rules.convention is BoxConvention.INCLUSIVE and labelled.problems:
-        result.from_zero += sum(map(_begins_at_zero, annotation.objects))
+    if labelled.problems:
+        # Without a line, a file that speaks of many images would not say which one is meant.
+        problems += (
+            one if one.line else replace(one, path=item.image) for one in labelled.problems
+        )
+        if rules.convention is BoxConvention.INCLUSIVE:
+            result.from_zero += sum(map(_begins_at_zero, annotation.objects))
     if labelled.lines or shows_none(annotation, rules.class_ids):
         return labelled  # no object at all is a statement: a negative image
     # An empty label would teach the network that this image shows nothing.
     problems.append(_none_left(labelled, annotation, item.image))
     return None
+
+
+def _label_objects(
+    annotation: Annotation, item: Item, rules: ShardRules, problems: list[Problem]
+) -> Labelled:
+    """Label an image by the size that its annotation states, or by its own.
+
+    The image is asked on request, where no usable size is stated, and where a box reaches beyond
+    it, which is how width and height that were swapped show. Raises DatasetError.
+    """
+    width, height = annotation.width, annotation.height
+    if width and height and not rules.verify_images:
+        labelled = label_objects(annotation, item, width, height, rules.class_ids, rules.objects)
+        # Else each of its boxes has a line, and was not mended: they lie inside.
+        doubtful = labelled.problems or labelled.excluded
+        if not (doubtful and _reaches_beyond(annotation)):
+            return labelled
+    width, height = _image_size(annotation, item.image, problems)
+    return label_objects(annotation, item, width, height, rules.class_ids, rules.objects)
 
 
 def _none_left(labelled: Labelled, annotation: Annotation, image: str) -> Problem:
@@ -191,18 +208,9 @@ def _is_misnamed(filename: str, image: str) -> bool:
     return bool(name) and stem not in (name, stem_of(name))
 
 
-def _image_size(
-    annotation: Annotation, item: Item, verify: bool, problems: list[Problem]
-) -> tuple[int, int]:
-    """Return width and height in px: the annotation's where sane, else the image's.
-
-    The image is asked as well where a box reaches beyond the stated size, which is how width and
-    height that were swapped show, and on request.
-    """
+def _image_size(annotation: Annotation, image: str, problems: list[Problem]) -> tuple[int, int]:
+    """Return width and height of an image in px, as it says itself. Raises DatasetError."""
     stated = (annotation.width, annotation.height)
-    if all(stated) and not verify and not _reaches_beyond(annotation):
-        return stated
-    image = item.image
     header = read_image_header(image)
     actual = (header.width, header.height)
     if header.orientation != 1:
