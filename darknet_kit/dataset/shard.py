@@ -3,7 +3,6 @@
 It writes nothing but label files and links, each whole or absent; running it twice is harmless.
 """
 
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -266,10 +265,12 @@ def put_label(
 
 def collect_names(items: Sequence[Item]) -> Counter[str]:
     """Count the class names in some XML files; unreadable ones are reported when converted."""
-    names: Counter[str] = Counter()
+    names: list[str] = []
     paths = [item.annotation for item in items]
     for path, content in zip(paths, iter_contents(paths), strict=True):
-        if isinstance(content, bytes):
-            with contextlib.suppress(DatasetError):
-                names.update(find_names(content, path))
-    return names
+        try:
+            if isinstance(content, bytes):
+                names.extend(find_names(content, path))
+        except DatasetError:
+            continue
+    return Counter(names)

@@ -7,7 +7,6 @@ the first file that needs it.
 
 import functools
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from darknet_kit.core.boxes import BoxConvention, box_from_pascal
@@ -81,20 +80,16 @@ def parse_content(content: bytes | OSError, path: str, convention: BoxConvention
     return parse_pascal(content, path, convention)
 
 
-def find_names(content: bytes, path: str) -> Iterator[str]:
-    """Yield the class name of each object, for sets that come without a class list.
+def find_names(content: bytes, path: str) -> list[str]:
+    """Return the class name of each object, for sets that come without a class list.
 
     Raises DatasetError as `parse_pascal`.
     """
     plain = find_plain_names(content)
     if plain is not None:
-        yield from plain
-        return
-    for child in _parse_xml(content, path):
-        if child.tag == "object":
-            name = class_name(child.findtext("name") or "")
-            if name:
-                yield name
+        return plain
+    objects = _parse_xml(content, path).iterchildren("object")
+    return list(filter(None, (class_name(one.findtext("name") or "") for one in objects)))
 
 
 @functools.cache
