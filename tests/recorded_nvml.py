@@ -30,7 +30,9 @@ _VALUES = {
     "nvmlDeviceGetEnforcedPowerLimit": "power_limit",
     "nvmlDeviceGetPowerUsage": "power",
     "nvmlDeviceGetCurrentClocksEventReasons": "reasons",
+    "nvmlDeviceGetCurrentClocksThrottleReasons": "reasons",
     "nvmlDeviceGetPcieReplayCounter": "replays",
+    "nvmlDeviceGetTotalEccErrors": "ecc",
 }
 _CHOSEN = {  # by an argument
     "nvmlDeviceGetTemperature": "temperature",
@@ -65,20 +67,21 @@ RTX_3090: dict[str, Any] = {
 class RecordedLibrary:
     """What `ctypes.CDLL("libnvidia-ml.so.1")` would be on a machine with these GPUs.
 
-    `lost` are GPUs that have fallen off the bus; `xids` are waiting to be told, as (GPU, number);
-    `calls` counts what was asked.
+    `missing` are functions that its driver is too old for, `lost` are GPUs that have fallen off the
+    bus, `xids` wait to be told, as (GPU, number); `calls` counts what was asked.
     """
 
     def __init__(self, *gpus: dict[str, Any], start: int = pynvml.NVML_SUCCESS) -> None:
         self.gpus = [dict(gpu) for gpu in gpus]
         self.start = start
         self.lost: set[int] = set()
+        self.missing: set[str] = set()
         self.xids: list[tuple[int, int]] = []
         self.calls: dict[str, int] = {}
         self._handles = [ctypes.create_string_buffer(8) for _ in gpus]
 
     def __getattr__(self, name: str) -> Callable[..., int]:
-        if not name.startswith("nvml"):
+        if not name.startswith("nvml") or name in self.missing:
             raise AttributeError(name)
         answer: Callable[..., int]
         if name in _VALUES or name in _CHOSEN:

@@ -64,6 +64,11 @@ class Nvml:
         self.message = ""
         self.handles: tuple[Any, ...] = ()
         self.errors: tuple[str, ...] = ()  # of each GPU
+        self._names: dict[object, str] = {
+            number: name.removeprefix(_NAME).lower().replace("_", "-")
+            for name, number in vars(pynvml).items()
+            if name.startswith(_NAME)
+        }
         try:
             pynvml.nvmlInit()
         except Exception as error:
@@ -106,11 +111,7 @@ class Nvml:
         """Return NVML's name of an error, such as gpu-is-lost."""
         if isinstance(error, AttributeError):  # not even nvidia-ml-py has it
             return "function-not-found"
-        value = getattr(error, "value", None)
-        for name, number in vars(self.api).items():
-            if name.startswith(_NAME) and number == value:
-                return name.removeprefix(_NAME).lower().replace("_", "-")
-        return "unknown"
+        return self._names.get(getattr(error, "value", None), "unknown")
 
 
 def read_nvml_facts() -> NvmlFacts:
