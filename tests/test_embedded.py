@@ -310,8 +310,12 @@ def test_what_a_darknet_gets_wrong_on_a_cpu_is_no_doubt_here(
     cpu = write_engine(tmp_path / "cpu" / "darknet")
     cfg.write_text(cfg.read_text().replace("mosaic", "#mosaic"))
     ended = dkit(*words, "--engine", cpu)
+    assert ended.exit_code == 2
     assert "wrong gradients for route, upsample layers" in ended.stderr
     assert "--engine torch" in ended.stderr
+    forced = dkit(*words, "--engine", cpu, "--force")
+    assert forced.exit_code == 0
+    assert "warning: on a CPU, alexeyab darknet computes wrong gradients" in forced.stderr
 
 
 def test_the_real_engine_is_stopped_without_a_loss_and_goes_on(

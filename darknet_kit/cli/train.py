@@ -15,14 +15,18 @@ from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.runstart import UNITS, Way, begin_run, choose_way
 from darknet_kit.cli.supervision import supervision_options, with_supervision
+from darknet_kit.core.files import WriteError
 from darknet_kit.core.wording import counted
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import AUTO, Engine, find_engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
+from darknet_kit.train.checkpoint import effective_batch
 from darknet_kit.train.preflight import check_run
+from darknet_kit.train.room import check_room
 from darknet_kit.train.runfolder import (
+    KEEP,
     RunSettings,
     create_run,
     find_latest_run,
@@ -30,6 +34,7 @@ from darknet_kit.train.runfolder import (
     keep_settings,
     open_run,
 )
+from darknet_kit.train.start import check_same_batch
 
 _LATEST = "latest"
 
@@ -56,6 +61,15 @@ _LATEST = "latest"
 @click.option("--map/--no-map", "with_map", default=None, help="mAP while training.  [default: on]")
 @click.option("--clear", is_flag=True, help="Start the iteration count of WEIGHTS anew.")
 @click.option("--gpus", help="GPUs to use, with commas between.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=KEEP,
+    show_default=True,
+    help="How many of the numbered weights stay; 0: all.",
+)
+@click.option("--full-log", is_flag=True, help="Keep the lines of every head and mini-batch.")
+@click.option("--force", is_flag=True, help="Train in spite of what ruins a network.")
 @click.option("--detach", is_flag=True, help="Train in the background, without this terminal.")
 @click.option(
     "--write-unit",
@@ -83,6 +97,9 @@ def train(
     with_map: bool | None,
     clear: bool,
     gpus: str | None,
+    keep: int,
+    full_log: bool,
+    force: bool,
     detach: bool,
     unit: str | None,
     telemetry_seconds: float,
@@ -109,7 +126,7 @@ def train(
                 code="wrong-option",
                 hint="dkit train --resume RUN",
             )
-        return _resume(resume, out, way, supervise, dry_run=dry_run)
+        return _resume(resume, out, way, supervise, force=force, dry_run=dry_run)
     if not data or not cfg:
         raise UsageError(
             "DATA and CFG are needed",
@@ -125,20 +142,24 @@ def train(
         clear=clear,
         gpus=_parse_gpus(gpus),
         telemetry_seconds=telemetry_seconds,
+        keep=keep,
+        full_log=full_log,
+        batch=effective_batch(network),
     )
     settings = supervise(settings)
     # Labels are looked for as this engine does, whatever the conversion was made for.
     dataset = read_dataset(data, program.flavor)
-    settings, ready = _check(dataset, network, settings, program)
+    settings, ready = _check(dataset, network, settings, program, force=force)
+    path = Path(out) / (name or free_name(out, Path(cfg).stem))
+    _check_room(path, network, settings, program, force=force)
     if dry_run:
         return Outcome([ready], {"dry_run": True, "engine": os.fspath(program.path)})
-    path = Path(out) / (name or free_name(out, Path(cfg).stem))
     run = create_run(path, dataset, network, settings, program)
     return begin_run(run, settings, network, program, way)
 
 
 def _check(
-    dataset: Dataset, cfg: Cfg, settings: RunSettings, engine: Engine
+    dataset: Dataset, cfg: Cfg, settings: RunSettings, engine: Engine, *, force: bool
 ) -> tuple[RunSettings, str]:
     """Refuse what cannot work, tell the doubts; return settings that work and what is there."""
     with progress_bar("check", "images") as progress:
@@ -150,6 +171,7 @@ def _check(
             with_map=settings.map,
             clear=settings.clear,
             gpus=settings.gpus,
+            force=force,
             progress=progress,
         )
     if checked.valid is None and settings.map:
@@ -167,12 +189,24 @@ def _check(
     )
 
 
+def _check_room(run: Path, cfg: Cfg, settings: RunSettings, engine: Engine, *, force: bool) -> None:
+    lack = check_room(
+        run, cfg, keep=settings.keep, embedded=engine.embedded, full_log=settings.full_log
+    )
+    if lack and not force:
+        hint = "Free some space, keep fewer with --keep, or name another disk with --out."
+        raise WriteError(lack, code="disk-full", hint=hint)
+    if lack:
+        say(f"warning: {lack}")
+
+
 def _resume(
     wanted: str,
     out: str,
     way: Way,
     supervise: Callable[[RunSettings], RunSettings],
     *,
+    force: bool,
     dry_run: bool,
 ) -> Outcome:
     path = find_latest_run(out) if wanted == _LATEST else Path(wanted)
@@ -190,11 +224,14 @@ def _resume(
     if settings.map and not can_map(program.flavor):
         settings = replace(settings, map=False)
         say("note: this engine cannot compute mAP, so there is none from here on")
+    network = read_cfg(run.cfg)
+    check_same_batch(network, settings)
+    _check_room(run.path, network, settings, program, force=force)
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})
     if (asked := supervise(recorded_settings)) != recorded_settings:
         keep_settings(run, asked)
-    return begin_run(run, settings, read_cfg(run.cfg), program, way)
+    return begin_run(run, settings, network, program, way)
 
 
 def _wants_map(asked: bool | None, engine: Engine) -> bool:

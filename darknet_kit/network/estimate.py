@@ -29,6 +29,7 @@ _FORWARD_AND_BACKWARD = 3  # forward, gradient of the input, gradient of the wei
 _LOADED_A_SECOND = 1000  # images that a few CPU cores decode and change; small networks wait
 # Bytes of AlexeyAB's log: for each head and mini-batch, each mini-batch, each iteration.
 _LOG_HEAD, _LOG_PART, _LOG_ITERATION = 171, 52, 170
+_SINGLE_FILES = 4  # _last, _best, _final, and the one that is being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +43,40 @@ class Needs:
 
 def estimate_needs(cfg: Cfg) -> Needs:
     """Return what a training of this cfg with AlexeyAB's Darknet needs. Raises CfgError."""
-    layers = infer_layers(cfg)
     net = cfg.net
-    file = expected_bytes(sum(layer.weight_floats for layer in layers))
-    iterations = net.integer("max_batches")
+    numbered = count_numbered(net.integer("max_batches"))
     parts = max(1, net.integer("subdivisions", 1))
-    line = parts * (len(find_heads(cfg)) * _LOG_HEAD + _LOG_PART) + _LOG_ITERATION
     return Needs(
         memory=estimate_memory(cfg, max(1, net.integer("batch", 1) // parts)),
-        weights_disk=file * (count_numbered(iterations) + 3),  # and _last, _best, _final
-        log_disk=line * iterations,
+        weights_disk=_weights_bytes(cfg) * (numbered + 3),  # and _last, _best, _final
+        log_disk=_log_bytes(cfg, parts),
     )
+
+
+def estimate_disk(cfg: Cfg, *, keep: int, with_state: bool, full_log: bool) -> int:
+    """Return the bytes that a run will take at most, without charts and tables.
+
+    `keep` numbered weights stay, all where it is 0; `with_state` lays momentum beside each file;
+    without `full_log` the lines of all mini-batches are one. Raises CfgError.
+    """
+    parts = max(1, cfg.net.integer("subdivisions", 1)) if full_log else 1
+    numbered = count_numbered(cfg.net.integer("max_batches"))
+    files = (min(keep or numbered, numbered) + _SINGLE_FILES) * (2 if with_state else 1)
+    return _weights_bytes(cfg) * files + _log_bytes(cfg, parts)
 
 
 def count_numbered(iterations: int) -> int:
     """Return how many numbered weights a training of AlexeyAB's Darknet writes."""
     return iterations // (1000 if iterations < 10_000 else 10_000)
+
+
+def _weights_bytes(cfg: Cfg) -> int:
+    return expected_bytes(sum(layer.weight_floats for layer in infer_layers(cfg)))
+
+
+def _log_bytes(cfg: Cfg, parts: int) -> int:
+    line = parts * (len(find_heads(cfg)) * _LOG_HEAD + _LOG_PART) + _LOG_ITERATION
+    return line * cfg.net.integer("max_batches")
 
 
 def estimate_memory(cfg: Cfg, images: int) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from darknet_kit.core.files import WriteError, write_text
+from darknet_kit.core.files import WriteError, link, write_text
+from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.command import best_weights_name, stdin_text, train_command
 from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg, write_cfg
@@ -23,6 +24,7 @@ from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings
 from darknet_kit.train.verdict import Ended, end, explain, format_exit, tell_end
 from darknet_kit.train.witness import Witness
 
+_ENDING = ".weights"  # hank-ai's passes over all other files
 _STOPPED = 130  # the embedded engine's exit code where anybody asked it to end
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -131,8 +133,7 @@ class Attempt:
 
     def _command(self, folder: Path) -> list[str]:
         above = Path("../..")  # short, and free of what Darknet would mangle
-        start, change = self._plan.start, self._plan.change
-        first = Path(self._settings.weights) if self._settings.weights else None
+        change = self._plan.change
         cfg = above / self._run.cfg.name
         if change != NO_CHANGE:
             cfg = Path(self._run.cfg.name)
@@ -141,11 +142,20 @@ class Attempt:
             self._engine,
             above / self._run.data.name,
             cfg,
-            start.path if start else first,
+            self._find_start(folder),
             map=self._settings.map and change.map,
             gpus=self._settings.gpus,
-            clear=self._settings.clear and start is None,
+            clear=self._settings.clear and self._plan.start is None,
         )
+
+    def _find_start(self, folder: Path) -> Path | None:
+        """Return the weights to start from, under a name that the engine takes for weights."""
+        first = Path(self._settings.weights) if self._settings.weights else None
+        start = self._plan.start.path if self._plan.start else first
+        if start is None or start.suffix == _ENDING or self._engine.flavor is not Flavor.HANK_AI:
+            return start
+        link(start, folder / f"start{_ENDING}")
+        return Path(f"start{_ENDING}")
 
     def _follow(
         self,

@@ -10,21 +10,18 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
 from darknet_kit.dataset.reading import Dataset, iter_listed
 from darknet_kit.engine.find import Engine
+from darknet_kit.engine.flaws import find_ruinous, iter_doubts
 from darknet_kit.engine.nvidia import find_driver
 from darknet_kit.engine.support import TAKE_ANOTHER, find_own_keys, find_unsupported
 from darknet_kit.engine.torch.keys import check_keys
-from darknet_kit.errors import CfgError, ToolchainError, UsageError
+from darknet_kit.errors import AnyPath, CfgError, ToolchainError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import read_difficult
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
 from darknet_kit.network.keys import iter_unknown_keys
-from darknet_kit.train.start import check_start
+from darknet_kit.train.start import check_start, tell_batch
 
-# AlexeyAB's and hank-ai's CPU backward passes never clear the deltas of these layers, so that
-# their gradients grow from image to image. (AlexeyAB's also never trains batch-norm biases; a
-# plain chain of layers learns well all the same.)
-_WRONG_ON_CPU = frozenset(("route", "upsample", "avgpool", "connected", "dropout"))
 _DOUBTFUL = ("label-columns", "label-number", "bad-coordinate", "outside-box", "empty-box")
 
 
@@ -46,9 +43,10 @@ def check_run(
     with_map: bool = True,
     clear: bool = False,
     gpus: Sequence[int] = (),
+    force: bool = False,
     progress: Progress = no_progress,
 ) -> Preflight:
-    """Refuse a run that cannot work.
+    """Refuse a run that cannot work; with `force`, warn of what only works badly.
 
     Raises CfgError, DatasetError, WeightsError, UsageError, ToolchainError.
     """
@@ -72,15 +70,37 @@ def check_run(
         _check_embedded(cfg, engine, result)
     else:
         _check_darknet(cfg, engine, result)
+    for flaw in find_ruinous(cfg, engine):
+        refuse(flaw.message, flaw.code, flaw.cure, cfg.path, result.warnings, force=force)
+    result.warnings += iter_doubts(cfg, engine, with_map=with_map and result.valid is not None)
     _check_labels(result, engine)
     result.warnings += _doubt_labels(result)
     if with_map and result.valid and engine.flavor is Flavor.ALEXEYAB:
         _check_difficult(dataset, result)
     if with_map and result.valid:
         _check_links(result.valid)
-    if weights and (doubt := check_start(cfg, weights, clear=clear)):
-        result.warnings.append(doubt)
+    if weights:
+        _check_start(cfg, weights, engine, result, clear=clear, force=force)
     return result
+
+
+def refuse(
+    message: str, code: str, cure: str, path: AnyPath | None, warnings: list[str], *, force: bool
+) -> None:
+    """Raise UsageError of this code; with `force`, add a warning instead."""
+    if not force:
+        raise UsageError(message, code=code, hint=cure, path=path)
+    warnings.append(message)
+
+
+def _check_start(
+    cfg: Cfg, weights: str, engine: Engine, result: Preflight, *, clear: bool, force: bool
+) -> None:
+    if not clear and (other := tell_batch(cfg, weights)):
+        cure = "Give the cfg that batch, or start the count anew with --clear; --force goes on."
+        refuse(other, "another-batch", cure, weights, result.warnings, force=force)
+    if doubt := check_start(cfg, weights, clear=clear, flavor=engine.flavor):
+        result.warnings.append(doubt)
 
 
 def _check_network(dataset: Dataset, cfg: Cfg, train: ListCheck, result: Preflight) -> None:
@@ -154,12 +174,6 @@ def _check_darknet(cfg: Cfg, engine: Engine, result: Preflight) -> None:
             hint="Train with --engine torch, or `dkit build` with libopencv-dev installed, or set "
             "mosaic=0 in the cfg.",
             path=engine.path,
-        )
-    doubtful = sorted(_WRONG_ON_CPU & {section.kind for section in cfg.layers})
-    if doubtful and engine.flavor is not Flavor.ORIGINAL and engine.features.gpu is False:
-        result.warnings.append(
-            f"on a CPU, {engine.flavor} darknet computes wrong gradients for "
-            f"{', '.join(doubtful)} layers; train this network with --engine torch, or on a GPU"
         )
 
 

@@ -33,6 +33,7 @@ from darknet_kit.formats.datafile import format_data, format_lines, iter_image_l
 BASE = "project"
 BACKUP = "backup"
 """The folder of an attempt, where the engine runs, into which it writes weights."""
+KEEP = 3
 LOWER_RATE, STOP = "lower-rate", "stop"
 """What a loss that is lost leads to."""
 _ABOVE = "../.."  # from an attempt's folder, where the engine runs, to the run's
@@ -97,6 +98,7 @@ class RunSettings:
     `keep` is how many numbered weights stay, 0 for all; `full_log` keeps every line of the engine.
     `telemetry_seconds` lie between two samples of the machine; 0 for none.
     `retries` are those without progress; `stall_minutes` 0 is a limit that follows the pace.
+    `batch` is how many images an iteration has, 0 where a run of before does not say.
     """
 
     data: str
@@ -105,12 +107,13 @@ class RunSettings:
     map: bool = True
     clear: bool = False
     gpus: tuple[int, ...] = ()
-    keep: int = 3
+    keep: int = KEEP
     full_log: bool = False
     telemetry_seconds: float = 5.0
     retries: int = 3
     on_nan: str = LOWER_RATE
     stall_minutes: float = 0.0
+    batch: int = 0
 
 
 def is_run(path: AnyPath) -> bool:
@@ -255,6 +258,7 @@ def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
                 retries=settings.get("retries", 3),
                 on_nan=settings.get("on_nan", LOWER_RATE),
                 stall_minutes=settings.get("stall_minutes", 0.0),
+                batch=settings.get("batch", 0),
             ),
             record["engine"]["path"],
         )
