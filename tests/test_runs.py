@@ -105,7 +105,7 @@ def edit(path: Path, **changes: object) -> None:
         ({"boot": "0"}, 0, "lost", "the machine was started anew while it ran"),
         ({"boot": "0", "host": "node7"}, 60, "running", "on node7"),
         ({"boot": "0", "host": "node7"}, 3600, "lost", "no sign of life from node7 for 60 min"),
-        ({"namespace": "pid:[1]"}, 7200, "lost", "for 2 h"),  # another container
+        ({"namespace": "pid:[1]"}, 7200, "lost", "for 2.0 h"),  # another container
     ],
 )
 def test_of_another_machine_the_heartbeat_decides(

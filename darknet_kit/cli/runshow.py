@@ -6,10 +6,10 @@ from typing import Any
 
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
+from darknet_kit.core.wording import format_duration
 from darknet_kit.report.runtable import (
     format_attempts,
     format_best,
-    format_duration,
     format_event,
     format_loss,
     format_progress,

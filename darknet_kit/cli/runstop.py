@@ -6,7 +6,7 @@ from pathlib import Path
 
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
-from darknet_kit.report.runtable import format_duration
+from darknet_kit.core.wording import format_duration
 from darknet_kit.train.lock import is_held
 from darknet_kit.train.rundetail import find_run
 from darknet_kit.train.runfolder import RunFolder

@@ -8,21 +8,25 @@ from typing import Never, Self
 from tqdm import tqdm
 
 from darknet_kit.cli.streams import echo
+from darknet_kit.core.wording import format_duration
 from darknet_kit.formats.logevent import Event, Iteration, MapResult
+from darknet_kit.train.pace import Pace
 
 _QUIET_SECONDS = 30.0
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
 
 
 class TrainBar:
-    """Shows iteration, average loss, learning rate, mAP and the time left, on stderr."""
+    """Shows iteration, average loss, learning rate, mAP, images a second and the time left, on
+    stderr. Pace and time left are those of what this process sees, mAP and saving included."""
 
     def __init__(self, max_batches: int) -> None:
         self._max_batches = max_batches
         self._map = ""
-        self._first: Iteration | None = None
-        self._started = self._told = time.monotonic()
+        self._pace = Pace()
+        self._told = time.monotonic()
         self._bar: tqdm[Never] | None = (
-            tqdm(total=max_batches, unit="it", desc="train", dynamic_ncols=True, smoothing=0.05)
+            tqdm(total=max_batches, desc="train", dynamic_ncols=True, bar_format=_FORMAT)
             if sys.stderr.isatty()
             else None
         )
@@ -44,26 +48,25 @@ class TrainBar:
         if isinstance(event, MapResult):
             self._map = f", mAP {event.map50:.1%}"
         elif isinstance(event, Iteration):
-            facts = f"avg loss {event.avg_loss:.3f}, rate {event.learning_rate:g}{self._map}"
+            self._pace.note(event.iteration, event.images)
             if self._bar is not None:
-                self._move(self._bar, event.iteration, facts)
+                self._bar.set_postfix_str(self._facts(event), refresh=False)
+                self._bar.update(event.iteration - self._bar.n)
             else:
-                self._tell(event, facts)
+                self._tell(event)
 
-    def _move(self, bar: "tqdm[Never]", iteration: int, facts: str) -> None:
-        if self._first is None:
-            bar.initial = bar.n = iteration - 1  # so that a resumed run has an honest pace
-            self._first = Iteration(iteration, 0, 0, 0, 0, 0)
-        bar.set_postfix_str(facts, refresh=False)
-        bar.update(iteration - bar.n)
+    def _facts(self, event: Iteration) -> str:
+        images = self._pace.images_per_second()
+        left = self._pace.seconds_until(self._max_batches)
+        parts = [f"avg loss {event.avg_loss:.3f}, rate {event.learning_rate:g}{self._map}"]
+        parts += [f"{images:.3g} images/s"] if images else []
+        parts += [f"{format_duration(left)} left"] if left else []
+        return ", ".join(parts)
 
-    def _tell(self, event: Iteration, facts: str) -> None:
+    def _tell(self, event: Iteration) -> None:
         now = time.monotonic()
-        self._first = self._first or event
         if now - self._told < _QUIET_SECONDS and event.iteration < self._max_batches:
             return
         self._told = now
-        done = event.iteration - self._first.iteration
-        left = (now - self._started) / done * (self._max_batches - event.iteration) if done else 0
-        until = f", {left / 60:,.0f} min left" if left > 90 else f", {left:.0f} s left"
-        echo(f"iteration {event.iteration:,} of {self._max_batches:,}: {facts}{until}", err=True)
+        done = f"iteration {event.iteration:,} of {self._max_batches:,}"
+        echo(f"{done}: {self._facts(event)}", err=True)

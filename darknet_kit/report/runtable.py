@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from darknet_kit.core.wording import counted
+from darknet_kit.core.wording import counted, format_duration
 from darknet_kit.report.classtable import align_columns, cut_name
 from darknet_kit.train.rundetail import WeightsFile
 from darknet_kit.train.runlist import AttemptSummary, RunSummary
@@ -112,10 +112,3 @@ def format_event(event: Mapping[str, Any]) -> str:
     )
     when = str(event.get("time", ""))[:19].replace("T", " ")
     return f"  {when}  {event.get('event', '')}{f': {facts}' if facts else ''}"
-
-
-def format_duration(seconds: float) -> str:
-    """Return a time for people: `40 s`, `12 min`, `5.1 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

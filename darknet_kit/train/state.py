@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from darknet_kit.core.wording import format_duration
 from darknet_kit.train.identity import Identity
 from darknet_kit.train.lock import is_held, read_holder
 from darknet_kit.train.runfolder import RunFolder
@@ -61,7 +62,9 @@ def _running(holder: Identity | None, silence: float | None) -> Verdict:
     if holder and not holder.is_here:
         who += f" on {holder.host}"
     if silence is not None and silence > SILENCE_SECONDS:
-        return Verdict(State.RUNNING, f"{who} has it, without a heartbeat for {_span(silence)}")
+        return Verdict(
+            State.RUNNING, f"{who} has it, without a heartbeat for {format_duration(silence)}"
+        )
     return Verdict(State.RUNNING, who)
 
 
@@ -72,7 +75,7 @@ def _abandoned(holder: Identity | None, engine: Identity | None, silence: float 
     if holder and not holder.is_here:
         if silence is not None and silence <= SILENCE_SECONDS:
             return Verdict(State.RUNNING, f"on {holder.host}, {max(0, silence):.0f} s ago")
-        heard = "ever" if silence is None else f"for {_span(silence)}"
+        heard = "ever" if silence is None else f"for {format_duration(silence)}"
         return Verdict(State.LOST, f"no sign of life from {holder.host} {heard}")
     if engine and engine.is_alive:
         still = f"dkit is gone; its engine still runs, as process {engine.pid}"
@@ -92,9 +95,3 @@ def _ended(status: Mapping[str, Any], *, has_begun: bool) -> Verdict:
         is_diverged = status.get("code") == "diverged"
         return Verdict(State.DIVERGED if is_diverged else State.CRASHED, message)
     return Verdict(State.LOST, "nothing says how it ended")
-
-
-def _span(seconds: float) -> str:
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
