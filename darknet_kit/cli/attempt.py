@@ -1,7 +1,6 @@
 """One attempt at a run, seen from the terminal: the bar, a clean stop, the chart, the verdict."""
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,15 @@ from types import FrameType
 from darknet_kit.cli.outcome import say
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.trainbar import TrainBar
+from darknet_kit.core.wording import format_duration
 from darknet_kit.engine.find import Engine
 from darknet_kit.errors import DkitError, TrainError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.attempt import AttemptStarted, Tick
+from darknet_kit.train.farewell import Stopping
 from darknet_kit.train.keeping import WeightsKept
 from darknet_kit.train.runfolder import RunFolder, RunSettings
+from darknet_kit.train.stopping import AT_ONCE
 from darknet_kit.train.supervisor import Retrying, Training
 from darknet_kit.train.verdict import Ended
 
@@ -37,6 +39,8 @@ def train_to_end(
                 if event.start:
                     at = f"{event.start.iteration:,}: {event.start.path.name}"
                     say(f"goes on from iteration {at}")
+            elif isinstance(event, Stopping):
+                say(_tell_stopping(event))
             elif isinstance(event, Retrying):
                 say(f"{event.ended.message}\n{event.words}")
             elif not isinstance(event, Tick | WeightsKept):
@@ -51,20 +55,25 @@ def train_to_end(
 
 @contextlib.contextmanager
 def _stopping(training: Training) -> Iterator[None]:
-    """Let Ctrl-C, TERM and a closed terminal end the engine first and dkit after it."""
+    """Let Ctrl-C and TERM end the engine first and dkit after it, Ctrl-\\ at once; a closed
+    terminal ends neither."""
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        if training.stop():
-            # Past all buffers: this may interrupt somebody who is writing into them.
-            os.write(2, b"\nstopping after this iteration; Ctrl-C again stops at once\n")
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGHUP:
+            training.stop(now=number == AT_ONCE)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, AT_ONCE, signal.SIGHUP)
     before = [signal.signal(number, on_signal) for number in numbers]
     try:
         yield
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _tell_stopping(stopping: Stopping) -> str:
+    about = f", in about {format_duration(stopping.seconds)}" if stopping.seconds else ""
+    return f"stops once iteration {stopping.iteration:,} is saved{about}; Ctrl-C again: at once"
 
 
 def _draw_chart(run: RunFolder) -> Path | None:

@@ -1,9 +1,11 @@
 """stdout and stderr as they may turn out: closed by their reader, full, or of another encoding."""
 
 import contextlib
+import errno
 import io
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -41,20 +43,27 @@ def _escaped(control: re.Match[str]) -> str:
 
 @contextlib.contextmanager
 def _reader_may_leave(*, err: bool = False) -> Iterator[None]:
-    """Print in this block; a reader such as `head` may close the pipe when it has seen enough."""
+    """Print in this block; a reader such as `head` may close the pipe when it has seen enough, and
+    a terminal may be closed."""
     try:
         yield
     except OSError as error:
+        stream = (sys.stderr if err else sys.stdout).fileno()
+        has_left = isinstance(error, BrokenPipeError) or _is_lost_terminal(stream, error)
         # Python would complain again when it closes the stream, of what is in its buffer still.
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())
+        os.dup2(nowhere, stream)
         os.close(nowhere)
-        if not err and not isinstance(error, BrokenPipeError):
+        if not err and not has_left:
             raise DkitError(
                 f"cannot print the result: {error.strerror}",
                 code=CANNOT_PRINT,
                 hint="Make room where stdout leads to, and run the command again.",
             ) from error
+
+
+def _is_lost_terminal(stream: int, error: OSError) -> bool:
+    return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(stream).st_mode)
 
 
 class PipeableCommand(click.Command):

@@ -16,6 +16,7 @@ from darknet_kit.formats.logevent import Event
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.train.change import NO_CHANGE, Change
 from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.farewell import Stopping
 from darknet_kit.train.keeping import Keeper, WeightsKept
 from darknet_kit.train.observer import Observer
 from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess
@@ -71,12 +72,18 @@ class Attempt:
         self._max_batches = cfg.net.integer("max_batches")
         self._process: EngineProcess | None = None
         self._stopped = False
+        self._recorder: Recorder | None = None
 
     def stop(self) -> None:
         """Ask the engine to end; a second call kills it."""
         self._stopped = True
         if self._process is not None:
             self._process.stop()
+
+    def announce(self, stopping: Stopping) -> None:
+        """Write down what a stop waits for, for those who look at the run."""
+        if self._recorder is not None:
+            self._recorder.announce(stopping.iteration, stopping.seconds)
 
     def events(self) -> Iterator[TrainEvent]:
         """Run the engine to its end and yield what it tells, at last how it ended.
@@ -119,6 +126,7 @@ class Attempt:
             pid=process.pid,
             full_log=self._settings.full_log,
         ) as recorder:
+            self._recorder = recorder
             with Observer(self._run, folder, self._settings, process.pid) as observer:
                 yield from self._follow(process, recorder, keeper, observer, witness)
                 returncode = process.end()

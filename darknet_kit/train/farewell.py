@@ -20,7 +20,7 @@ _PATIENCE_SECONDS = 60.0  # from the engine's word that it saves until the weigh
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The engine will be ended once it has saved at `iteration`, in about so many seconds."""
+    """The engine will end once it has saved at `iteration`, in about so many seconds."""
 
     iteration: int
     seconds: float | None
@@ -37,14 +37,16 @@ class Farewell:
         self._saved: dict[str, int] = {}
         self._saved_at: float | None = None
         self._wishes = 0
-        self._is_told = False
+        self._is_told = self._is_over = False
 
     def ask(self, *, now: bool = False) -> bool:
-        """Take in a wish to stop; tell whether the engine shall end in this moment: the second
-        time, `now`, or where nothing would be lost. Safe in a signal handler."""
+        """Take in a wish to stop; tell whether the engine shall be asked to end in this moment:
+        the second time, `now`, or where nothing would be lost. Safe in a signal handler."""
         self._wishes += 1
-        at_once = now or self._saves_itself or self._wishes > 1
-        return at_once or self._iteration <= self._kept
+        loses_nothing = self._iteration <= self._kept
+        if now or self._wishes > 1 or loses_nothing:
+            self._is_over = True
+        return self._is_over or self._saves_itself
 
     def begin(self, iteration: int) -> None:
         """Take in that an attempt starts from the weights of an iteration."""
@@ -52,27 +54,33 @@ class Farewell:
         self._saved_at = None
 
     def note(self, event: object) -> bool:
-        """Take in an event; tell whether the engine, having been asked to, shall end after it."""
+        """Take in an event; tell whether the engine, having been let go on, shall end after it."""
         if isinstance(event, Iteration):
             self._iteration = event.iteration
             self._pace.note(event.iteration, event.images)
         elif isinstance(event, WeightsSaved):
             self._saved[event.path.rpartition("/")[2]] = event.iteration or self._iteration
             self._saved_at = time.monotonic()
-        elif isinstance(event, WeightsKept):
+        is_kept = isinstance(event, WeightsKept)
+        if isinstance(event, WeightsKept):
             self._kept = self._saved.pop(event.name, self._kept)
             self._saved_at = None
-            return self._wishes > 0
-        return self._wishes > 0 and self._was_saved_long_ago()
+        if not self._is_waiting() or not (is_kept or self._was_saved_long_ago()):
+            return False
+        self._is_over = True
+        return not self._saves_itself
 
     def announce(self) -> Stopping | None:
         """Return what is waited for, once; None where nothing is, or it was returned before."""
-        if self._wishes != 1 or self._is_told or self._saves_itself:
+        if self._is_told or not self._is_waiting():
             return None
         self._is_told = True
-        following = (self._iteration // CHECKPOINT_EVERY + 1) * CHECKPOINT_EVERY
-        at = min(following, self._max_batches)
+        every = 1 if self._saves_itself else CHECKPOINT_EVERY
+        at = min((self._iteration // every + 1) * every, self._max_batches)
         return Stopping(at, self._pace.seconds_until(at))
+
+    def _is_waiting(self) -> bool:
+        return self._wishes > 0 and not self._is_over
 
     def _was_saved_long_ago(self) -> bool:
         """Tell of weights that lie where nobody looks at them before the engine's end."""

@@ -111,9 +111,16 @@ class Recorder:
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": what, **facts}
         self._events.write(json.dumps(line) + "\n")
 
+    def announce(self, iteration: int, seconds: float | None) -> None:
+        """Write down that a stop was asked for, and which iteration's weights it waits for."""
+        self._status["stopping"] = {"iteration": iteration, "seconds": seconds}
+        self.tell("stopping", iteration=iteration, seconds=seconds)
+        self.beat()
+
     def finish(self, state: str, **facts: Any) -> None:
         """Write down how the attempt ended."""
         self.tell(state, **facts)
+        self._status.pop("stopping", None)
         self._status |= {"state": state, "engine_pid": None, **facts}
         self.beat()
 

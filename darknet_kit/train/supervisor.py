@@ -12,6 +12,7 @@ from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.attempt import Attempt, Plan, Tick, TrainEvent, find_best
 from darknet_kit.train.change import apply_change, read_change, write_change
 from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.farewell import Farewell, Stopping
 from darknet_kit.train.keeping import recover_weights
 from darknet_kit.train.lock import only_writer
 from darknet_kit.train.policy import Decision, Limits, Past, count_failures, decide
@@ -29,7 +30,7 @@ class Retrying:
     words: str
 
 
-SupervisedEvent = TrainEvent | Retrying
+SupervisedEvent = TrainEvent | Retrying | Stopping
 
 
 class Training:
@@ -44,13 +45,15 @@ class Training:
         self._past: list[Past] = []
         self._attempt: Attempt | None = None
         self._stopped = False
+        max_batches = cfg.net.integer("max_batches")
+        self._farewell = Farewell(max_batches, saves_itself=engine.embedded)
 
-    def stop(self) -> bool:
-        """End the engine; a second call kills it. Tell whether it takes its time to end well."""
-        first, self._stopped = not self._stopped, True
-        if self._attempt is not None:
+    def stop(self, *, now: bool = False) -> None:
+        """Let the engine come to its next checkpoint, then end it; at once when called again, or
+        `now`; a call after that kills it."""
+        self._stopped = True
+        if self._farewell.ask(now=now) and self._attempt is not None:
             self._attempt.stop()
-        return first and self._engine.embedded
 
     def events(self) -> Iterator[SupervisedEvent]:
         """Train and yield what the engines tell and which attempts follow, at last how it ended.
@@ -74,15 +77,14 @@ class Training:
                 yield ended
                 return
             decision = self._decide(ended, plan)
-            if not decision.again:
-                yield replace(ended, given_up=decision.words)
+            if self._stopped or not decision.again:
+                yield replace(ended, given_up="" if decision.again else decision.words)
                 return
             write_change(self._run, decision.change)
             start = go_back(self._run, self._cfg, decision.back_to)
             plan = Plan(start, decision.change, self._describe(ended, decision, start))
             yield Retrying(ended, plan.why)
-            yield from self._wait(decision.wait)
-            if self._stopped:
+            if (yield from self._wait(decision.wait)):
                 yield replace(ended, state="stopped")
                 return
 
@@ -92,8 +94,14 @@ class Training:
         self._attempt = Attempt(self._run, self._settings, cfg, self._engine, plan)
         if self._stopped:
             self._attempt.stop()
+        self._farewell.begin(plan.start.iteration if plan.start else 0)
         ended: Ended | None = None
         for event in self._attempt.events():
+            if self._farewell.note(event):
+                self._attempt.stop()
+            if isinstance(event, Tick) and (stopping := self._farewell.announce()):
+                self._attempt.announce(stopping)
+                yield stopping
             if isinstance(event, Ended):
                 ended = event
             else:
@@ -119,11 +127,13 @@ class Training:
         parts = [ended.code.replace("-", " "), decision.words, where]
         return f"attempt {number}{of}: {', '.join(part for part in parts if part)}"
 
-    def _wait(self, seconds: float) -> Iterator[Tick]:
+    def _wait(self, seconds: float) -> Generator[Tick, None, bool]:
+        """Let time pass; return whether a stop was asked for meanwhile."""
         until = time.monotonic() + seconds
         while not self._stopped and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, TICK_SECONDS))
             yield Tick()
+        return self._stopped
 
 
 def _refuse_orphan(run: RunFolder) -> None:

@@ -1,0 +1,161 @@
+"""What ends a training, when, and what does not: signals, lost terminals, closed pipes."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.formats.cfg import read_cfg, write_cfg
+from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.train.checkpoint import find_checkpoint
+from tests.conftest import Ended
+from tests.trainings import MakeFake, start, status
+
+Dkit = Callable[..., Ended]
+
+
+def saved(run: Path) -> int:
+    checkpoint = find_checkpoint(run / "weights", read_cfg(run / "project.cfg"))
+    return checkpoint.iteration if checkpoint else 0
+
+
+def await_kept(run: Path) -> None:
+    """Wait until dkit has looked at the first weights, which are those of iteration 100."""
+    deadline = time.monotonic() + 30
+    while '"weights-kept"' not in (run / "events.jsonl").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_lets_the_engine_come_to_its_next_checkpoint(
+    fake: MakeFake, shapes: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    engine, cfg = fake("finish")
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.03)
+    run = tmp_path / "runs" / "nano"
+    await_kept(run)
+    pid = status(run)["engine_pid"]
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "stops once iteration 200 is saved, in about" in stderr
+    assert saved(run) == 200
+    assert "dkit train --resume" in stdout
+    assert "Traceback" not in stderr
+    assert not Path(f"/proc/{pid}").exists()
+    assert status(run)["state"] == "stopped"
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGINT, signal.SIGTERM], [signal.SIGQUIT]])
+def test_a_second_signal_or_quit_ends_it_at_once(
+    fake: MakeFake, shapes: Path, tmp_path: Path, numbers: list[signal.Signals]
+) -> None:
+    engine, cfg = fake("finish")
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.05)
+    run = tmp_path / "runs" / "nano"
+    await_kept(run)
+    time.sleep(0.2)  # past the checkpoint
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.3)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert saved(run) == 100
+    assert "going on repeats" in stdout
+
+
+def test_a_stop_from_outside_is_told_what_it_waits_for(
+    dkit: Dkit, fake: MakeFake, shapes: Path, tmp_path: Path
+) -> None:
+    engine, cfg = fake("finish")
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.05)
+    run = tmp_path / "runs" / "nano"
+    await_kept(run)
+    time.sleep(0.2)
+    asked = dkit("runs", "stop", run)
+    assert asked.exit_code == 0
+    assert "after its next checkpoint, at iteration 200" in asked.stdout
+    assert process.poll() is None
+    assert dkit("runs", "stop", run, "--now").exit_code == 0
+    assert process.wait(timeout=60) == 130
+    process.communicate()
+    runs = json.loads(dkit("runs", run.parent, "--json").stdout)["runs"]
+    assert runs[0]["state"] == "interrupted"
+
+
+def test_a_hangup_does_not_end_a_training(fake: MakeFake, shapes: Path, tmp_path: Path) -> None:
+    engine, cfg = fake("finish")
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.005)
+    process.send_signal(signal.SIGHUP)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert status(tmp_path / "runs" / "nano")["state"] == "finished"
+
+
+def test_closed_pipes_do_not_end_a_training(fake: MakeFake, shapes: Path, tmp_path: Path) -> None:
+    engine, cfg = fake("finish")
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.005)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert status(tmp_path / "runs" / "nano")["state"] == "finished"
+
+
+def test_a_lost_terminal_does_not_end_a_training(
+    fake: MakeFake, shapes: Path, tmp_path: Path
+) -> None:
+    engine, cfg = fake("finish")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    command = [sys.executable, "-m", "darknet_kit", "train", str(shapes), str(cfg)]
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *command, "--engine", str(engine), "--out", str(tmp_path / "runs")],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "FAKE_SECONDS": "0.01"},
+    )
+    os.close(theirs)
+    shown = b""
+    while b" left" not in shown:  # the bar is there
+        shown += os.read(ours, 1 << 16)
+    assert b"images/s" in shown
+    os.close(ours)  # the kernel sends SIGHUP, and every write fails with EIO
+    assert process.wait(timeout=60) == 0
+    assert status(tmp_path / "runs" / "nano")["state"] == "finished"
+
+
+@pytest.mark.skipif(not shutil.which("darknet"), reason="no darknet on PATH (apt-get install)")
+def test_a_real_engine_loses_nothing_when_it_is_stopped(
+    dkit: Dkit, shapes: Path, tmp_path: Path
+) -> None:
+    cfg = tmp_path / "nano.cfg"
+    request = CfgRequest(classes=5, model="dkit-nano", max_batches=1000, size=(32, 32), batch=2)
+    write_cfg(cfg, make_cfg(request))
+    darknet = shutil.which("darknet")
+    assert darknet
+    process = start(Path(darknet), shapes, cfg, tmp_path / "runs")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    run = tmp_path / "runs" / "nano"
+    assert process.returncode == 130, stderr
+    reached, kept = status(run)["iteration"], saved(run)
+    assert isinstance(reached, int)
+    # It trains on while its weights are looked at, for about a second.
+    assert kept % 100 == 0
+    assert "[engine-still-running]" not in dkit("train", "--resume", run, "--dry-run").stderr
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    promised = [event["iteration"] for event in events if event["event"] == "stopping"]
+    assert not promised or kept >= promised[0]
