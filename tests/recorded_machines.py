@@ -120,6 +120,7 @@ def write_working_gpu(root: Path, **changed: Any) -> None:
         "bus_id": "00000000:01:00.0",
         "capability": 61,
         "memory": 8589934592,
+        "memory_used": 300000000,
         "persistence": True,
         "pcie_generation_most": 3,
         "pcie_width": 16,

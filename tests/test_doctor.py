@@ -18,8 +18,7 @@ import pytest
 from PIL import Image
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.progress import no_progress
-from darknet_kit.doctor import examination, redaction
+from darknet_kit.doctor import darknet, examination, probes, redaction
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.doctor.codes import CODES
 from darknet_kit.doctor.deep import check_decoding, check_multiplication, check_reading
@@ -27,12 +26,16 @@ from darknet_kit.doctor.disk import check_runs
 from darknet_kit.doctor.examination import Examination, examine
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.pending import Pending
+from darknet_kit.doctor.probes import Probe, Wish
 from darknet_kit.doctor.readiness import judge
 from darknet_kit.doctor.rows import Group, Verdict
 from darknet_kit.doctor.system import check_limits, check_platform
+from darknet_kit.engine import modules
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.flavor import Features
 from darknet_kit.engine.modules import Told
+from darknet_kit.engine.trial import Trial
+from darknet_kit.errors import ToolchainError
 from darknet_kit.formats.cfg import read_cfg
 from tests.conftest import PROJECT, Ended
 from tests.recorded_machines import write, write_device, write_machine, write_working_gpu
@@ -44,7 +47,7 @@ Dkit = Callable[..., Ended]
 def this_machine() -> dict[str, Any]:
     """What the command says of this machine, in a process of its own."""
     program = "from darknet_kit.cli.main import run; run()"
-    words = [sys.executable, "-c", program, "doctor", "--deep", "--json", "--runs", "/"]
+    words = [sys.executable, "-c", program, "doctor", "--json", "--runs", "/"]
     done = subprocess.run(
         words, check=False, capture_output=True, text=True, timeout=170, cwd=PROJECT
     )
@@ -87,7 +90,6 @@ def test_packages_are_those_that_pip_knows(this_machine: dict[str, Any]) -> None
         assert evidence(this_machine, "no-torch")
         return
     assert version in evidence(this_machine, "torch")
-    assert evidence(this_machine, "computes").startswith("on ")
 
 
 def test_the_exit_code_is_that_of_the_findings(this_machine: dict[str, Any]) -> None:
@@ -230,10 +232,10 @@ def test_a_driver_that_hangs_holds_nobody(tmp_path: Path, monkeypatch: pytest.Mo
     write_machine(tmp_path)
     write_device(tmp_path, driver="nvidia")
     forever = threading.Event()
-    monkeypatch.setattr(examination, "read_nvml", lambda _machine: forever.wait(60))
-    monkeypatch.setattr(examination, "_DRIVER", 0.2)
+    monkeypatch.setattr(probes, "read_nvml", lambda _machine: forever.wait(60))
+    monkeypatch.setattr(probes, "_DRIVER", 0.2)
     begun = time.monotonic()
-    looked = examine(examination.Wish(machine=Machine(tmp_path)))
+    looked = examine(Wish(machine=Machine(tmp_path)))
     assert time.monotonic() - begun < 10
     hanging = [check for check in looked.checks if check.code == "no-answer"]
     assert {check.group for check in hanging} >= {Group.GPU}
@@ -241,11 +243,12 @@ def test_a_driver_that_hangs_holds_nobody(tmp_path: Path, monkeypatch: pytest.Mo
     forever.set()
 
 
-def test_a_probe_that_stumbles_is_one_unknown() -> None:
+def test_a_probe_that_stumbles_is_one_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     def stumble() -> Iterator[Check]:
         raise PermissionError(13, "Permission denied")
 
-    (check,) = examination._collect([(Group.DISK, stumble, 5.0)], no_progress)
+    monkeypatch.setattr(examination, "list_probes", lambda *_: [Probe(Group.DISK, stumble, 5.0)])
+    (check,) = examine(Wish(machine=Machine(Path("/tmp")))).checks
     assert (check.code, check.group, check.verdict) == ("cannot-tell", "Disk", Verdict.UNKNOWN)
     assert "Permission denied" in check.evidence
 
@@ -316,6 +319,32 @@ def test_a_multiplication_is_right_or_not(
     monkeypatch.setattr("darknet_kit.doctor.deep.has_module", lambda _name: True)
     monkeypatch.setattr("darknet_kit.doctor.deep.multiply", lambda: told)
     assert [check.code for check in check_multiplication()] == [code]
+
+
+def test_pytorch_multiplies_right(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    exec(modules._MULTIPLY, {})  # in a process of its own the import alone takes seconds
+    told = json.loads(capsys.readouterr().out)
+    assert told["right"] is True
+
+
+@pytest.mark.parametrize(
+    ("trial", "code", "said"),
+    [
+        (Trial(36.7, "", ""), "trial", "average loss 36.7"),
+        (Trial(0.0, "it ended with signal 4", ""), "trial-failed", "signal 4"),
+    ],
+)
+def test_every_engine_is_tried(
+    monkeypatch: pytest.MonkeyPatch, trial: Trial, code: str, said: str
+) -> None:
+    missing = ToolchainError("it does not start", code="engine-does-not-start")
+    monkeypatch.setattr(darknet, "iter_darknets", lambda: [an_engine(True), missing])
+    monkeypatch.setattr(darknet, "find_engine", lambda _choice: an_engine(False))
+    monkeypatch.setattr(darknet, "try_training", lambda _engine: trial)
+    tried = list(darknet.check_trials())
+    assert [check.code for check in tried] == [code, code]
+    assert all(said in check.evidence for check in tried)
 
 
 def test_the_document_lists_every_code() -> None:

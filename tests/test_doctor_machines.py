@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.doctor.check import Check
-from darknet_kit.doctor.examination import Wish, examine
+from darknet_kit.doctor.examination import examine
 from darknet_kit.doctor.machine import Machine
+from darknet_kit.doctor.probes import Wish
 from darknet_kit.doctor.readiness import judge
 from darknet_kit.doctor.rows import Verdict
 from tests.recorded_machines import (
@@ -363,7 +364,7 @@ def test_a_host_without_iommu(tmp_path: Path) -> None:
 
 
 def test_a_card_that_works_at_half_strength(guest: Path) -> None:
-    write_working_gpu(guest, persistence=False, pcie_generation_most=2)
+    write_working_gpu(guest, persistence=False, pcie_generation_most=2, memory_used=6442450944)
     write(
         guest,
         {
@@ -376,7 +377,8 @@ def test_a_card_that_works_at_half_strength(guest: Path) -> None:
         },
     )
     checks = look(guest)
-    assert list_bad(checks) == {"no-persistence", "narrow-link", "slow-link", "xid"}
+    assert list_bad(checks) == {*("no-persistence", "narrow-link", "slow-link", "xid", "gpu-busy")}
+    assert checks["gpu-busy"].evidence == "GPU 0: 6.0 of 8.0 GiB are in use"
     assert "4 of 16 lanes" in checks["narrow-link"].evidence
     assert "5 GT/s, the card can do 8.0" in checks["slow-link"].evidence
     assert checks["xid"].evidence.startswith("2 in the kernel log, the last: Xid 79 of 0000:01:00")

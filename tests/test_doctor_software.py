@@ -14,9 +14,10 @@ from darknet_kit.doctor.check import Check
 from darknet_kit.doctor.compiler import check_compiler
 from darknet_kit.doctor.cuda import check_toolchain
 from darknet_kit.doctor.darknet import check_darknets, check_engine
-from darknet_kit.doctor.examination import Wish, examine
+from darknet_kit.doctor.examination import examine
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.opencv import check_python_opencv
+from darknet_kit.doctor.probes import Wish
 from darknet_kit.doctor.python import judge_torch
 from darknet_kit.engine import modules
 from darknet_kit.engine.driver import find_needed_driver, is_older

@@ -18,6 +18,7 @@ def test_facts_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
             bus_id="00000000:01:00.0",
             capability=86,
             memory=24 << 30,
+            memory_used=8 << 30,
             persistence=True,
             ecc=None,  # the card has none
             mig=None,

@@ -16,8 +16,9 @@ from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.wording import counted
 from darknet_kit.doctor.check import Check
 from darknet_kit.doctor.codes import CODES
-from darknet_kit.doctor.examination import Examination, Wish, examine
+from darknet_kit.doctor.examination import Examination, examine
 from darknet_kit.doctor.machine import Machine
+from darknet_kit.doctor.probes import Wish
 from darknet_kit.doctor.readiness import Readiness, judge
 from darknet_kit.doctor.redaction import redact
 from darknet_kit.doctor.rows import Group, Verdict
@@ -44,7 +45,7 @@ _WIDEST = 100
     show_default=True,
     help="Where runs are to be kept.",
 )
-@click.option("--deep", is_flag=True, help="Read and decode images of DATA, compute with PyTorch.")
+@click.option("--deep", is_flag=True, help="Read and decode images of DATA, try each engine.")
 @click.option(
     "--report", is_flag=True, help="Print a block to paste into an issue, without private names."
 )

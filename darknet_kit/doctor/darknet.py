@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.engine.cuda import show_capability
-from darknet_kit.engine.find import Engine, find_engine, iter_darknets
+from darknet_kit.engine.find import EMBEDDED, Engine, find_engine, iter_darknets
 from darknet_kit.engine.gpucode import read_gpu_code
 from darknet_kit.engine.nvml import NvmlFacts
+from darknet_kit.engine.trial import try_training
 from darknet_kit.errors import ToolchainError
 
 
@@ -21,6 +22,22 @@ def check_darknets(nvml: NvmlFacts) -> Iterator[Check]:
             yield from _check_darknet(one, nvml)
     if none:
         yield found("no-darknet", "none made by `dkit build`, and none on PATH")
+
+
+def check_trials() -> Iterator[Check]:
+    """Let every engine that starts train for two iterations on drawn images."""
+    for one in iter_darknets():
+        if isinstance(one, Engine):
+            yield _try(one)
+    try:
+        yield _try(find_engine(EMBEDDED))
+    except ToolchainError:  # told with Python's packages
+        return
+
+
+def _try(engine: Engine) -> Check:
+    trial = try_training(engine)
+    return found("trial-failed" if trial.problem else "trial", f"{engine}: {trial}")
 
 
 def choose_engine() -> Engine | ToolchainError:

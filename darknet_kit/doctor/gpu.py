@@ -9,6 +9,7 @@ from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.nodriver import explain_no_driver
 from darknet_kit.doctor.nvrm import find_failed_start, find_fall, find_missing_window, find_xids
 from darknet_kit.doctor.surroundings import ALLOW_GPU, Surroundings, find_surroundings
+from darknet_kit.doctor.system import GIB
 from darknet_kit.doctor.virtual import VFIO
 from darknet_kit.engine.cuda import show_capability
 from darknet_kit.engine.nvml import GpuFacts, NvmlFacts
@@ -16,6 +17,7 @@ from darknet_kit.engine.nvml import GpuFacts, NvmlFacts
 _NVIDIA = "nvidia"
 _NO_NVML = frozenset({"library-not-found", "driver-not-loaded"})
 _LOST = frozenset({"gpu-is-lost", "reset-required"})
+_MUCH = 1 * GIB  # a desktop holds less
 _SPEEDS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}  # GT/s of the generations
 # How guests of others than QEMU get room for a card's memory.
 _ROOM = {
@@ -57,6 +59,9 @@ def check_gpus(machine: Machine, nvml: NvmlFacts) -> Iterator[Check]:
         yield found("gpu", _describe(gpu, card))
         if gpu.persistence is False:
             yield found("no-persistence", f"GPU {gpu.index}: persistence mode is off")
+        if (gpu.memory_used or 0) > _MUCH:
+            used, total = (gpu.memory_used or 0) / GIB, (gpu.memory or 0) / GIB
+            yield found("gpu-busy", f"GPU {gpu.index}: {used:.1f} of {total:.1f} GiB are in use")
         if card:
             yield from _check_link(gpu, card)
 
@@ -173,7 +178,7 @@ def _describe(gpu: GpuFacts, card: Card | None) -> str:
     if gpu.capability:
         words.append(f"compute capability {show_capability(gpu.capability)}")
     if gpu.memory:
-        words.append(f"{gpu.memory / (1 << 30):.1f} GiB")
+        words.append(f"{gpu.memory / GIB:.1f} GiB")
     width = gpu.pcie_width or (card.width if card else 0)
     generation = gpu.pcie_generation_most or gpu.pcie_generation or ""
     if width:

@@ -225,6 +225,12 @@ _GPU = {
         "the card has fewer PCI Express lanes than it could use",
         "Put it into a slot with all lanes; clean its contacts; do without a riser.",
     ),
+    "gpu-busy": Row(
+        Group.GPU,
+        _WARNING,
+        "other programs hold memory of the GPU, which a training may miss",
+        "`nvidia-smi` shows which; end them, or train on another GPU with --gpus.",
+    ),
     "slow-link": Row(
         Group.GPU,
         _NOTE,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Pending(Generic[T]):
@@ -39,7 +40,7 @@ class Pending(Generic[T]):
             raise TimeoutError(f"no answer in {self.limit:.0f} seconds")
         return self._answers[0]
 
-    def result_or(self, other: T) -> T:
+    def result_or(self, other: U) -> T | U:
         """Return the answer, or another one where none came in time."""
         try:
             return self.result()

@@ -139,6 +139,13 @@ _DARKNET = {
         "a darknet without code for this GPU: it ends with `no kernel image`",
         "`dkit build --gpu --rebuild`.",
     ),
+    "trial": Row(Group.DARKNET, _OK, "an engine trained for two iterations (--deep)"),
+    "trial-failed": Row(
+        Group.DARKNET,
+        _PROBLEM,
+        "an engine that starts, and fails at training for two iterations (--deep)",
+        "`dkit build --rebuild` for a darknet; or train with another one: `dkit train --engine`.",
+    ),
     "engine": Row(Group.DARKNET, _OK, "what `dkit train` takes, and why"),
     "no-engine": Row(
         Group.DARKNET,

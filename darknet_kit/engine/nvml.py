@@ -14,9 +14,10 @@ _NAME = "NVML_ERROR_"
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """What does not change of a GPU; None, 0 or empty is what NVML does not tell.
+    """What does not change of a GPU, but for `memory_used`; None, 0 or empty is what NVML does not
+    tell.
 
-    `capability` is 90 for 9.0, `memory` in bytes, `bus_id` like 00000000:01:00.0, powers in watts.
+    `capability` is 90 for 9.0, memory in bytes, `bus_id` like 00000000:01:00.0, powers in watts.
     `error` is why NVML does not tell anything of this GPU, such as gpu-is-lost.
     """
 
@@ -25,6 +26,7 @@ class GpuFacts:
     bus_id: str = ""
     capability: int = 0
     memory: int | None = None
+    memory_used: int | None = None
     persistence: bool | None = None
     ecc: bool | None = None
     mig: bool | None = None
@@ -142,6 +144,7 @@ def _describe(nvml: Nvml, index: int) -> GpuFacts:
         bus_id=ask("nvmlDeviceGetPciInfo", pick=lambda info: info.busId) or "",
         capability=10 * major + minor,
         memory=ask("nvmlDeviceGetMemoryInfo", pick=lambda memory: int(memory.total)),
+        memory_used=ask("nvmlDeviceGetMemoryInfo", pick=lambda memory: int(memory.used)),
         persistence=ask("nvmlDeviceGetPersistenceMode", pick=bool),
         ecc=ask("nvmlDeviceGetEccMode", pick=lambda now_and_next: bool(now_and_next[0])),
         mig=ask("nvmlDeviceGetMigMode", pick=lambda now_and_next: bool(now_and_next[0])),

@@ -1,0 +1,169 @@
+"""What is asked of a machine: every probe with its group and its time."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from darknet_kit.doctor.check import Check
+from darknet_kit.doctor.compiler import check_compiler
+from darknet_kit.doctor.cuda import check_driver, check_toolchain, check_toolkit, read_recorded
+from darknet_kit.doctor.darknet import check_darknets, check_engine, check_trials
+from darknet_kit.doctor.deep import check_decoding, check_multiplication, check_reading
+from darknet_kit.doctor.disk import check_images, check_runs, draw_images
+from darknet_kit.doctor.gpu import check_cards, check_gpus, check_xids
+from darknet_kit.doctor.machine import Machine
+from darknet_kit.doctor.opencv import check_development, check_python_opencv
+from darknet_kit.doctor.pending import Pending
+from darknet_kit.doctor.python import check_python, check_torch
+from darknet_kit.doctor.rows import Group
+from darknet_kit.doctor.system import (
+    check_cpu,
+    check_limits,
+    check_memory,
+    check_platform,
+    check_shared_memory,
+)
+from darknet_kit.doctor.virtual import check_passthrough, check_surroundings
+from darknet_kit.engine.cuda import Gpu
+from darknet_kit.engine.find import Engine
+from darknet_kit.engine.kernellog import ask_kernel_log
+from darknet_kit.engine.nvidia import Driver
+from darknet_kit.engine.nvml import NvmlFacts, read_nvml_facts
+from darknet_kit.engine.toolchain import find_toolchain
+from darknet_kit.errors import ToolchainError
+from darknet_kit.formats.cfg import Cfg
+
+RECORD = "nvml.json"  # in a recorded tree
+_QUICK = 10.0  # seconds for files, which answer at once unless a disk hangs
+_DRIVER = 30.0  # a sleeping GPU is woken first
+_SLOW = 150.0  # compilers, darknets and PyTorch are started
+_TRIAL = 320.0  # as long as a trial may take, and its start
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question about one group, and the seconds that it may take."""
+
+    group: Group
+    question: Callable[[], Iterable[Check]]
+    limit: float
+
+    def ask(self) -> list[Check]:
+        """Return all that is found. Raises what reading files and asking programs raises."""
+        return list(self.question())
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be looked at: a machine, where runs are kept, what is to be trained.
+
+    `data` is the .data file whose images are to be read; `deep` asks for what takes seconds.
+    """
+
+    machine: Machine = field(default_factory=Machine)
+    runs: Path = Path("runs")
+    cfg: Cfg | None = None
+    data: Path | None = None
+    deep: bool = False
+
+
+def list_probes(wish: Wish, engine: Pending[Engine | ToolchainError] | None) -> list[Probe]:
+    """Return what can be asked side by side; what several need is being asked from now on.
+
+    `engine` is None for a recorded machine, of which no program can be asked.
+    """
+    machine = wish.machine
+    nvml = Pending(lambda: read_nvml(machine), _DRIVER)
+    log = Pending(lambda: _read_kernel_log(machine), _QUICK)
+    probes = _list_file_probes(wish, nvml, log)
+    if engine:
+        return [*probes, *_list_program_probes(nvml, engine)]
+    return [*probes, Probe(Group.CUDA, lambda: _check_recorded(machine, nvml), _DRIVER + 1)]
+
+
+def list_deep_probes(wish: Wish) -> list[Probe]:
+    """Return what measures, and so is to be asked one after the other."""
+    probes = [
+        Probe(Group.PYTHON, check_multiplication, _SLOW),
+        Probe(Group.DARKNET, check_trials, _TRIAL),
+    ]
+    if data := wish.data:
+        probes.append(Probe(Group.DISK, lambda: check_reading(draw_images(data)), _SLOW))
+        probes.append(Probe(Group.DISK, lambda: check_decoding(draw_images(data)), _SLOW))
+    return probes
+
+
+def read_nvml(machine: Machine) -> NvmlFacts:
+    """Return what the driver's library says, or said when a tree was recorded."""
+    if machine.is_here:
+        return read_nvml_facts()
+    record = machine.read_bytes(RECORD)
+    if not record:
+        return NvmlFacts(error="library-not-found", message="nothing was recorded")
+    try:
+        return msgspec.json.decode(record, type=NvmlFacts)
+    except msgspec.MsgspecError as error:
+        return NvmlFacts(error="unknown", message=f"{RECORD} cannot be read: {error}")
+
+
+def _read_kernel_log(machine: Machine) -> str:
+    return (machine.is_here and ask_kernel_log()) or machine.read_kernel_log()
+
+
+def _list_file_probes(wish: Wish, nvml: Pending[NvmlFacts], log: Pending[str]) -> list[Probe]:
+    machine = wish.machine
+    of_system = (check_platform, check_cpu, check_memory, check_shared_memory, check_limits)
+    probes = [
+        *(Probe(Group.SYSTEM, partial(check, machine), _QUICK) for check in of_system),
+        Probe(Group.VIRTUAL, lambda: check_surroundings(machine, log.result_or("")), _QUICK + 1),
+        Probe(Group.VIRTUAL, lambda: check_passthrough(machine), _QUICK),
+        Probe(Group.GPU, lambda: check_gpus(machine, nvml.result()), _DRIVER),
+        Probe(
+            Group.GPU,
+            lambda: check_cards(machine, nvml.result_or(_SILENT), log.result_or("")),
+            _DRIVER + 1,
+        ),
+        Probe(Group.GPU, lambda: check_xids(log.result_or("")), _QUICK + 1),
+        Probe(Group.CUDA, lambda: check_driver(nvml.result_or(NvmlFacts())), _DRIVER + 1),
+        Probe(Group.DISK, lambda: check_runs(machine, wish.runs, wish.cfg), _QUICK),
+    ]
+    if data := wish.data:
+        probes.append(Probe(Group.DISK, lambda: check_images(machine, draw_images(data)), _QUICK))
+    return probes
+
+
+_SILENT = NvmlFacts(error="timeout")
+
+
+def _check_recorded(machine: Machine, nvml: Pending[NvmlFacts]) -> Iterable[Check]:
+    toolkit = read_recorded(machine)
+    return check_toolkit(toolkit, nvml.result()) if toolkit else ()
+
+
+def _list_program_probes(
+    nvml: Pending[NvmlFacts], engine: Pending[Engine | ToolchainError]
+) -> list[Probe]:
+    quiet = NvmlFacts()
+    tools = Pending(lambda: find_toolchain(driver=_as_driver(nvml.result_or(quiet))), _SLOW)
+
+    return [
+        Probe(Group.COMPILER, lambda: check_compiler(tools.result()), _SLOW),
+        Probe(Group.CUDA, lambda: check_toolchain(tools.result(), nvml.result_or(quiet)), _SLOW),
+        Probe(Group.OPENCV, lambda: check_development(tools.result()), _SLOW),
+        Probe(Group.OPENCV, check_python_opencv, _SLOW),
+        Probe(Group.DARKNET, lambda: check_darknets(nvml.result_or(quiet)), _SLOW),
+        Probe(Group.DARKNET, lambda: check_engine(engine.result()), _SLOW),
+        Probe(Group.PYTHON, check_python, _QUICK),
+        Probe(Group.PYTHON, lambda: check_torch(nvml.result_or(quiet)), _SLOW),
+    ]
+
+
+def _as_driver(nvml: NvmlFacts) -> Driver:
+    """Return what NVML says in the form in which nvidia-smi is read."""
+    gpus = tuple(
+        Gpu(gpu.name, gpu.capability, nvml.driver, (gpu.memory or 0) >> 20) for gpu in nvml.gpus
+    )
+    return Driver(gpus, f"NVML shows {len(gpus)} GPUs", nvml.driver, nvml.cuda)
