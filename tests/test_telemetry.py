@@ -219,19 +219,17 @@ def test_the_disk_of_a_folder_is_the_one_that_findmnt_names(tmp_path: Path) -> N
     assert name == expected.partition("[")[0]
     if not name:
         pytest.skip(f"the folder of the tests lies on no disk: {source}")
-    meter = DiskMeter(name)
+    meter, started = DiskMeter(name), time.monotonic()
     meter.read(read_disks())
-    started = time.monotonic()
     with open(tmp_path / "block", "wb") as stream:
         stream.write(os.urandom(8 << 20))
         stream.flush()
         os.fsync(stream.fileno())
-    elapsed = time.monotonic() - started
     use = meter.read(read_disks())
     assert use.write is not None
-    assert use.write * elapsed >= 7.5  # of 8 MiB, in an interval that is a little longer
+    assert use.write * (time.monotonic() - started) >= 8
     assert use.busy is not None
-    assert 0 < use.busy <= 100
+    assert 0 <= use.busy <= 100
 
 
 def test_files_of_btrfs_lie_on_the_disk_that_is_mounted(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ class CpuMeter:
     def read(self) -> CpuUse:
         before, self._cores = self._cores, _read_cores()
         pairs = list(zip(before, self._cores, strict=False))
-        spent = [{kind: b[kind] - a[kind] for kind in _KINDS} for a, b in pairs]
+        # The kernel's idle and iowait of a core may go back a little.
+        spent = [{kind: max(0.0, b[kind] - a[kind]) for kind in _KINDS} for a, b in pairs]
         total = sum(sum(core.values()) for core in spent)
         if total <= 0:  # the first reading
             self._read_quota()
