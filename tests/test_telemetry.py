@@ -31,6 +31,7 @@ from darknet_kit.train.telemetry.host import HostMeter
 from darknet_kit.train.telemetry.processor import CpuMeter, read_temperature
 from darknet_kit.train.telemetry.reading import Rate
 from darknet_kit.train.telemetry.table import open_table
+from tests.conftest import PROJECT
 
 TABLE = """\
 time,attempt,iteration,cpu_percent,gpu0_use_percent,gpu0_throttle,gpu1_use_percent,gpu1_throttle
@@ -300,3 +301,17 @@ def test_an_engine_that_is_gone_has_no_values() -> None:
     process.communicate(b"\n")
     assert meter.read() == EngineSample()
     assert EngineMeter(process.pid).read() == EngineSample()
+
+
+def test_the_documented_columns_are_those_of_the_table() -> None:
+    document = (PROJECT / "docs/telemetry.md").read_text(encoding="utf-8")
+    first, second = document.split("| column | unit | what it is |")[1:]
+    documented = [re.findall(r"`(\w+)`", _first_cells(part)) for part in (first, second)]
+    assert documented[0] == format_telemetry_header(0).rstrip("\n").split(",")
+    names = format_telemetry_header(1).rstrip("\n").split(",")
+    assert [f"gpu0_{name}" for name in documented[1]] == names[len(documented[0]) :]
+
+
+def _first_cells(text: str) -> str:
+    rows = (line for line in text.splitlines() if line.startswith("| `"))
+    return " ".join(row.split("|")[1] for row in rows)
