@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "Build darknet for this machine's GPU, or CPU."),
     "train": ("train", "Train a network in a run folder; stop and resume at will."),
     "runs": ("runs", "List runs: how far each came and what became of it; show or stop one."),
+    "watch": ("watch", "Show a run while it goes on: in the terminal, or as a page."),
     "plot-log": ("plot_log", "Draw loss and mAP from any Darknet log."),
     "compare": ("compare", "Set trainings side by side: what differs, what came of it."),
     "report": ("report", "Write one page that tells all of a training."),

@@ -1,0 +1,133 @@
+"""The live page of runs over HTTP: a page, and for each run a stream of what is new.
+
+Nothing of a request becomes a path: a run is looked up by its name among those that were given, and
+no file is ever sent. Who asks over the loopback address must mean it (a page elsewhere cannot make
+a browser ask under another name); who asks from elsewhere must know the token.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from darknet_kit.report.channel import Channel
+from darknet_kit.report.page import render_page
+from darknet_kit.train.runfolder import RunFolder
+
+_COOKIE = "dkit"
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]"))
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; form-action 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. `token` is what readers must know; empty on the loopback address."""
+
+    host: str
+    port: int
+    token: str = ""
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
+
+@contextlib.asynccontextmanager
+async def serving(runs: Sequence[RunFolder], address: Address) -> AsyncIterator[Address]:
+    """Serve runs until the block ends; give the address with the port that was free.
+
+    Raises OSError where it cannot be listened at.
+    """
+    runner = web.AppRunner(make_app(runs, address.token), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host, address.port)
+        await site.start()
+        port: int = runner.addresses[0][1]
+        yield Address(address.host, port, address.token)
+    finally:
+        await runner.cleanup()
+
+
+def make_app(runs: Sequence[RunFolder], token: str) -> web.Application:
+    """Return the application that shows these runs; names of runs must differ."""
+    channels = {run.name: Channel(run) for run in runs}
+
+    async def page(_request: web.Request) -> web.Response:
+        text = render_page("live.html", names=list(channels))
+        return web.Response(text=text, content_type="text/html")
+
+    async def states(_request: web.Request) -> web.Response:
+        told = await asyncio.gather(*(channel.snapshot() for channel in channels.values()))
+        return web.Response(text=json.dumps(told), content_type="application/json")
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        channel = channels.get(request.match_info["name"])
+        if channel is None:
+            raise web.HTTPNotFound(text="there is no such run here")
+        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            async with contextlib.aclosing(channel.listen()) as messages:
+                async for message in messages:
+                    part = f"data: {message}\n\n" if message else ": still here\n\n"
+                    await response.write(part.encode())
+        return response
+
+    app = web.Application(middlewares=[_add_headers, _make_guard(token)])
+    app.add_routes(
+        [web.get("/", page), web.get("/runs", states), web.get("/runs/{name}/stream", stream)]
+    )
+    return app
+
+
+@web.middleware
+async def _add_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        error.headers.update(_HEADERS)
+        raise
+    if not response.prepared:
+        response.headers.update(_HEADERS)
+    return response
+
+
+def _make_guard(token: str) -> Middleware:
+    """Return the middleware that lets nobody in who should not be."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise web.HTTPMethodNotAllowed(request.method, ["GET", "HEAD"])
+        if not token:
+            if request.host.rpartition(":")[0] not in _LOOPBACK and request.host not in _LOOPBACK:
+                raise web.HTTPForbidden(text="ask for this page as localhost")
+            return await handler(request)
+        given = request.query.get("token", "")
+        if _is_same(given, token):
+            answer = web.HTTPFound(request.path)
+            answer.set_cookie(_COOKIE, token, httponly=True, samesite="Strict")
+            raise answer
+        if not _is_same(request.cookies.get(_COOKIE, ""), token):
+            raise web.HTTPForbidden(text="open the address that dkit watch printed: it has a token")
+        return await handler(request)
+
+    return guard
+
+
+def _is_same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())

@@ -1,0 +1,225 @@
+"""A run as it goes on, from what lies in its folder: whoever watches may come and go."""
+
+import json
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from darknet_kit.errors import CfgError
+from darknet_kit.formats.cfg import read_cfg
+from darknet_kit.formats.growing import GrowingTable, Tail, as_cell, as_number
+from darknet_kit.formats.logevent import Iteration
+from darknet_kit.formats.trainlog import Metrics
+from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.state import State, judge_state
+
+_TAIL_BYTES = 1 << 16  # of events and of the log
+_KEPT_EVENTS, _KEPT_LINES, _KEPT_SAMPLES = 40, 12, 720
+_PACE_SECONDS = 900.0  # over which the pace is measured
+_LINE_LETTERS = 300
+
+Point = tuple[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at a moment. Unknown values are None, or empty; mAP is a fraction.
+
+    `machine` is the last line of telemetry.csv, `updated` the heartbeat in epoch seconds.
+    """
+
+    name: str
+    state: State
+    reason: str
+    iteration: int
+    max_batches: int
+    loss: float | None
+    avg_loss: float | None
+    learning_rate: float | None
+    images: int
+    map50: float | None
+    best_map50: float | None
+    best_iteration: int | None
+    images_per_second: float | None
+    seconds_per_iteration: float | None
+    seconds_left: float | None
+    attempt: str
+    updated: float | None
+    machine: Mapping[str, float | str | None]
+    events: tuple[Mapping[str, Any], ...]
+    lines: tuple[str, ...]
+
+
+class Follower:
+    """Follows one run folder; reads what is new, writes nothing."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self.metrics = Metrics()
+        self.maps: list[Point] = []
+        self.samples: deque[dict[str, float | str | None]] = deque(maxlen=_KEPT_SAMPLES)
+        self.cut_at: int | None = None
+        self._status: dict[str, Any] = {}
+        self._events: deque[Mapping[str, Any]] = deque(maxlen=_KEPT_EVENTS)
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._metrics_tail = GrowingTable(run.path / "metrics.csv")
+        self._map_tail = GrowingTable(run.path / "map.csv")
+        self._telemetry_tail = GrowingTable(run.path / "telemetry.csv", last=1 << 20)
+        self._events_tail = Tail(run.path / "events.jsonl", _TAIL_BYTES)
+        self._log_tail: Tail | None = None
+        self._batch = _read_batch(run)
+
+    def update(self) -> None:
+        """Take in what was written since the last call.
+
+        `cut_at` is then the iteration from which the run began again, None where it did not.
+        """
+        self.cut_at = None
+        self._status = _read_status(self.run)
+        self._take_metrics()
+        self._take_maps()
+        for row in self._telemetry_tail.read():
+            self.samples.append({name: as_cell(value) for name, value in row.items()})
+        for line in self._events_tail.read():
+            self._take_event(line)
+        self._take_log()
+
+    def _take_metrics(self) -> None:
+        while rows := self._metrics_tail.read():
+            if self._metrics_tail.restarted:
+                self._go_back(0)
+            for row in rows:
+                line = _iteration(row)
+                if line is None:
+                    continue
+                if self.metrics and line.iteration <= self.metrics.iteration[-1]:
+                    self._go_back(line.iteration)
+                self.metrics.append(line)
+
+    def _go_back(self, iteration: int) -> None:
+        self.metrics.drop_from(iteration)
+        self.maps = [point for point in self.maps if point[0] < iteration]
+        self.cut_at = iteration if self.cut_at is None else min(self.cut_at, iteration)
+
+    def _take_maps(self) -> None:
+        for row in self._map_tail.read():
+            iteration, map50 = as_number(row.get("iteration")), as_number(row.get("map50"))
+            if math.isfinite(iteration) and math.isfinite(map50):
+                self.maps = [point for point in self.maps if point[0] < iteration]
+                self.maps.append((int(iteration), map50))
+
+    def _take_event(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:  # cut by a kill
+            return
+        if isinstance(event, dict):
+            self._events.append(event)
+
+    def _take_log(self) -> None:
+        logs = self.run.logs()
+        if not logs:
+            return
+        if self._log_tail is None or self._log_tail.path != logs[-1]:
+            self._log_tail = Tail(logs[-1], _TAIL_BYTES)
+        for line in self._log_tail.read():
+            text = line.rsplit(b"\r", 1)[-1].decode("utf-8", "replace").strip()
+            if text:
+                self._lines.append(text[:_LINE_LETTERS])
+
+    def snapshot(self) -> Snapshot:
+        """Return how the run stands."""
+        status, metrics = self._status, self.metrics
+        updated = _epoch(status.get("updated"))
+        verdict = judge_state(self.run, status, updated)
+        best = max(reversed(self.maps), key=lambda point: point[1], default=None)
+        iteration = metrics.iteration[-1] if metrics else _whole(status.get("iteration"))
+        total = _whole(status.get("max_batches"))
+        pace = self._measure_pace()
+        running = verdict.state is State.RUNNING
+        return Snapshot(
+            name=self.run.name,
+            state=verdict.state,
+            reason=verdict.reason,
+            iteration=iteration,
+            max_batches=total,
+            loss=_finite(metrics.loss),
+            avg_loss=_finite(metrics.avg_loss),
+            learning_rate=_finite(metrics.learning_rate),
+            images=metrics.images[-1] if metrics else 0,
+            map50=self.maps[-1][1] if self.maps else None,
+            best_map50=best[1] if best else None,
+            best_iteration=best[0] if best else None,
+            images_per_second=self._batch / pace if pace and self._batch else None,
+            seconds_per_iteration=pace,
+            seconds_left=max(0, total - iteration) * pace if pace and total and running else None,
+            attempt=str(status.get("attempt") or ""),
+            updated=updated,
+            machine=self.samples[-1] if self.samples else {},
+            events=tuple(self._events),
+            lines=tuple(self._lines),
+        )
+
+    def _measure_pace(self) -> float | None:
+        """Return the seconds an iteration takes, by the clock where telemetry tells it."""
+        marks = [
+            (at, int(iteration))
+            for sample in self.samples
+            if (at := _epoch(sample.get("time"))) is not None
+            and isinstance(iteration := sample.get("iteration"), float)
+        ]
+        if marks:
+            end = marks[-1]
+            first = next(mark for mark in marks if end[0] - mark[0] <= _PACE_SECONDS)
+            if end[1] > first[1] and end[0] > first[0]:
+                return (end[0] - first[0]) / (end[1] - first[1])
+        recent = [value for value in self.metrics.seconds[-100:] if math.isfinite(value)]
+        return sum(recent) / len(recent) if recent and sum(recent) > 0 else None
+
+
+def _iteration(row: Mapping[str, str]) -> Iteration | None:
+    iteration = as_number(row.get("iteration"))
+    if not math.isfinite(iteration):
+        return None
+    images = as_number(row.get("images"))
+    return Iteration(
+        int(iteration),
+        as_number(row.get("loss")),
+        as_number(row.get("avg_loss")),
+        as_number(row.get("learning_rate")),
+        as_number(row.get("seconds")),
+        int(images) if math.isfinite(images) else 0,
+    )
+
+
+def _read_status(run: RunFolder) -> dict[str, Any]:
+    try:
+        status = json.loads(run.status.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def _read_batch(run: RunFolder) -> int:
+    try:
+        return max(0, read_cfg(run.cfg).net.integer("batch"))
+    except CfgError:
+        return 0
+
+
+def _finite(column: Sequence[float]) -> float | None:
+    return column[-1] if len(column) and math.isfinite(column[-1]) else None
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _epoch(value: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        return None
