@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from darknet_kit.core.flavor import Flavor
@@ -253,6 +255,19 @@ def test_a_probe_that_stumbles_is_one_unknown(monkeypatch: pytest.MonkeyPatch) -
     assert "Permission denied" in check.evidence
 
 
+@settings(max_examples=30)
+@given(st.binary(max_size=400), st.sampled_from(["proc/mounts", "var/log/dmesg", "proc/cpuinfo"]))
+def test_any_bytes_are_looked_at(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    root = tmp_path_factory.mktemp("any")
+    write_device(root)
+    lines = b"NVRM: GPU 0000:01:00.0 \nNVRM: Xid (PCI:0000:01:00): 79\nflags : hypervisor \n/ / / /"
+    write(root, {name: lines + content})
+    codes = {check.code for check in examine(Wish(machine=Machine(root))).checks}
+    assert "cannot-tell" not in codes
+
+
 def an_engine(gpu: bool) -> Engine:
     return Engine(Path("/opt/darknet"), Flavor.ALEXEYAB, Features(gpu=gpu), reason="named")
 
@@ -276,6 +291,17 @@ ABSENT = found("no-gpu", "no NVIDIA GPU on the PCI bus")
             an_engine(False),
             "trains on the CPU only, with /opt/darknet, because no NVIDIA GPU on the PCI bus "
             "(no-gpu)",
+        ),
+        (
+            [GPU, found("trial-failed", f"{an_engine(True)}: it ended with signal 4")],
+            an_engine(True),
+            "not ready: /opt/darknet and GPU 0: NVIDIA H200 are here, but /opt/darknet (alexeyab; "
+            "GPU): it ended with signal 4 (trial-failed)",
+        ),
+        (
+            [GPU, found("darknet-lacks-gpu", "/usr/bin/darknet has code for 6.1")],
+            an_engine(True),  # which is another one
+            "ready to train on GPU 0: NVIDIA H200 with /opt/darknet",
         ),
         ([GPU], None, "cannot train: no engine answered"),
         ([GPU, found("no-engine", "nothing here")], None, "cannot train: nothing here"),

@@ -60,7 +60,10 @@ def test_a_guest_with_a_gpu_that_works_has_nothing_to_complain_of(guest: Path) -
     assert list_bad(checks) == set()
     assert checks["guest"].evidence == "KVM/QEMU, Standard PC (Q35 + ICH9, 2009), UEFI"
     told = checks["gpu"].evidence
-    assert told == "GPU 0: NVIDIA GeForce GTX 1080, compute capability 6.1, 8.0 GiB, PCIe 3 x16"
+    assert told == (
+        "GPU 0: NVIDIA GeForce GTX 1080, compute capability 6.1, 8.0 GiB, PCIe 3 x16, "
+        "window of 256 MiB"
+    )
     assert checks["driver"].evidence == "535.183.01, runs CUDA up to 12.2"
     assert checks["cpu"].evidence == "Intel(R) Core(TM) i7-9700K CPU @ 3.60GHz, 8 cores"
     assert checks["memory"].evidence == "31.2 GiB, 15.6 free"
@@ -99,6 +102,36 @@ def test_bios_and_an_old_chipset_are_told_to_a_guest_with_a_card(tmp_path: Path)
     write_firmware(tmp_path, "QEMU", product, uefi=False, bios="SeaBIOS")
     write_working_gpu(tmp_path)
     assert list_bad(look(tmp_path)) == {"guest-bios", "old-chipset"}
+
+
+def test_a_guest_on_arm_has_no_flag_for_it(tmp_path: Path) -> None:
+    write_machine(tmp_path)
+    write(tmp_path, {"proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd\n"})
+    write_firmware(tmp_path, "QEMU", "KVM Virtual Machine", uefi=True)
+    assert look(tmp_path)["guest"].evidence.startswith("KVM/QEMU")
+
+
+def test_a_jetson_has_its_gpu_inside(tmp_path: Path) -> None:
+    model = b"NVIDIA Jetson AGX Orin Developer Kit\0"
+    write(
+        tmp_path,
+        {
+            "proc/device-tree/compatible": b"nvidia,p3737-0000+p3701-0000\0nvidia,tegra234\0",
+            "proc/device-tree/model": model,
+        },
+    )
+    checks = look(tmp_path)
+    assert list_bad(checks) == {"integrated-gpu"}
+    assert checks["integrated-gpu"].evidence == "NVIDIA Jetson AGX Orin Developer Kit"
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden"), [("", True), ("-1", True), ("0,1", False), ("GPU-1a2b", False)]
+)
+def test_gpus_that_the_environment_hides(guest: Path, value: str, hidden: bool) -> None:
+    write_working_gpu(guest)
+    write(guest, {"proc/self/environ": f"PATH=/bin\0CUDA_VISIBLE_DEVICES={value}\0"})
+    assert ("gpus-hidden" in look(guest)) is hidden
 
 
 def test_microsoft_makes_machines_of_metal_too(tmp_path: Path) -> None:

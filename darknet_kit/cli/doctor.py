@@ -3,7 +3,7 @@
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def doctor(files: tuple[str, ...], runs: Path, deep: bool, report: bool, sysroot
     ready = "dkit train " + " ".join(words) if len(words) == 2 else "dkit demo"
     return Outcome(
         lines,
-        _data(examination, readiness),
+        _data(examination, readiness, redact if report else str),
         next_command=ready if readiness.trains and not report else "",
         exit_code=1 if problems or not readiness.trains else 0,
     )
@@ -147,17 +147,19 @@ def _cell(text: str) -> str:
     return redact(text).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _data(examination: Examination, readiness: Readiness) -> dict[str, Any]:
+def _data(
+    examination: Examination, readiness: Readiness, clean: Callable[[str], str]
+) -> dict[str, Any]:
     return {
         "trains": readiness.trains,
         "gpu": readiness.gpu,
-        "verdict": readiness.sentence,
+        "verdict": clean(readiness.sentence),
         "checks": [
             {
                 "code": check.code,
                 "group": check.group,
                 "verdict": check.verdict,
-                "evidence": check.evidence,
+                "evidence": clean(check.evidence),
                 "meaning": CODES[check.code].meaning,
                 "cure": check.cure,
             }

@@ -20,7 +20,8 @@ class Card:
     """A GPU at `address` (0000:01:00.0). `device` is its PCI id, like 10de:1b80.
 
     `driver` and `group` (of the IOMMU) are empty where there is none. Widths are lanes; `lost` says
-    that its configuration reads as ones only; `unmapped` numbers its windows without an address.
+    that its configuration reads as ones only; `unmapped` numbers its windows without an address,
+    `window` is the bytes of the one to its memory (BAR 1).
     """
 
     address: str
@@ -29,6 +30,7 @@ class Card:
     group: str = ""
     lost: bool = False
     unmapped: tuple[int, ...] = ()
+    window: int = 0
     width: int = 0
     widest: int = 0
     speed: str = ""
@@ -80,13 +82,15 @@ def _read_class(machine: Machine, address: str) -> int:
 def _describe(machine: Machine, address: str) -> Card:
     folder = f"{DEVICES}/{address}"
     device = machine.read_number(f"{folder}/device") or 0
+    windows = _read_windows(machine.read(f"{folder}/resource"))
     return Card(
         address=address,
         device=f"{_NVIDIA:04x}:{device:04x}",
         driver=machine.target(f"{folder}/driver"),
         group=machine.target(f"{folder}/iommu_group"),
         lost=machine.read_bytes(f"{folder}/config")[:4] == b"\xff\xff\xff\xff",
-        unmapped=_find_unmapped(machine.read(f"{folder}/resource")),
+        unmapped=tuple(number for number, (start, _) in windows.items() if start is None),
+        window=windows.get(1, (None, 0))[1],
         width=machine.read_number(f"{folder}/current_link_width") or 0,
         widest=machine.read_number(f"{folder}/max_link_width") or 0,
         speed=machine.read(f"{folder}/current_link_speed"),
@@ -94,14 +98,16 @@ def _describe(machine: Machine, address: str) -> Card:
     )
 
 
-def _find_unmapped(text: str) -> tuple[int, ...]:
-    """Number the memory windows without an address, by lines of `start end flags`."""
-    unmapped = []
+def _read_windows(text: str) -> dict[int, tuple[int | None, int]]:
+    """Return address and bytes of each memory window, by lines of `start end flags`; an address
+    that the kernel did not find is None."""
+    windows: dict[int, tuple[int | None, int]] = {}
     for number, line in enumerate(text.splitlines()[:_WINDOWS]):
         try:
             start, end, flags = (int(word, 16) for word in line.split())
         except ValueError:
             continue
-        if flags & _MEMORY and end and (flags & _UNSET or start == 0):
-            unmapped.append(number)
-    return tuple(unmapped)
+        if flags & _MEMORY and end > start:
+            missing = flags & _UNSET or start == 0
+            windows[number] = (None if missing else start, end - start + 1)
+    return windows

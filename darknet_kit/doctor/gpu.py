@@ -34,6 +34,9 @@ def check_cards(machine: Machine, nvml: NvmlFacts, kernel_log: str) -> Iterator[
     around = find_surroundings(machine)
     if not cards and not nvml.gpus:
         yield _explain_absence(machine, around)
+    hidden = machine.environment.get("CUDA_VISIBLE_DEVICES")
+    if nvml.gpus and hidden is not None and not re.match(r"\d|GPU-|MIG-", hidden.strip()):
+        yield found("gpus-hidden", f"CUDA_VISIBLE_DEVICES={hidden!r}")
     working = {gpu.bus_id[-12:].lower() for gpu in nvml.gpus if not gpu.error}
     silent = []  # NVIDIA's driver holds them, its library does not show them, nothing says why
     for card in cards:
@@ -74,6 +77,8 @@ def check_xids(kernel_log: str) -> Iterator[Check]:
 
 
 def _explain_absence(machine: Machine, around: Surroundings) -> Check:
+    if "nvidia,tegra" in machine.read("proc/device-tree/compatible"):
+        return found("integrated-gpu", machine.read("proc/device-tree/model") or "nvidia,tegra")
     if around.wsl:
         what = "/dev/dxg is there, and" if machine.has("dev/dxg") else "no /dev/dxg, and"
         cure = "Install NVIDIA's driver in Windows, not here; `wsl --update`, `wsl --shutdown`."
@@ -183,6 +188,8 @@ def _describe(gpu: GpuFacts, card: Card | None) -> str:
     generation = gpu.pcie_generation_most or gpu.pcie_generation or ""
     if width:
         words.append(f"PCIe {generation} x{width}".replace("  ", " "))
+    if card and card.window:
+        words.append(f"window of {card.window >> 20:,} MiB")
     if gpu.mig:
         words.append("divided (MIG)")
     return ", ".join(words)

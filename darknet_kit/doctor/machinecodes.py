@@ -123,6 +123,18 @@ _GPU = {
         "without an NVIDIA GPU, training is for small networks only",
         "Train small networks on the CPU, others on a machine with an NVIDIA GPU.",
     ),
+    "integrated-gpu": Row(
+        Group.GPU,
+        _NOTE,
+        "a Jetson: its GPU is part of the processor, and nothing here looks at it",
+        "`dkit build --arch 8.7` (Orin) or 7.2 (Xavier) builds for it, with JetPack's CUDA.",
+    ),
+    "gpus-hidden": Row(
+        Group.GPU,
+        _WARNING,
+        "CUDA_VISIBLE_DEVICES hides all GPUs from engines",
+        "`unset CUDA_VISIBLE_DEVICES`; a batch system sets it: ask it for a GPU.",
+    ),
     "no-driver": Row(
         Group.GPU,
         _PROBLEM,

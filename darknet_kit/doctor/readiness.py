@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from darknet_kit.doctor.check import Check
 from darknet_kit.doctor.examination import Examination
 from darknet_kit.doctor.rows import Group, Verdict
+from darknet_kit.engine.find import Engine
 
 # What explains best why there is no GPU to train on comes first.
-_REASONS = ("card-for-guest", "no-gpu")
+_REASONS = ("card-for-guest", "integrated-gpu", "no-gpu")
+_OF_DISK = frozenset({"no-room", "read-only", "no-inodes"})
+_OF_TORCH = frozenset({"torch-lacks-gpu", "computes-wrong"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def judge(examination: Examination, *, asked: bool) -> Readiness:
     if engine.features.gpu is False:
         because = f"{name} computes on the CPU, and nothing else is here for {gpus[0]}"
         return Readiness(True, False, f"trains on the CPU only, because {because}")
-    blocking = _find_blocking(checks)
+    blocking = _find_blocking(checks, engine)
     if blocking:
         told = f"not ready: {name} and {gpus[0]} are here, but {blocking.evidence}"
         return Readiness(False, True, f"{told} ({blocking.code})")
@@ -55,7 +58,10 @@ def _explain(checks: Sequence[Check]) -> str:
     return f"{told[0].evidence} ({told[0].code})"
 
 
-def _find_blocking(checks: Sequence[Check]) -> Check | None:
-    """Return a problem that ends a training on a GPU that works."""
-    fatal = ("no-room", "read-only", "no-inodes")
-    return next((check for check in checks if check.code in fatal), None)
+def _find_blocking(checks: Sequence[Check], engine: Engine) -> Check | None:
+    """Return a problem that ends a training with this engine on a GPU that works."""
+    for check in checks:
+        of_engine = str(engine) in check.evidence or (engine.embedded and check.code in _OF_TORCH)
+        if check.code in _OF_DISK or (check.verdict is Verdict.PROBLEM and of_engine):
+            return check
+    return None

@@ -75,7 +75,8 @@ def find_surroundings(machine: Machine, kernel_log: str = "") -> Surroundings:
 
 def _find_hypervisor(machine: Machine, kernel_log: str) -> str:
     kind = machine.read("sys/hypervisor/type")
-    is_guest = " hypervisor " in f"{machine.read('proc/cpuinfo')} ".replace("\n", " ")
+    cpu = machine.read("proc/cpuinfo")
+    is_guest = " hypervisor " in f"{cpu} ".replace("\n", " ")
     told = " ".join(
         machine.read(f"{_DMI}/{name}")
         for name in ("sys_vendor", "product_name", "board_vendor", "bios_vendor")
@@ -84,7 +85,7 @@ def _find_hypervisor(machine: Machine, kernel_log: str) -> str:
     if kind == "xen" and "control_d" not in machine.read("proc/xen/capabilities"):
         return "Xen"
     named = re.search(r"Hypervisor detected: ([\w /-]+)", kernel_log)
-    if is_guest:
+    if is_guest or (maker and "flags" not in cpu):  # only x86's CPUs tell
         # Hyper-V's firmware says no more than that it is Microsoft's.
         microsoft = "Hyper-V" if "microsoft" in told else ""
         return maker or microsoft or (named[1].strip() if named else "an unnamed hypervisor")

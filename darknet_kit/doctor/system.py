@@ -26,7 +26,7 @@ _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": GIB}
 
 def check_platform(machine: Machine) -> Iterator[Check]:
     """Name distribution and kernel; compare the clock with dkit's own files, which are older."""
-    release = re.search(r'^PRETTY_NAME="?([^"\n]*)', machine.read("etc/os-release"), re.M)
+    release = re.search(r'^PRETTY_NAME="?([^"\n]*)', _read_release(machine), re.M)
     kernel = machine.kernel()
     yield found("os", f"{release[1] if release else 'Linux'}, kernel {kernel or 'not told'}")
     behind = (Path(darknet_kit.__file__).stat().st_mtime - time.time()) / 86400
@@ -106,6 +106,10 @@ def check_limits(machine: Machine) -> Iterator[Check]:
         )
         if answer.ok and answer.stdout.strip() == ",":
             yield found("decimal-comma", f"{name}={variables[name]}")
+
+
+def _read_release(machine: Machine) -> str:
+    return machine.read("etc/os-release") or machine.read("usr/lib/os-release")
 
 
 def _read_quota(machine: Machine) -> float:
