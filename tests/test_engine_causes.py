@@ -1,14 +1,19 @@
 """Messages of failed builds. Each line is what a compiler, linker or CMake printed: those marked
 with a number stand in that issue, those marked "run" were made with the tool itself."""
 
+import ast
+import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darknet_kit.engine.causes import find_cause
+from darknet_kit.engine.causes import _CAUSES, find_cause
+from tests.conftest import PROJECT
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,60 @@ from darknet_kit.engine.causes import find_cause
             "gcc-too-strict",
             "gcc",
         ),
+        # as, on a full tmpfs; run
+        (
+            "/tmp/ccIeRrfD.s: Fatal error: can't write 20 bytes to section .data of obj/image.o: "
+            "'No space left on device'",
+            "disk-full",
+            "1 GB",
+        ),
+        # CUDA 12 with glibc 2.41
+        (
+            "/usr/local/cuda-12.8/include/crt/math_functions.h(2556): error: exception "
+            'specification is incompatible with that of previous function "cospi"',
+            "libc-too-new",
+            "--cuda pip",
+        ),
+        # CUDA 11 with gcc 11 and newer
+        (
+            "/usr/include/c++/11/bits/std_function.h:435:145: error: parameter packs not "
+            "expanded with '...':",
+            "host-compiler-too-new",
+            "older g++",
+        ),
+        ("nvcc error   : 'cicc' died due to signal 9 (Kill signal)", "compiler-killed", "memory"),
+        ("during GIMPLE pass: vect\nx.c:1:1: internal compiler error", "compiler-crashed", "gcc"),
+        # ld with a header and no library of one name; run
+        (
+            "dark_cuda.c:(.text+0x7a): undefined reference to `cuCtxGetCurrent'",
+            "cuda-mismatch",
+            "cuCtxGetCurrent",
+        ),
+        ("x.c:(.text): undefined reference to `cudnnCreate'", "cuda-mismatch", "--without cudnn"),
+        ("x.c:(.text): undefined reference to `GOMP_parallel'", "openmp-mismatch", "openmp"),
+        (
+            "ld: libopencv_core.so: undefined reference to `std::__throw@GLIBCXX_3.4.32'",
+            "newer-libstdc++",
+            "GLIBCXX_3.4.32",
+        ),
+        (
+            "src-lib/darknet.hpp:12:10: fatal error: filesystem: No such file or directory",
+            "compiler-too-old",
+            "C++17",
+        ),
+        # hank-ai's CMake files on a shallow clone and on an archive; run
+        (
+            "  STRING sub-command REGEX, mode MATCH needs at least 5 arguments total to",
+            "no-tags",
+            "git fetch --tags",
+        ),
+        # hank-ai's own words, CM_misc.cmake
+        (
+            "  Looks like an older version of libdarknet.so is installed in /usr/local/lib/.",
+            "leftover-library",
+            "/usr/local/lib/libdarknet.so",
+        ),
+        ("-- The CUDA compiler identification is unknown", "cuda-compiler-broken", "nvcc"),
         # hank-ai 92, 129; CMake 3.25's own words
         (
             '  Could not find a package configuration file provided by "OpenCV" with any of',
@@ -125,6 +184,19 @@ def test_the_first_cause_counts() -> None:
     assert "a.h" in finding.meaning
 
 
+def test_words_of_this_machines_nvcc(tmp_path: Path) -> None:
+    """The header of CUDA refuses a gcc that is newer than it, which -D pretends here."""
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("nvcc is not on PATH")
+    (tmp_path / "x.cu").write_text("__global__ void f() {}\n")
+    words = [nvcc, "-U__GNUC__", "-D__GNUC__=99", "-c", "x.cu", "-o", "x.o"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    finding = find_cause(done.stderr.splitlines())
+    assert finding is not None
+    assert finding.code == "host-compiler-too-new"
+
+
 def test_words_of_this_machines_linker(tmp_path: Path) -> None:
     program = tmp_path / "x.c"
     program.write_text("int main(void) { return 0; }\n")
@@ -138,6 +210,26 @@ def test_words_of_this_machines_linker(tmp_path: Path) -> None:
     assert finding is not None
     assert finding.code == "missing-library"
     assert "cudnn_of_nobody" in finding.meaning
+
+
+def test_all_codes_are_documented() -> None:
+    """The table in docs/building.md has what a build can fail with, and nothing else."""
+    document = (PROJECT / "docs/building.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `([\w+-]+)` \|", document, re.M)
+    names = ("build", "compilation", "cuda", "flavor", "source", "stub", "target", "toolkit")
+    modules = [PROJECT / f"darknet_kit/engine/{name}.py" for name in (*names, "verification")]
+    raised = {code for path in modules for code in _codes_raised(path)}
+    causes = {cause.code for cause in _CAUSES}
+    assert documented == sorted(raised | causes | {"build-failed"})
+
+
+def _codes_raised(module: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        if node.func.id in ("BuildError", "ToolchainError", "DkitError"):
+            values = (word.value for word in node.keywords if word.arg == "code")
+            yield from (str(one.value) for one in values if isinstance(one, ast.Constant))
 
 
 @given(st.text())

@@ -298,6 +298,11 @@ def test_words_survive_make_and_the_shell() -> None:
         (change(cmake=part("cmake", "3.22.1")), {"flavor": Flavor.HANK_AI}, "no-cmake"),
         (change(cmake=Part("cmake", False, "none")), {"flavor": Flavor.HANK_AI}, "no-cmake"),
         (change(opencv=Part("opencv", False, "none")), {"flavor": Flavor.HANK_AI}, "no-opencv"),
+        (
+            WORKSTATION,
+            {"flavor": Flavor.HANK_AI, "without": ["opencv"]},
+            "hank-without-opencv",
+        ),
     ],
 )
 def test_what_is_refused(toolchain: Toolchain, options: dict[str, object], code: str) -> None:
@@ -305,7 +310,8 @@ def test_what_is_refused(toolchain: Toolchain, options: dict[str, object], code:
         plan_build(toolchain, **options)  # type: ignore[arg-type]
     assert refused.value.code == code
     assert refused.value.hint
-    assert isinstance(refused.value, UsageError) == (code == "cpu-with-arch")
+    usage = code in ("cpu-with-arch", "hank-without-opencv")
+    assert isinstance(refused.value, UsageError) == usage
 
 
 def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence() -> None:
@@ -336,7 +342,45 @@ def test_cmake_settings_of_hank() -> None:
     assert "-DDARKNET_CUDA_ARCHITECTURES=86;89" in plan.words
     assert "-DDARKNET_TRY_CUDA=ON" in plan.words
     assert "-DENABLE_SSE_AND_AVX=OFF" in plan.words
+    assert "-DCUDA_cublas_LIBRARY:FILEPATH=/opt/cuda/lib64/libcublas.so" in plan.words
+    assert "-Dcudnn=/usr/lib/x86_64-linux-gnu/libcudnn.so" in plan.words
+    assert plan.links == ()
     assert "-DDARKNET_TRY_CUDA=OFF" in plan_build(NO_GPU, flavor=Flavor.HANK_AI).words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"without": ["cudnn"]}, ["-Dcudnn=OFF"]),
+        ({"without": ["cudnn-half"]}, ["-DCMAKE_CXX_FLAGS=-UCUDNN_HALF"]),
+        ({"without": ["openmp"]}, ["-DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON"]),
+        # No nvcc knows it yet: PTX of the newest, which CMake calls virtual.
+        ({"arch": [130]}, ["-DDARKNET_CUDA_ARCHITECTURES=90-virtual"]),
+    ],
+)
+def test_what_hank_is_told_beside(options: dict[str, object], words: list[str]) -> None:
+    plan = plan_build(WORKSTATION, flavor=Flavor.HANK_AI, **options)  # type: ignore[arg-type]
+    assert set(words) <= set(plan.words)
+
+
+def test_hank_gets_no_half_precision_without_tensor_cores() -> None:
+    old = with_toolkit(cuda=dataclasses.replace(CUDA, capabilities=(61, 90)))
+    plan = plan_build(old, flavor=Flavor.HANK_AI, arch=[61])
+    assert "-DCMAKE_CUDA_FLAGS=-UCUDNN_HALF" in plan.words
+    assert plan.value("cudnn")
+
+
+def test_versions_are_those_of_what_is_used() -> None:
+    plan = plan_build(WORKSTATION, without=["opencv"])
+    assert plan.versions == ("gcc 13.2.0", "g++ 13.2.0", "CUDA 13.0", "cuDNN 9.1.0")
+    assert plan_build(NO_GPU).versions == ("gcc 13.2.0", "g++ 13.2.0", "OpenCV 4.6.0")
+
+
+def test_opencv_in_a_place_of_its_own_is_found_at_the_start() -> None:
+    opencv = dataclasses.replace(part("opencv", "4.6.0"), folders=(Path("/opt/opencv/lib"),))
+    for toolchain in (change(opencv=opencv), dataclasses.replace(NO_GPU, opencv=opencv)):
+        assert "-Wl,-rpath,/opt/opencv/lib" in plan_build(toolchain).value("CPP")
+        assert "opencv" not in plan_build(toolchain, without=["opencv"]).value("CPP")
 
 
 def test_known_trouble_is_told_before_it_comes() -> None:

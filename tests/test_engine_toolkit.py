@@ -61,7 +61,7 @@ def test_packages_build_for_a_gpu_without_a_driver(packages: Path, machine: Path
         *("libcublas.so.13", "libcudart.so.13", "libcurand.so.13", "libcudnn.so.9")
     }
     assert plan.stub == packages / "cu13/include/cuda.h"
-    run_path = [word for word in plan.value("CPP").split() if "rpath" in word]
+    run_path = [word for word in plan.value("CPP").split() if "-rpath" in word]
     assert run_path == [
         f"-Wl,-rpath,{packages}/cu13/lib",
         f"-Wl,-rpath,{packages}/cudnn/lib",
@@ -126,6 +126,17 @@ def test_packages_without_nvcc(machine: Path, tmp_path: Path) -> None:
     (tmp_path / "site-packages/nvidia/cuda_runtime/include").mkdir(parents=True)
     with pytest.raises(ToolchainError, match="CUDA 12 or older, whose packages hold no nvcc"):
         find_cudas(PIP, machine)
+
+
+def test_cudnns_header_and_library_of_different_versions(packages: Path, machine: Path) -> None:
+    """A leftover of another version is no cuDNN to build with, and the plan says why."""
+    version = "#define CUDNN_MAJOR 8\n#define CUDNN_MINOR 9\n#define CUDNN_PATCHLEVEL 7\n"
+    (packages / "cudnn/include/cudnn_version.h").write_text(version)
+    plan = plan_build(find_toolchain(machine, PIP), arch=[90])
+    assert (plan.value("CUDNN"), plan.value("CUDNN_HALF")) == ("0", "0")
+    (why,) = (one.reason for one in plan.settings if one.name == "CUDNN")
+    assert "the header is of version 8.9.7 and the library of 9" in why
+    assert "/cudnn/" not in plan.value("CPP")
 
 
 def test_nvcc_of_the_runtimes_version(packages: Path) -> None:

@@ -134,6 +134,7 @@ def _describe(plan: BuildPlan, source: Source, folder: Path) -> dict[str, object
         "pinned": source.pinned,
         "folder": str(folder),
         "settings": settings,
+        "versions": list(plan.versions),
         "notes": list(plan.notes),
     }
 
@@ -170,7 +171,6 @@ def _show_built(plan: BuildPlan, built: Built, *, is_default: bool) -> Outcome:
         "binary": str(built.binary),
         "state": state,
         "obstacle": built.obstacle,
-        "versions": list(plan.versions),
         "verification": built.verification,
     }
     engine = "" if is_default else f" --engine {built.binary}"

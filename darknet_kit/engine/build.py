@@ -160,7 +160,7 @@ def _write_errors(folder: Path) -> Iterator[None]:
             f"cannot write: {error.strerror or error}",
             code="cannot-write",
             hint="Free some space, or name a writable folder with --out.",
-            path=error.filename or folder,
+            path=error.filename2 or error.filename or folder,  # of a copy, the second is ours
         ) from error
 
 

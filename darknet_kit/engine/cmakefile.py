@@ -31,6 +31,9 @@ def plan_cmake(
         Setting("DARKNET_TRY_ONNX", "OFF", "`dkit export` does this without it"),
         Setting("ENABLE_SSE_AND_AVX", _on(avx), why),
     ]
+    # CMake would end the run path with an empty entry, which the loader takes for the folder that
+    # the program is started in.
+    settings.append(Setting("CMAKE_NO_BUILTIN_CHRPATH", "ON", "a run path without gaps"))
     if "openmp" in without:
         settings.append(Setting("CMAKE_DISABLE_FIND_PACKAGE_OpenMP", "ON", "--without openmp"))
     if target.gpu:

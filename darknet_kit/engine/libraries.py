@@ -31,12 +31,14 @@ class Library:
     """A library of NVIDIA's to compile and link with; None is what was not found.
 
     `file` may have a numbered name only, like libcublas.so.13, which the linker does not find.
+    `version` is that of the header; `conflict` says that the shared object is of another.
     """
 
     name: str
     header: Path | None
     file: Path | None
     version: str = ""
+    conflict: str = ""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -48,10 +50,12 @@ class Library:
     def evidence(self) -> str:
         if self.missing:
             return f"{' and '.join(self.missing)} not found"
-        return " and ".join(str(path) for path in (self.header, self.file) if path)
+        found = " and ".join(str(path) for path in (self.header, self.file) if path)
+        return f"{self.conflict}: {found}" if self.conflict else found
 
     def __bool__(self) -> bool:
-        return not self.missing
+        """Tell whether it can be compiled and linked with."""
+        return not self.missing and not self.conflict
 
 
 def find_libraries(cuda: Cuda, root: Path = Path("/")) -> tuple[Library, ...]:
@@ -72,7 +76,15 @@ def _find_library(name: str, cuda: Cuda, root: Path) -> Library:
     files = (_find_shared_object(folder, name) for folder in folders)
     file = next((path for path in files if path), None)
     version = _read_cudnn_version(header.parent) if name == "cudnn" and header else ""
-    return Library(name, header, file, version)
+    return Library(name, header, file, version, _find_conflict(version, file))
+
+
+def _find_conflict(version: str, file: Path | None) -> str:
+    """Say that a header and a shared object, by its number, are of different major versions."""
+    numbers = _numbers(file.resolve().name.partition(".so.")[2]) if file else []
+    if not version or not numbers or version.partition(".")[0] == str(numbers[0]):
+        return ""
+    return f"the header is of version {version} and the library of {numbers[0]}"
 
 
 def _iter_includes(cuda: Cuda, root: Path) -> Iterator[Path]:

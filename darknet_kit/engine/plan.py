@@ -100,7 +100,7 @@ def plan_build(
         notes=(*target.notes, *warnings),
         links=_find_links(toolchain, flavor, use_cudnn) if target.gpu else (),
         stub=_find_stub(toolchain) if target.gpu else None,
-        versions=_list_versions(toolchain, target.gpu),
+        versions=_list_versions(toolchain, target.gpu, without, flavor),
     )
 
 
@@ -143,11 +143,16 @@ def _warn_of_hank(target: Target) -> list[str]:
     return notes
 
 
-def _list_versions(toolchain: Toolchain, gpu: bool) -> tuple[str, ...]:
-    parts = [toolchain.gcc, toolchain.gxx, toolchain.opencv]
+def _list_versions(
+    toolchain: Toolchain, gpu: bool, without: Collection[str], flavor: Flavor
+) -> tuple[str, ...]:
+    """Name what the build is made with, and of what version."""
+    parts = [toolchain.gcc, toolchain.gxx]
+    parts += [toolchain.cmake] if flavor is Flavor.HANK_AI else []
     versions = [f"{part.name} {part.version}" for part in parts if part]
     if gpu and toolchain.cuda:
         versions.append(f"CUDA {toolchain.cuda.version}")
         cudnn = toolchain.find_library("cudnn")
-        versions += [f"cuDNN {cudnn.version}"] if cudnn else []
-    return tuple(versions)
+        versions += [f"cuDNN {cudnn.version}"] if cudnn and "cudnn" not in without else []
+    opencv = toolchain.opencv and "opencv" not in without
+    return (*versions, f"OpenCV {toolchain.opencv.version}") if opencv else tuple(versions)
