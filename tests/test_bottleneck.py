@@ -80,7 +80,26 @@ def table(columns: dict[str, Column], rows: int = 12) -> Telemetry:
         # on the processor
         (WELL | {"cpu_percent": 96, "engine_cpu_percent": 760}, 1, "cpu", "96 % of 8 cores"),
         (WELL | {"engine_cpu_percent": 99}, 1, "cpu", "computes on 1 of 8 cores"),
-        (WELL | {"cpu_percent": 99, "engine_cpu_percent": 200}, 1, "others", "has 25 % of it"),
+        (
+            WELL | {"cpu_percent": 99, "engine_cpu_percent": 200, "engine_core_wait_percent": 61},
+            1,
+            "others",
+            "waited for a core 61 % of the time; of a processor that is 99 % busy it had 25 %",
+        ),
+        # it has the one core that it can use, whatever the others do
+        (
+            WELL | {"cpu_percent": 99, "engine_cpu_percent": 99, "engine_core_wait_percent": 1},
+            1,
+            "cpu",
+            "computes on 1 of 8 cores",
+        ),
+        # it waits for itself: more threads than cores
+        (
+            WELL | {"cpu_percent": 99, "engine_cpu_percent": 780, "engine_core_wait_percent": 61},
+            1,
+            "cpu",
+            "99 % of 8 cores",
+        ),
         # a GPU that somebody else or nobody uses is not the engine's
         (
             WELL | GPU | {"gpu0_engine_mib": "", "gpu0_use_percent": 0, "engine_cpu_percent": 100},

@@ -294,6 +294,27 @@ def _rss(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def test_an_engine_that_shares_its_core_waits_for_it() -> None:
+    if not Path("/proc/self/schedstat").exists():
+        pytest.skip("this kernel does not tell how long threads wait for a core")
+    core = str(min(os.sched_getaffinity(0)))
+    code = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
+    rivals = [subprocess.Popen([sys.executable, "-c", code, core]) for _ in range(2)]
+    time.sleep(0.4)
+    meter = EngineMeter(rivals[0].pid)
+    meter.read()
+    time.sleep(0.8)
+    sample = meter.read()
+    for process in rivals:
+        process.kill()
+        process.wait()
+    assert sample.engine_cpu_percent is not None
+    assert sample.engine_core_wait_percent is not None
+    # It never sleeps: what it does not get of half a core, it waits for.
+    assert sample.engine_cpu_percent < 80
+    assert 20 < sample.engine_core_wait_percent <= 100
+
+
 def test_an_engine_that_is_gone_has_no_values() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     meter = EngineMeter(process.pid)

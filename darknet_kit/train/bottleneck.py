@@ -20,6 +20,7 @@ _CAPPED, _CLOCK_LOST = 50.0, 0.8  # at its power limit, at so much of the clock 
 _WAITS = 20.0
 _IDLE_GPU, _FULL_GPU = 60.0, 85.0
 _FULL_DISK, _IOWAIT = 80.0, 20.0
+_NO_CORE = 20.0
 _FULL_CPU, _FULL_CORE = 90.0, 95.0
 
 
@@ -132,14 +133,16 @@ def _find_power(load: Load) -> _Found:
 
 
 def _find_others(load: Load) -> _Found:
-    if load.engine_cpu is None or not load.cores or not at_least(load.cpu, _FULL_CPU):
+    if not (at_least(load.core_wait, _NO_CORE) and at_least(load.cpu, _FULL_CPU)):
         return None
-    own = load.engine_cpu / load.cores
+    # More threads of its own than cores let an engine wait as well.
+    own = (load.engine_cpu or 0) / (load.cores or 1)
     if own > (load.cpu or 0) / 2 or (load.gpu.use is not None and not _is_starved(load)):
         return None
     return (
         "others",
-        f"the processor is {load.cpu:.0f} % busy, and the engine has {own:.0f} % of it",
+        f"the engine waited for a core {load.core_wait:.0f} % of the time; of a processor that is "
+        f"{load.cpu:.0f} % busy it had {own:.0f} %",
         "End them, or train when they are done.",
     )
 

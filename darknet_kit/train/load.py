@@ -44,6 +44,7 @@ class Load:
     iowait: float | None = None
     steal: float | None = None
     engine_cpu: float | None = None  # of one core
+    core_wait: float | None = None  # of the engine's main thread
     disk_busy: float | None = None
     disk_read: float | None = None  # MiB per second
     swapping: float | None = None  # the samples in which memory was swapped
@@ -76,6 +77,7 @@ def measure_load(table: Telemetry, waiting: float | None = None, gpus: Sequence[
         iowait=_median(column("cpu_iowait_percent")),
         steal=_median(column("cpu_steal_percent")),
         engine_cpu=_median(column("engine_cpu_percent")),
+        core_wait=_median(column("engine_core_wait_percent")),
         disk_busy=_median(column("data_busy_percent")),
         disk_read=_median(column("data_read_mib_s")),
         swapping=_share(rate >= _SWAPPING for rate in swap),

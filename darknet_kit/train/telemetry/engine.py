@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -32,6 +33,7 @@ class EngineMeter:
     _rates: tuple[Rate, Rate, Rate] = field(
         default_factory=lambda: (Rate(), Rate(), Rate()), init=False
     )
+    _waited: Rate = field(default_factory=Rate, init=False)
     _samples: int = field(default=0, init=False)
     _changed: bool = field(default=True, init=False)
 
@@ -53,9 +55,11 @@ class EngineMeter:
         rates = [
             rate.per_second(counter) for rate, counter in zip(self._rates, self._total, strict=True)
         ]
+        waited = self._waited.per_second(_read_core_wait(self.pid))
         held = [mib for mib in gpu_memory if mib is not None]
         return EngineSample(
             engine_cpu_percent=None if rates[0] is None else 100 * rates[0],
+            engine_core_wait_percent=None if waited is None else min(100.0, 100 * waited),
             engine_rss_mib=memory / MIB,
             engine_threads=threads,
             engine_processes=len(self.processes),
@@ -97,3 +101,15 @@ def _read(process: psutil.Process) -> tuple[int, int, _Counters]:
         except psutil.AccessDenied:
             return memory.rss, threads, _Counters(seconds, math.nan, math.nan)
         return memory.rss, threads, _Counters(seconds, moved.read_bytes, moved.write_bytes)
+
+
+def _read_core_wait(pid: int) -> float | None:
+    """Return the seconds for which the main thread was ready to run and had no core.
+
+    See linux/Documentation/scheduler/sched-stats.rst; psutil does not tell. The kernel counts a
+    wait when it is over, so that a short interval may seem to hold more than its own length.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
