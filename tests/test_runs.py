@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from darknet_kit.formats.cfg import write_cfg
+from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.identity import identify
 from tests.conftest import Ended
 from tests.trainings import MakeFake, start, status
@@ -105,7 +108,8 @@ def edit(path: Path, **changes: object) -> None:
         ({"boot": "0"}, 0, "lost", "the machine was started anew while it ran"),
         ({"boot": "0", "host": "node7"}, 60, "running", "on node7"),
         ({"boot": "0", "host": "node7"}, 3600, "lost", "no sign of life from node7 for 60 min"),
-        ({"namespace": "pid:[1]"}, 7200, "lost", "for 2.0 h"),  # another container
+        ({"boot": "0", "host": "node7"}, 7200, "lost", "for 2.0 h"),
+        ({"namespace": "pid:[1]", "host": "box"}, 0, "lost", "without a word"),  # a container's
     ],
 )
 def test_of_another_machine_the_heartbeat_decides(
@@ -268,3 +272,74 @@ def test_two_processes_that_race_for_a_run_do_not_both_get_it(
     assert sorted(code for _, code in ended) == [0, 2]
     assert sum("[run-busy]" in text for text, _ in ended) == 1
     assert len(list((run / "attempts").iterdir())) == before + 1
+
+
+def test_after_kill_9_of_its_engine_a_run_goes_on(
+    fake: MakeFake, shapes: Path, tmp_path: Path, dkit: Dkit
+) -> None:
+    engine, cfg = fake("finish")
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.02)
+    run = tmp_path / "runs" / "nano"
+    os.killpg(int(str(status(run)["engine_pid"])), signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while len(list((run / "attempts").iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    seen = look(dkit, run.parent)
+    assert (seen["state"], len(seen["attempts"])) == ("running", 2)
+    assert seen["attempts"][0]["state"] == "failed"
+    assert "SIGKILL" in seen["attempts"][0]["message"]
+    process.communicate(timeout=60)
+    assert look(dkit, run.parent)["state"] == "finished"
+
+
+def test_after_kill_9_of_a_real_engine_a_run_without_retries_has_crashed(
+    shapes: Path, tmp_path: Path, dkit: Dkit
+) -> None:
+    darknet = shutil.which("darknet")
+    if not darknet:
+        pytest.skip("no darknet on PATH (apt-get install)")
+    cfg = tmp_path / "nano.cfg"
+    request = CfgRequest(classes=5, model="dkit-nano", max_batches=900, size=(32, 32), batch=2)
+    write_cfg(cfg, make_cfg(request))
+    process = start(Path(darknet), shapes, cfg, tmp_path / "runs", options=("--retries", "0"))
+    run = tmp_path / "runs" / "nano"
+    pid = int(str(status(run)["engine_pid"]))
+    os.killpg(pid, signal.SIGSTOP)
+    assert look(dkit, run.parent)["state"] == "running"
+    os.killpg(pid, signal.SIGKILL)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 5, stderr
+    seen = look(dkit, run.parent)
+    assert seen["state"] == "crashed"
+    assert "SIGKILL" in seen["reason"]
+
+
+def test_two_new_runs_of_one_name_do_not_share_a_folder(
+    fake: MakeFake, shapes: Path, tmp_path: Path
+) -> None:
+    engine, cfg = fake("finish")
+    command = ["dkit", "train", str(shapes), str(cfg), "--engine", str(engine)]
+    racers = [
+        subprocess.Popen([*command, "--out", str(tmp_path / "runs")], stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [racer.wait(timeout=60) for racer in racers] == [0, 0]
+    for name in ("nano", "nano-2"):
+        run = tmp_path / "runs" / name
+        assert (status(run)["state"], len(list((run / "attempts").iterdir()))) == ("finished", 1)
+
+
+def test_nobody_trains_where_another_machine_wrote_a_moment_ago(
+    dkit: Dkit, fake: MakeFake, shapes: Path, tmp_path: Path
+) -> None:
+    engine, cfg = fake("crash")
+    words = ("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
+    assert dkit(*words, "--retries", "0").exit_code == 5
+    run = tmp_path / "runs" / "nano"
+    far = {**identify().to_record(), "boot": "0", "host": "node7"}
+    edit(run / "status.json", state="running", engine=far)
+    ended = dkit("train", "--resume", run)
+    assert (ended.exit_code, "[run-busy]" in ended.stderr) == (2, True)
+    assert "node7" in ended.stderr
+    edit(run / "status.json", updated="2026-01-01T00:00:00+0000")
+    assert "[run-busy]" not in dkit("train", "--resume", run, "--retries", "0").stderr

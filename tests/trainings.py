@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,13 +61,18 @@ def status(run: Path) -> dict[str, object]:
 
 
 def start(
-    engine: Path, shapes: Path, cfg: Path, out: Path, seconds: float = 0.05
+    engine: Path,
+    shapes: Path,
+    cfg: Path,
+    out: Path,
+    seconds: float = 0.05,
+    options: Sequence[str] = (),
 ) -> "subprocess.Popen[str]":
     """Start `dkit train` as a process of its own and wait until weights are there; `seconds` are
     what the fake engine takes for an iteration."""
     command = [sys.executable, "-m", "darknet_kit", "train", str(shapes), str(cfg)]
     process = subprocess.Popen(
-        [*command, "--engine", str(engine), "--out", str(out)],
+        [*command, "--engine", str(engine), "--out", str(out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -21,19 +21,21 @@ __all__ = ["UNITS", "Way", "begin_run", "choose_way"]
 @dataclass(frozen=True, slots=True)
 class Way:
     """Where a run goes on: `detach` in the background, `unit` under systemd or Slurm, else here;
-    `engine` is the word of --engine."""
+    `engine` is the word of --engine, `force` whether doubts were overruled."""
 
     detach: bool = False
     unit: str | None = None
     engine: str = AUTO
+    force: bool = False
 
     @property
     def command_options(self) -> list[str]:
-        """The options with which `dkit train --resume` takes the same engine."""
-        return [] if self.engine == AUTO else ["--engine", self.engine]
+        """The options that `dkit train --resume` needs to do the same."""
+        engine = [] if self.engine == AUTO else ["--engine", self.engine]
+        return [*engine, *(["--force"] if self.force else [])]
 
 
-def choose_way(*, detach: bool, unit: str | None, engine: str) -> Way:
+def choose_way(*, detach: bool, unit: str | None, engine: str, force: bool) -> Way:
     """Return where a run shall go on. Raises UsageError (`wrong-option`)."""
     if detach and unit:
         raise UsageError(
@@ -41,7 +43,7 @@ def choose_way(*, detach: bool, unit: str | None, engine: str) -> Way:
             code="wrong-option",
             hint="Give one of them.",
         )
-    return Way(detach=detach, unit=unit, engine=engine)
+    return Way(detach=detach, unit=unit, engine=engine, force=force)
 
 
 def begin_run(run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine, way: Way) -> Outcome:

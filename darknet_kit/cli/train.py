@@ -115,7 +115,7 @@ def train(
     closed terminal not at all; --resume goes on from its last good weights. An engine that fails is
     started again where that can help.
     """
-    way = choose_way(detach=detach, unit=unit, engine=engine)
+    way = choose_way(detach=detach, unit=unit, engine=engine, force=force)
     supervise = partial(
         with_supervision, retries=retries, on_nan=on_nan, stall_minutes=stall_minutes
     )
@@ -154,7 +154,14 @@ def train(
     _check_room(path, network, settings, program, force=force)
     if dry_run:
         return Outcome([ready], {"dry_run": True, "engine": os.fspath(program.path)})
-    run = create_run(path, dataset, network, settings, program)
+    run = None
+    while run is None:
+        try:
+            run = create_run(path, dataset, network, settings, program)
+        except UsageError as error:
+            if name or error.code != "run-exists":
+                raise
+            path = Path(out) / free_name(out, Path(cfg).stem)  # another dkit took it just now
     return begin_run(run, settings, network, program, way)
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import shlex
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -119,6 +120,7 @@ class Attempt:
         self, process: EngineProcess, folder: Path, keeper: Keeper, witness: Witness
     ) -> Generator[TrainEvent, None, Ended]:
         """Follow the engine, write down all that it does, and return how it ended."""
+        began = time.time()
         with Recorder(
             self._run,
             folder,
@@ -135,7 +137,7 @@ class Attempt:
             yield from keeper.finish(recorder)
             ended = self._judge(witness, returncode, process.pid)
             ended = replace(ended, bottleneck=observer.find_bottleneck())
-            write_text(folder / "exit.json", format_exit(ended, returncode))
+            write_text(folder / "exit.json", format_exit(ended, returncode, began))
             recorder.finish(ended.state, **tell_end(ended))
         return ended
 

@@ -49,6 +49,11 @@ class Identity:
         return (self.boot, self.namespace, self.host) == _place()
 
     @property
+    def shares_kernel(self) -> bool:
+        """Tell whether the process was on this machine, since its start, in any container."""
+        return bool(self.boot) and self.boot == _place()[0]
+
+    @property
     def was_restarted(self) -> bool:
         """Tell whether this is the process's machine, and it was started anew since."""
         boot, _, host = _place()

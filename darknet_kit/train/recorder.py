@@ -3,12 +3,12 @@
 import contextlib
 import json
 import math
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from darknet_kit.core.lines import open_lines
+from darknet_kit.core.moments import format_moment
 from darknet_kit.errors import DkitError
 from darknet_kit.formats.datafile import read_names
 from darknet_kit.formats.logevent import (
@@ -108,7 +108,7 @@ class Recorder:
 
     def tell(self, what: str, **facts: Any) -> None:
         """Append one line to events.jsonl."""
-        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": what, **facts}
+        line = {"time": format_moment(), "event": what, **facts}
         self._events.write(json.dumps(line) + "\n")
 
     def announce(self, iteration: int, seconds: float | None) -> None:

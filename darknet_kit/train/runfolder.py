@@ -11,7 +11,6 @@ runs/NAME/run.toml            what was asked for, with which engine, on which da
 import json
 import os
 import platform
-import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from darknet_kit import __version__
 from darknet_kit.core.contents import digest
 from darknet_kit.core.files import link, make_folder, replacing, write_text
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.moments import format_moment
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.engine.find import Engine
 from darknet_kit.errors import AnyPath, UsageError
@@ -139,14 +139,14 @@ def create_run(
     Raises UsageError (`run-exists`), WriteError.
     """
     run = RunFolder(Path(path).absolute())
-    if run.path.exists() and any(run.path.iterdir()):
+    make_folder(run.path)
+    if any(run.path.iterdir()) or not _claim(run.weights):
         raise UsageError(
             "this run exists already",
             code="run-exists",
             hint=f"Go on with it: dkit train --resume {run.path}   or choose another --name.",
             path=run.path,
         )
-    make_folder(run.weights)
     write_cfg(run.cfg, cfg)
     write_text(run.names, format_lines(dataset.names))
     lists = _lists(dataset, settings.map, engine)
@@ -154,6 +154,17 @@ def create_run(
     write_text(run.data, format_data(_data_options(dataset, settings.map, lists)))
     write_text(run.record, tomli_w.dumps(_record(dataset, cfg, settings, engine)))
     return run
+
+
+def _claim(folder: Path) -> bool:
+    """Make a folder; tell whether it was this process, of several at the same time, that did."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    except OSError:
+        make_folder(folder)  # says what is wrong
+    return True
 
 
 def _lists(dataset: Dataset, with_map: bool, engine: Engine) -> dict[str, Path]:
@@ -197,7 +208,7 @@ def _record(
     dataset: Dataset, cfg: Cfg, settings: RunSettings, engine: Engine
 ) -> dict[str, dict[str, Any]]:
     return {
-        "run": {"made": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "dkit": __version__},
+        "run": {"made": format_moment(), "dkit": __version__},
         "settings": _settings_record(settings),
         "engine": {
             "path": os.fspath(engine.path),
@@ -284,5 +295,5 @@ def _last_written(run: Path) -> float:
 
 def write_status(run: RunFolder, status: Mapping[str, Any]) -> None:
     """Replace status.json: what watchers read."""
-    document = {**status, "updated": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    document = {**status, "updated": format_moment()}
     write_text(run.status, json.dumps(document, indent=2) + "\n")

@@ -9,10 +9,10 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.train.runfolder import RunFolder
 from darknet_kit.train.state import State, judge_state
@@ -139,7 +139,7 @@ def _read_status(run: RunFolder, damage: list[str]) -> tuple[Mapping[str, Any], 
     try:
         status = json.loads(run.status.read_text(encoding="utf-8"))
         if isinstance(status, dict):
-            return status, _epoch(status.get("updated")) or _changed(run.status)
+            return status, parse_moment(status.get("updated")) or _changed(run.status)
     except FileNotFoundError:
         if run.attempts():
             damage.append("status.json is gone: the state is that of the last attempt")
@@ -159,13 +159,18 @@ def _as_status(attempts: Sequence[AttemptSummary]) -> dict[str, Any]:
 
 
 def _summarize_attempt(folder: Path) -> AttemptSummary:
-    began = _changed(folder / "command.txt") or _changed(folder) or 0.0
-    ended = max(_changed(folder / name) or began for name in ("log.txt", "exit.json"))
     try:
         document = json.loads((folder / "exit.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         document = None
     told = document if isinstance(document, dict) else {}
+    began = (
+        parse_moment(told.get("began"))
+        or _changed(folder / "command.txt")
+        or _changed(folder)
+        or 0.0
+    )
+    ended = parse_moment(told.get("ended")) or _changed(folder / "log.txt") or began
     return AttemptSummary(
         number=folder.name,
         state=str(told.get("state") or ""),
@@ -226,13 +231,6 @@ def _changed(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
     except OSError:
-        return None
-
-
-def _epoch(text: object) -> float | None:
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
         return None
 
 

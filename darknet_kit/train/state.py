@@ -45,7 +45,8 @@ def judge_state(
 ) -> Verdict:
     """Return the state of a run that wrote this status.json, last at `heartbeat` (epoch seconds).
 
-    A status of another machine counts as alive for SILENCE_SECONDS.
+    A status of another machine, whose locks may not reach here, counts as alive for
+    SILENCE_SECONDS.
     """
     silence = None if heartbeat is None else (time.time() if now is None else now) - heartbeat
     holder = read_holder(run)
@@ -72,7 +73,7 @@ def _abandoned(holder: Identity | None, engine: Identity | None, silence: float 
     """Judge a run whose status says `running` while nobody holds it."""
     if holder and holder.was_restarted:
         return Verdict(State.LOST, "the machine was started anew while it ran")
-    if holder and not holder.is_here:
+    if holder and not (holder.is_here or holder.shares_kernel):
         if silence is not None and silence <= SILENCE_SECONDS:
             return Verdict(State.RUNNING, f"on {holder.host}, {max(0, silence):.0f} s ago")
         heard = "ever" if silence is None else f"for {format_duration(silence)}"

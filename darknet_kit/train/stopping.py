@@ -3,12 +3,16 @@
 import json
 import os
 import signal
+import time
 from dataclasses import dataclass
+from typing import Any
 
+from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import DkitError, UsageError
 from darknet_kit.train.identity import Identity
 from darknet_kit.train.lock import is_held, read_holder
 from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.state import SILENCE_SECONDS
 
 AT_ONCE = signal.SIGQUIT
 """What ends a run at once; TERM and Ctrl-C let the engine come to its next checkpoint."""
@@ -53,12 +57,44 @@ def stop_run(run: RunFolder, *, now: bool = False) -> Stopped:
 
 def find_orphan(run: RunFolder) -> Identity | None:
     """Return the engine that status.json names, where it still runs on this machine."""
+    engine = Identity.from_record(_read_status(run).get("engine"))
+    return engine if engine is not None and engine.is_alive else None
+
+
+def refuse_company(run: RunFolder) -> None:
+    """Refuse to train, with the lock in hand, where somebody may still be at work in the run.
+
+    Raises UsageError: `engine-still-running` where an engine outlived its dkit, `run-busy` where
+    another machine, whose locks may not reach here, wrote a moment ago.
+    """
+    status = _read_status(run)
+    engine = Identity.from_record(status.get("engine"))
+    if engine is None or status.get("state") != "running":
+        return
+    if engine.is_alive:
+        raise UsageError(
+            f"the engine of an earlier attempt still runs here, as process {engine.pid}",
+            code="engine-still-running",
+            hint=f"Let it end, or end it: kill {engine.pid}   or: dkit runs stop {run.path}",
+            path=run.path,
+        )
+    is_far = not (engine.shares_kernel or engine.was_restarted)
+    silence = time.time() - (parse_moment(status.get("updated")) or 0)
+    if is_far and silence < SILENCE_SECONDS:
+        raise UsageError(
+            f"a dkit on {engine.host} trains in this run: it wrote {max(0, silence):.0f} s ago",
+            code="run-busy",
+            hint=f"Stop it there; where it is gone, try again in {SILENCE_SECONDS / 60:.0f} min.",
+            path=run.path,
+        )
+
+
+def _read_status(run: RunFolder) -> dict[str, Any]:
     try:
         status = json.loads(run.status.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    engine = Identity.from_record(status.get("engine")) if isinstance(status, dict) else None
-    return engine if engine is not None and engine.is_alive else None
+        return {}
+    return status if isinstance(status, dict) else {}
 
 
 def _send(pid: int, number: int, run: RunFolder) -> None:

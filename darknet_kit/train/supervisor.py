@@ -1,13 +1,10 @@
 """Supervise a run: attempt after attempt until its weights are there, or nothing helps."""
 
-import json
-import os
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 from darknet_kit.engine.find import Engine
-from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.attempt import Attempt, Plan, Tick, TrainEvent, find_best
 from darknet_kit.train.change import apply_change, read_change, write_change
@@ -19,6 +16,7 @@ from darknet_kit.train.policy import Decision, Limits, Past, count_failures, dec
 from darknet_kit.train.process import TICK_SECONDS
 from darknet_kit.train.retreat import go_back
 from darknet_kit.train.runfolder import LOWER_RATE, RunFolder, RunSettings
+from darknet_kit.train.stopping import refuse_company
 from darknet_kit.train.verdict import Ended
 
 
@@ -61,7 +59,7 @@ class Training:
         Raises UsageError (`run-busy`, `engine-still-running`), ToolchainError, WriteError.
         """
         with only_writer(self._run):
-            _refuse_orphan(self._run)
+            refuse_company(self._run)
             recover_weights(self._run, self._cfg)
             start = find_checkpoint(self._run.weights, self._cfg)
             if start is not None and start.iteration >= self._cfg.net.integer("max_batches"):
@@ -134,19 +132,3 @@ class Training:
             time.sleep(min(left, TICK_SECONDS))
             yield Tick()
         return self._stopped
-
-
-def _refuse_orphan(run: RunFolder) -> None:
-    """Refuse a run whose engine outlived the dkit that started it (kill -9)."""
-    try:
-        pid = int(json.loads(run.status.read_text(encoding="utf-8")).get("engine_pid") or 0)
-        where = os.readlink(f"/proc/{pid}/cwd") if pid else ""
-    except (OSError, ValueError, TypeError, AttributeError):
-        return
-    if where.startswith(f"{run.path}{os.sep}"):
-        raise UsageError(
-            f"the engine of an earlier attempt still runs here, as process {pid}",
-            code="engine-still-running",
-            hint=f"Let it end, or end it: kill {pid}",
-            path=run.path,
-        )

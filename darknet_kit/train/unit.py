@@ -20,7 +20,7 @@ from darknet_kit.train.runfolder import RunFolder
 
 CARRIED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
 """Of the environment, what decides which programs, libraries and GPUs an engine finds."""
-_NO_CURE = (1, 2, 5, 130)  # failed, wrong settings, training failed, stopped on request
+_NO_CURE = (2, 5, 130)  # wrong settings, given up after all retries, stopped on request
 _MARGIN_SECONDS = 300
 _UNKNOWN_SECONDS = 1800  # of a hundred iterations that nobody has timed
 _MOST_SECONDS = 6 * 3600
@@ -85,8 +85,8 @@ StartLimitBurst=5
 [Service]
 Type=exec
 {environment}ExecStart=:{words}
-# Started again after a crash, a kill for memory, a GPU whose driver is not loaded yet; not after
-# exit codes that no start cures: 1 failed, 2 wrong settings, 5 given up, 130 stopped on request.
+# Started again after a crash, a kill for memory, a disk or a GPU that is not there yet; not after
+# exit codes that no start cures: 2 wrong settings, 5 given up after all retries, 130 stopped.
 Restart=on-failure
 RestartSec=60
 RestartPreventExitStatus={" ".join(map(str, _NO_CURE))}

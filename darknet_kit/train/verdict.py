@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from darknet_kit.core.moments import format_moment
 from darknet_kit.engine.find import Engine
 from darknet_kit.train.bottleneck import Bottleneck
 from darknet_kit.train.causes import Cause, Death, find_cause, find_said
@@ -158,7 +159,8 @@ def tell_end(ended: Ended) -> dict[str, Any]:
     return facts
 
 
-def format_exit(ended: Ended, returncode: int) -> str:
-    """Return exit.json of an attempt."""
+def format_exit(ended: Ended, returncode: int, began: float) -> str:
+    """Return exit.json of an attempt that began at an epoch second and ends now."""
     document = {**asdict(ended), "returncode": returncode, "how": describe_end(returncode)}
+    document |= {"began": format_moment(began), "ended": format_moment()}
     return json.dumps(document | {"warned": dict(ended.warned)}, indent=2, default=str) + "\n"
