@@ -3,11 +3,13 @@
 import os
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from darknet_kit.cli.outcome import Outcome
 from darknet_kit.core.files import WriteError
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
@@ -16,15 +18,18 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.engine.flavor import Features
 from darknet_kit.engine.flaws import find_ruinous, iter_doubts
 from darknet_kit.errors import UsageError
-from darknet_kit.formats.cfg import Cfg, format_cfg, parse_cfg
+from darknet_kit.formats.cfg import Cfg, format_cfg, parse_cfg, write_cfg
 from darknet_kit.network.estimate import estimate_disk
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.room import check_room
-from darknet_kit.train.runfolder import RunSettings
+from darknet_kit.train.runfolder import RunSettings, open_run
 from darknet_kit.train.start import check_same_batch, check_start, tell_batch
+from tests.conftest import Ended
 from tests.engines import alexeyab, original, run_engine
+from tests.test_engine_find import GPU_LINES, write_engine
 
+Dkit = Callable[..., Ended]
 CPU = Features(gpu=False)
 GPU = Features(gpu=True, cudnn=True, cudnn_half=True)
 ALEXEYAB = Engine(Path("/e/darknet"), Flavor.ALEXEYAB, CPU)
@@ -224,3 +229,24 @@ def test_a_disk_too_small_for_what_the_schedule_writes_is_told(
     assert estimate_disk(two_million, keep=0, with_state=False, full_log=False) > 204 * file
     with pytest.raises(WriteError):
         check_room(Path("/proc/runs"), yolo, keep=3, embedded=False, full_log=False)
+
+
+def test_another_engine_for_a_run_is_looked_at_again_and_what_is_kept_may_change(
+    dkit: Dkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = draw_ilsvrc(tmp_path / "drawn", train=2, valid=1)
+    data = convert_ilsvrc(tree, ConvertOptions(out=str(tmp_path / "set"))).paths.data
+    cfg, runs = tmp_path / "tiny.cfg", tmp_path / "runs"
+    write_cfg(cfg, make_cfg(CfgRequest(classes=5, model="yolov3-tiny", size=(96, 96))))
+    gpu = write_engine(tmp_path / "gpu/darknet", GPU_LINES)
+    assert dkit("train", data, cfg, "--engine", gpu, "--out", runs, "--retries", "0").exit_code == 5
+    words = ("train", "--resume", runs / "tiny", "--dry-run", "--keep", "7")
+    assert dkit(*words).exit_code == 0
+    cpu = write_engine(tmp_path / "cpu/darknet")
+    ended = dkit(*words, "--engine", cpu)
+    assert ended.exit_code == 2
+    assert "[wrong-gradients]" in ended.stderr
+    assert dkit(*words, "--engine", cpu, "--force").exit_code == 0
+    monkeypatch.setattr("darknet_kit.cli.train.begin_run", lambda *_: Outcome([]))
+    assert dkit("train", "--resume", runs / "tiny", "--keep", "7").exit_code == 0
+    assert open_run(runs / "tiny")[1].keep == 7

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from darknet_kit.cli.livechart import LiveChart
 from darknet_kit.cli.outcome import say
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.trainbar import TrainBar
@@ -31,7 +32,8 @@ def train_to_end(
     """
     training = Training(run, settings, cfg, engine)
     ended: Ended | None = None
-    with _stopping(training), TrainBar(cfg.net.integer("max_batches")) as bar:
+    bar = TrainBar(cfg.net.integer("max_batches"))
+    with _stopping(training), bar, LiveChart(run) as live:
         for event in training.events():
             if isinstance(event, Ended):
                 ended = event
@@ -43,7 +45,9 @@ def train_to_end(
                 say(_tell_stopping(event))
             elif isinstance(event, Retrying):
                 say(f"{event.ended.message}\n{event.words}")
-            elif not isinstance(event, Tick | WeightsKept):
+            elif isinstance(event, Tick):
+                live.refresh()
+            elif not isinstance(event, WeightsKept):
                 bar.show(event)
     if ended is None:
         raise TrainError("training ended without a word", code="engine-ended", path=run.path)

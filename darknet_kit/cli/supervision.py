@@ -1,16 +1,27 @@
-"""`--retries`, `--on-nan` and `--stall-minutes`: what a training does when nobody is there."""
+"""What a training does when nobody is there, and what it keeps; `--resume` takes it anew."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from darknet_kit.train.runfolder import LOWER_RATE, STOP, RunSettings
+from darknet_kit.train.runfolder import KEEP, LOWER_RATE, STOP, RunSettings
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 _OPTIONS = (
+    click.option(
+        "--keep",
+        type=click.IntRange(min=0),
+        help=f"How many of the numbered weights stay; 0: all.  [default: {KEEP}]",
+    ),
+    click.option(
+        "--full-log/--compact-log",
+        default=None,
+        help="Keep the lines of every head and mini-batch, or one for an iteration.  "
+        "[default: compact]",
+    ),
     click.option(
         "--retries",
         type=click.IntRange(0, 1000),
@@ -31,23 +42,13 @@ _OPTIONS = (
 
 
 def supervision_options(command: _Command) -> _Command:
-    """Give a command the three options; each is None where it was not given."""
+    """Give a command these options; each is None where it was not given."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def with_supervision(
-    settings: RunSettings,
-    retries: int | None,
-    on_nan: str | None,
-    stall_minutes: float | None,
-) -> RunSettings:
-    """Return settings with what was asked for; the rest stays as it is."""
-    if retries is not None:
-        settings = replace(settings, retries=retries)
-    if on_nan is not None:
-        settings = replace(settings, on_nan=on_nan)
-    if stall_minutes is not None:
-        settings = replace(settings, stall_minutes=stall_minutes)
-    return settings
+def with_supervision(settings: RunSettings, **asked: Any) -> RunSettings:
+    """Return settings with what was asked for, by the names of the options; the rest stays."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    return replace(settings, **given)

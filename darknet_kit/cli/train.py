@@ -23,10 +23,10 @@ from darknet_kit.engine.find import AUTO, Engine, find_engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.train.checkpoint import effective_batch
+from darknet_kit.train.enginecheck import check_engine
 from darknet_kit.train.preflight import check_run
 from darknet_kit.train.room import check_room
 from darknet_kit.train.runfolder import (
-    KEEP,
     RunSettings,
     create_run,
     find_latest_run,
@@ -61,14 +61,6 @@ _LATEST = "latest"
 @click.option("--map/--no-map", "with_map", default=None, help="mAP while training.  [default: on]")
 @click.option("--clear", is_flag=True, help="Start the iteration count of WEIGHTS anew.")
 @click.option("--gpus", help="GPUs to use, with commas between.")
-@click.option(
-    "--keep",
-    type=click.IntRange(min=0),
-    default=KEEP,
-    show_default=True,
-    help="How many of the numbered weights stay; 0: all.",
-)
-@click.option("--full-log", is_flag=True, help="Keep the lines of every head and mini-batch.")
 @click.option("--force", is_flag=True, help="Train in spite of what ruins a network.")
 @click.option("--detach", is_flag=True, help="Train in the background, without this terminal.")
 @click.option(
@@ -97,12 +89,12 @@ def train(
     with_map: bool | None,
     clear: bool,
     gpus: str | None,
-    keep: int,
-    full_log: bool,
     force: bool,
     detach: bool,
     unit: str | None,
     telemetry_seconds: float,
+    keep: int | None,
+    full_log: bool | None,
     retries: int | None,
     on_nan: str | None,
     stall_minutes: float | None,
@@ -117,7 +109,12 @@ def train(
     """
     way = choose_way(detach=detach, unit=unit, engine=engine, force=force)
     supervise = partial(
-        with_supervision, retries=retries, on_nan=on_nan, stall_minutes=stall_minutes
+        with_supervision,
+        keep=keep,
+        full_log=full_log,
+        retries=retries,
+        on_nan=on_nan,
+        stall_minutes=stall_minutes,
     )
     if resume is not None:
         if data or cfg or weights:
@@ -142,8 +139,6 @@ def train(
         clear=clear,
         gpus=_parse_gpus(gpus),
         telemetry_seconds=telemetry_seconds,
-        keep=keep,
-        full_log=full_log,
         batch=effective_batch(network),
     )
     settings = supervise(settings)
@@ -233,6 +228,9 @@ def _resume(
         say("note: this engine cannot compute mAP, so there is none from here on")
     network = read_cfg(run.cfg)
     check_same_batch(network, settings)
+    if way.engine != AUTO:
+        for warning in check_engine(network, program, with_map=settings.map, force=force):
+            say(f"warning: {warning}")
     _check_room(run.path, network, settings, program, force=force)
     if dry_run:
         return Outcome([f"Would go on with {shown(run.path)}"], {"dry_run": True})

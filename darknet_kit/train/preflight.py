@@ -10,16 +10,12 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
 from darknet_kit.dataset.reading import Dataset, iter_listed
 from darknet_kit.engine.find import Engine
-from darknet_kit.engine.flaws import find_ruinous, iter_doubts
-from darknet_kit.engine.nvidia import find_driver
-from darknet_kit.engine.support import TAKE_ANOTHER, find_own_keys, find_unsupported
-from darknet_kit.engine.torch.keys import check_keys
-from darknet_kit.errors import AnyPath, CfgError, ToolchainError, UsageError
+from darknet_kit.errors import CfgError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import read_difficult
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
-from darknet_kit.network.keys import iter_unknown_keys
+from darknet_kit.train.enginecheck import check_engine, refuse
 from darknet_kit.train.start import check_start, tell_batch
 
 _DOUBTFUL = ("label-columns", "label-number", "bad-coordinate", "outside-box", "empty-box")
@@ -65,14 +61,8 @@ def check_run(
             require_trainable(dataset, valid)
     result = Preflight(train, valid if valid and valid.images else None)
     _check_network(dataset, cfg, train, result)
-    _check_gpus(engine, gpus)
-    if engine.embedded:
-        _check_embedded(cfg, engine, result)
-    else:
-        _check_darknet(cfg, engine, result)
-    for flaw in find_ruinous(cfg, engine):
-        refuse(flaw.message, flaw.code, flaw.cure, cfg.path, result.warnings, force=force)
-    result.warnings += iter_doubts(cfg, engine, with_map=with_map and result.valid is not None)
+    has_map = with_map and result.valid is not None
+    result.warnings += check_engine(cfg, engine, gpus=gpus, with_map=has_map, force=force)
     _check_labels(result, engine)
     result.warnings += _doubt_labels(result)
     if with_map and result.valid and engine.flavor is Flavor.ALEXEYAB:
@@ -84,21 +74,12 @@ def check_run(
     return result
 
 
-def refuse(
-    message: str, code: str, cure: str, path: AnyPath | None, warnings: list[str], *, force: bool
-) -> None:
-    """Raise UsageError of this code; with `force`, add a warning instead."""
-    if not force:
-        raise UsageError(message, code=code, hint=cure, path=path)
-    warnings.append(message)
-
-
 def _check_start(
     cfg: Cfg, weights: str, engine: Engine, result: Preflight, *, clear: bool, force: bool
 ) -> None:
     if not clear and (other := tell_batch(cfg, weights)):
         cure = "Give the cfg that batch, or start the count anew with --clear; --force goes on."
-        refuse(other, "another-batch", cure, weights, result.warnings, force=force)
+        result.warnings += refuse(other, "another-batch", cure, weights, force=force)
     if doubt := check_start(cfg, weights, clear=clear, flavor=engine.flavor):
         result.warnings.append(doubt)
 
@@ -119,61 +100,6 @@ def _check_network(dataset: Dataset, cfg: Cfg, train: ListCheck, result: Preflig
             hint=first.cure,
             path=cfg.path,
             line=first.line or None,
-        )
-
-
-def _check_gpus(engine: Engine, gpus: Sequence[int]) -> None:
-    if gpus and engine.features.gpu is False:
-        raise ToolchainError(
-            f"--gpus names GPUs, and {engine} computes on the CPU",
-            code="no-gpu",
-            hint="Leave --gpus out; or `dkit build`, or PyTorch's default build, for the GPU.",
-        )
-
-
-def _check_embedded(cfg: Cfg, engine: Engine, result: Preflight) -> None:
-    found = check_keys(cfg)
-    for problem in found:
-        if problem.is_error:
-            raise UsageError(
-                problem.message,
-                code="unsupported-by-engine",
-                hint="Change the cfg, or train with a darknet: --engine darknet",
-                path=cfg.path,
-                line=problem.line,
-            )
-    told = {unknown.entry.line for unknown in iter_unknown_keys(cfg)}  # with the network
-    result.warnings += [
-        f"line {problem.line}: {problem.message}" for problem in found if problem.line not in told
-    ]
-    if engine.features.gpu is False and find_driver().gpus:
-        result.warnings.append(
-            "this machine has a GPU, and its PyTorch cannot use it: install PyTorch's default build"
-        )
-
-
-def _check_darknet(cfg: Cfg, engine: Engine, result: Preflight) -> None:
-    lacks = find_unsupported(cfg, engine.flavor)
-    if lacks:
-        raise UsageError(
-            lacks[0].told_of(engine.flavor),
-            code="unsupported-by-engine",
-            hint=TAKE_ANOTHER,
-            path=cfg.path,
-            line=lacks[0].line,
-        )
-    if own := sorted({found.what for found in find_own_keys(cfg)}):
-        result.warnings.append(
-            f"{engine.flavor} darknet ignores {', '.join(own)}: only --engine torch knows them"
-        )
-    mosaic = cfg.net.integer("mosaic")
-    if mosaic and engine.flavor is Flavor.ALEXEYAB and engine.features.opencv is False:
-        raise ToolchainError(
-            "the network wants mosaic=1, which this darknet cannot do without OpenCV",
-            code="no-opencv",
-            hint="Train with --engine torch, or `dkit build` with libopencv-dev installed, or set "
-            "mosaic=0 in the cfg.",
-            path=engine.path,
         )
 
 
