@@ -37,14 +37,9 @@ def train_to_end(
         for event in training.events():
             if isinstance(event, Ended):
                 ended = event
-            elif isinstance(event, AttemptStarted):
-                if event.start:
-                    at = f"{event.start.iteration:,}: {event.start.path.name}"
-                    say(f"goes on from iteration {at}")
-            elif isinstance(event, Stopping):
-                say(_tell_stopping(event))
-            elif isinstance(event, Retrying):
-                say(f"{event.ended.message}\n{event.words}")
+            elif isinstance(event, AttemptStarted | Stopping | Retrying):
+                if words := _describe(event):
+                    say(words)
             elif isinstance(event, Tick):
                 live.refresh()
             elif not isinstance(event, WeightsKept):
@@ -75,9 +70,14 @@ def _stopping(training: Training) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _tell_stopping(stopping: Stopping) -> str:
-    about = f", in about {format_duration(stopping.seconds)}" if stopping.seconds else ""
-    return f"stops once iteration {stopping.iteration:,} is saved{about}; Ctrl-C again: at once"
+def _describe(event: AttemptStarted | Stopping | Retrying) -> str:
+    if isinstance(event, Retrying):
+        return f"{event.ended.message}\n{event.words}"
+    if isinstance(event, Stopping):
+        about = f", in about {format_duration(event.seconds)}" if event.seconds else ""
+        return f"stops once iteration {event.iteration:,} is saved{about}; Ctrl-C again: at once"
+    start = event.start
+    return f"goes on from iteration {start.iteration:,}: {start.path.name}" if start else ""
 
 
 def _draw_chart(run: RunFolder) -> Path | None:
