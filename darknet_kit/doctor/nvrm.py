@@ -2,7 +2,8 @@
 
 import re
 
-_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([^)]*)\): ?(\d+)(.*)", re.ASCII)
+from darknet_kit.engine.xid import XID_LINE
+
 _REFUSED = re.compile(
     r"nvidia.*(?:key was rejected|required key not available|verification failed)|"
     r"(?:unsigned module|module signature|lockdown).*nvidia|"
@@ -16,7 +17,7 @@ def find_xids(log: str) -> list[str]:
     """Return the driver's errors as `Xid 79 of 0000:01:00: GPU has fallen off the bus.`"""
     return [
         _cut(f"Xid {number} of {place}: {said.strip(' ,')}")
-        for place, number, said in _XID.findall(log)
+        for place, number, said in XID_LINE.findall(log)
     ]
 
 

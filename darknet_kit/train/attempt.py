@@ -22,6 +22,7 @@ from darknet_kit.train.keeping import Keeper, WeightsKept
 from darknet_kit.train.observer import Observer
 from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess
 from darknet_kit.train.recorder import Recorder
+from darknet_kit.train.retreat import drop_sound, hold_sound
 from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings
 from darknet_kit.train.verdict import Ended, end, explain, format_exit, tell_end
 from darknet_kit.train.witness import Witness
@@ -181,7 +182,10 @@ class Attempt:
                 recorder.beat()
                 observer.report(recorder)
                 witness.tick()
-                yield from keeper.look(recorder)
+                for kept in keeper.look(recorder):
+                    if witness.loss.is_sound:
+                        hold_sound(self._run, kept.name)
+                    yield kept
                 yield Tick()
             else:
                 recorder.keep_line(line)
@@ -209,6 +213,7 @@ class Attempt:
         # The embedded engine may end well before max_batches: when mAP no longer rises.
         is_content = self._engine.embedded and returncode == 0
         if checkpoint and (checkpoint.iteration >= self._max_batches or is_content) and not is_lost:
+            drop_sound(self._run)
             return end("finished", witness, checkpoint, best)
         was_asked = self._stopped or (self._engine.embedded and returncode == _STOPPED)
         if was_asked and witness.trouble is None:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from darknet_kit.train.kernellog import HOPELESS_XIDS, Xid
+from darknet_kit.engine.xid import HOPELESS_XIDS, Xid
 from darknet_kit.train.process import describe_end
 
 _CHECK = "`dkit check DATA` lists every such file."
@@ -184,13 +184,26 @@ _SHELL_SIGNAL = 128
 
 
 def find_cause(death: Death) -> Cause:
-    """Return why an engine failed, the most certain knowledge first."""
-    return (
-        _find_kernels(death)
-        or find_said(death.lines)
-        or _find_died(death)
-        or Cause("engine-ended", f"the engine ended early: {describe_end(death.returncode)}")
-    )
+    """Return why an engine failed, the most certain knowledge first.
+
+    The driver's lesser errors may be those of another program, so they only speak for an engine
+    that says nothing else, or no more than that CUDA failed.
+    """
+    said = find_said(death.lines)
+    grave = [xid for xid in death.xids if xid.number in HOPELESS_XIDS]
+    if grave:
+        return _of_xid("gpu-lost", grave[0], death)
+    if killed := _find_oom_kill(death):
+        return killed
+    if death.xids and (said is None or said.code == "cuda-error"):
+        return _of_xid("cuda-error", death.xids[-1], death)
+    ended = f"the engine ended early: {describe_end(death.returncode)}"
+    return said or _find_died(death) or Cause("engine-ended", ended)
+
+
+def _of_xid(code: str, xid: Xid, death: Death) -> Cause:
+    evidence = tuple(one.line for one in death.xids)
+    return Cause(code, f"{xid.meaning} (Xid {xid.number})", xid.cure, evidence)
 
 
 def find_said(lines: Iterable[str]) -> Cause | None:
@@ -204,23 +217,18 @@ def find_said(lines: Iterable[str]) -> Cause | None:
     return None
 
 
-def _find_kernels(death: Death) -> Cause | None:
-    """Return what the kernel says: it knows better than an engine what befell the GPU."""
-    grave = [xid for xid in death.xids if xid.number in HOPELESS_XIDS]
-    if death.xids:
-        xid, lines = (grave or list(death.xids))[0], tuple(xid.line for xid in death.xids)
-        code = "gpu-lost" if grave else "cuda-error"
-        return Cause(code, f"{xid.meaning} (Xid {xid.number})", xid.cure, lines)
+def _find_oom_kill(death: Death) -> Cause | None:
+    """Return that the OOM killer took it, as the kernel's log or the control group says."""
     killed = death.returncode in (-signal.SIGKILL, _SHELL_SIGNAL + signal.SIGKILL)
-    if death.oom_line or (killed and death.oom_kills):
-        lines = (death.oom_line or f"the control group counts {death.oom_kills} OOM kills more",)
-        return Cause(
-            "host-out-of-memory",
-            "the kernel killed the engine because memory ran out (of the machine, not of the GPU)",
-            "Close other programs, add memory or swap, or train on smaller images.",
-            lines,
-        )
-    return None
+    if not killed or not (death.oom_line or death.oom_kills):
+        return None
+    counted = f"the control group counts {death.oom_kills} more OOM kills than before"
+    return Cause(
+        "host-out-of-memory",
+        "the kernel killed the engine because memory ran out (of the machine, not of the GPU)",
+        "Close other programs, add memory or swap, or train on smaller images.",
+        (death.oom_line or counted,),
+    )
 
 
 def _find_died(death: Death) -> Cause | None:

@@ -19,11 +19,13 @@ _SOUND_FACTOR = 3.0
 class LossWatch:
     """Looks at iterations one by one. `burn_in` in iterations: before, only giants count.
 
-    `sound_until` is the last iteration whose loss was near its lowest; None before any.
+    `sound_until` is the last iteration whose loss was near its lowest, None before any, and
+    `is_sound` says that it is the last one of all.
     """
 
     def __init__(self, burn_in: int) -> None:
         self.sound_until: int | None = None
+        self.is_sound = True
         self._burn_in = burn_in
         self._lowest = math.inf
         self._high = self._giant = 0
@@ -32,9 +34,11 @@ class LossWatch:
         """Return in a sentence how the loss is lost; empty while all is well."""
         loss, at = event.avg_loss, event.iteration
         if not math.isfinite(loss):
+            self.is_sound = False
             return f"the average loss became {loss:g} at iteration {at:,}"
         self._lowest = min(self._lowest, loss)
-        if loss <= _SOUND_FACTOR * self._lowest:
+        self.is_sound = loss <= _SOUND_FACTOR * self._lowest
+        if self.is_sound:
             self.sound_until = at
         self._giant = self._giant + 1 if loss > _GIANT else 0
         is_high = at > self._burn_in and loss > _FACTOR * self._lowest

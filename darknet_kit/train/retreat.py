@@ -1,4 +1,8 @@
-"""Back to weights from before a loss was lost; those from after it are set aside, not deleted."""
+"""Back to weights from before a loss was lost; those from after it are set aside, not deleted.
+
+Engines overwrite their last weights every 100 iterations, sooner than an explosion is certain. So
+those of a sane loss are held under one more name until others follow.
+"""
 
 import contextlib
 import os
@@ -6,10 +10,12 @@ from pathlib import Path
 
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.checkpoint import Checkpoint, iter_checkpoints
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runfolder import BASE, RunFolder
 
 _ASIDE = ".diverged"
 _BEST = "_best.weights"
+_SOUND = f"{BASE}_sound.weights"
+_LAST = (f"{BASE}_last.weights", f"{BASE}.backup")
 
 
 def go_back(run: RunFolder, cfg: Cfg, back_to: int | None) -> Checkpoint | None:
@@ -28,6 +34,23 @@ def go_back(run: RunFolder, cfg: Cfg, back_to: int | None) -> Checkpoint | None:
         if chosen and one.iteration > chosen.iteration and not one.path.name.endswith(_BEST):
             _set_aside(one.path)
     return chosen
+
+
+def hold_sound(run: RunFolder, name: str) -> None:
+    """Hold the last weights, which came from a sane loss; costs a file, but no copying."""
+    if name not in _LAST:
+        return
+    part = run.weights / f".{_SOUND}.part"
+    with contextlib.suppress(OSError):  # a file system without hard links
+        part.unlink(missing_ok=True)
+        os.link(run.weights / name, part)
+        os.replace(part, run.weights / _SOUND)
+
+
+def drop_sound(run: RunFolder) -> None:
+    """Let go of what was held, at the end of a training."""
+    with contextlib.suppress(OSError):
+        (run.weights / _SOUND).unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> None:
