@@ -24,7 +24,7 @@ from darknet_kit.doctor import darknet, examination, probes, redaction
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.doctor.codes import CODES
 from darknet_kit.doctor.deep import check_decoding, check_multiplication, check_reading
-from darknet_kit.doctor.disk import check_runs
+from darknet_kit.doctor.disk import check_images, check_runs
 from darknet_kit.doctor.examination import Examination, examine
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.pending import Pending
@@ -203,6 +203,15 @@ def test_no_room_for_the_weights_of_a_cfg(monkeypatch: pytest.MonkeyPatch) -> No
     assert "no-room" in have(1.6)
     assert "little-room" in have(1.8)
     assert not {"no-room", "little-room"} & have(6)
+
+
+def test_images_lie_where_their_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "view").mkdir()
+    (tmp_path / "far/1.jpg").touch()
+    (tmp_path / "view/1.jpg").symlink_to(tmp_path / "far/1.jpg")
+    (check, *_) = check_images(Machine(), [str(tmp_path / "view/1.jpg")])
+    assert check.evidence.startswith(f"images: {tmp_path.resolve() / 'far'}, ")
 
 
 def test_a_folder_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

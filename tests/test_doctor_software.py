@@ -176,8 +176,13 @@ def test_a_compiler_that_is_not_there() -> None:
     gone = dataclasses.replace(part("g++", ""), present=False, evidence="`g++` is not on PATH")
     old = part("cmake", "3.22.1")
     found = by_code(check_compiler(change(gxx=gone, cmake=old)))
-    assert found["no-compiler"] == "not on PATH: g++"
+    assert found["no-compiler"] == "`g++` is not on PATH"
     assert "no-cmake" in found  # hank-ai's asks for 3.24
+
+
+def test_a_compiler_that_hangs() -> None:
+    found = by_code(check_compiler(change(gcc=part("gcc", ""))))
+    assert found["no-compiler"] == "gcc does not answer"
 
 
 def test_a_gcc_that_nvcc_refuses_unless_an_older_one_is_there() -> None:

@@ -83,8 +83,7 @@ def doctor(files: tuple[str, ...], runs: Path, deep: bool, report: bool, sysroot
     readiness = judge(examination, asked=wish.machine.is_here)
     problems = any(check.verdict is Verdict.PROBLEM for check in examination.checks)
     lines = _report(examination, readiness) if report else _describe(examination, readiness)
-    words = [shown(path) for path in (data, cfg) if path]
-    ready = "dkit train " + " ".join(words) if len(words) == 2 else "dkit demo"
+    ready = f"dkit train {shown(data)} {shown(cfg)}" if data and cfg else "dkit demo"
     return Outcome(
         lines,
         _data(examination, readiness, redact if report else str),

@@ -4,6 +4,7 @@ Every code has one verdict, so that scripts may match on it. Codes whose verdict
 is there.
 """
 
+from darknet_kit.doctor.gpucodes import GPU_CODES
 from darknet_kit.doctor.machinecodes import MACHINE_CODES
 from darknet_kit.doctor.rows import Group, Row, Verdict
 from darknet_kit.doctor.softwarecodes import SOFTWARE_CODES
@@ -20,4 +21,4 @@ _ANY = {
     ),
 }
 
-CODES: dict[str, Row] = {**MACHINE_CODES, **SOFTWARE_CODES, **_ANY}
+CODES: dict[str, Row] = {**MACHINE_CODES, **GPU_CODES, **SOFTWARE_CODES, **_ANY}

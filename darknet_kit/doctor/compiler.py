@@ -10,9 +10,10 @@ from darknet_kit.engine.toolchain import Toolchain
 def check_compiler(toolchain: Toolchain) -> Iterator[Check]:
     """Look at gcc, g++, make, git, CMake and OpenMP, and at whether nvcc accepts this gcc."""
     parts = (toolchain.gcc, toolchain.gxx, toolchain.make, toolchain.git)
-    missing = [part.name for part in parts if not part]
+    missing = [part for part in parts if not part.version]
     if missing:
-        yield found("no-compiler", f"not on PATH: {', '.join(missing)}")
+        told = (part.evidence if not part else f"{part.name} does not answer" for part in missing)
+        yield found("no-compiler", "; ".join(told))
     else:
         yield found("compiler", ", ".join(f"{part.name} {part.version}" for part in parts))
     cmake = toolchain.cmake

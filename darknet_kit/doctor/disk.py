@@ -54,10 +54,11 @@ def draw_images(data: Path) -> list[str]:
 
 
 def check_images(machine: Machine, images: Sequence[str]) -> Iterator[Check]:
-    """Look at where the images of a data set lie, by one of them."""
+    """Look at where the images of a data set lie, by one of them; links lead to it."""
     if not images:
         return
-    folder = _find_existing(machine, Path(images[0]).parent)
+    image = os.path.realpath(images[0]) if machine.is_here else images[0]
+    folder = _find_existing(machine, Path(image).parent)
     kind = _find_kind(machine, folder)
     yield found("disk", f"images: {folder}, {kind or 'unknown'}")
     if is_far(kind):

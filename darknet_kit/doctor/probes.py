@@ -39,7 +39,8 @@ from darknet_kit.formats.cfg import Cfg
 RECORD = "nvml.json"  # in a recorded tree
 _QUICK = 10.0  # seconds for files, which answer at once unless a disk hangs
 _DRIVER = 30.0  # a sleeping GPU is woken first
-_SLOW = 150.0  # compilers, darknets and PyTorch are started
+_TOOLS = 60.0  # compilers are started
+_SLOW = 150.0  # darknets and PyTorch are started
 _TRIAL = 320.0  # as long as a trial may take, and its start
 
 
@@ -147,12 +148,12 @@ def _list_program_probes(
     nvml: Pending[NvmlFacts], engine: Pending[Engine | ToolchainError]
 ) -> list[Probe]:
     quiet = NvmlFacts()
-    tools = Pending(lambda: find_toolchain(driver=_as_driver(nvml.result_or(quiet))), _SLOW)
+    tools = Pending(lambda: find_toolchain(driver=_as_driver(nvml.result_or(quiet))), _TOOLS)
 
     return [
-        Probe(Group.COMPILER, lambda: check_compiler(tools.result()), _SLOW),
-        Probe(Group.CUDA, lambda: check_toolchain(tools.result(), nvml.result_or(quiet)), _SLOW),
-        Probe(Group.OPENCV, lambda: check_development(tools.result()), _SLOW),
+        Probe(Group.COMPILER, lambda: check_compiler(tools.result()), _TOOLS),
+        Probe(Group.CUDA, lambda: check_toolchain(tools.result(), nvml.result_or(quiet)), _TOOLS),
+        Probe(Group.OPENCV, lambda: check_development(tools.result()), _TOOLS),
         Probe(Group.OPENCV, check_python_opencv, _SLOW),
         Probe(Group.DARKNET, lambda: check_darknets(nvml.result_or(quiet)), _SLOW),
         Probe(Group.DARKNET, lambda: check_engine(engine.result()), _SLOW),

@@ -52,7 +52,7 @@ def check_cpu(machine: Machine) -> Iterator[Check]:
     if flags and "avx2" not in flags:
         yield found("no-avx2", "the CPU does not offer avx2")
     if 0 < usable < _FEW_CORES:
-        yield found("few-cores", f"a training may use {usable:g}")
+        yield found("few-cores", f"a training may use {usable:g} of the cores")
 
 
 def check_memory(machine: Machine) -> Iterator[Check]:
