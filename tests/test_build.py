@@ -10,7 +10,7 @@ import pytest
 from darknet_kit.cli.main import COMMANDS
 from tests.conftest import Ended
 from tests.test_engine_build import checkout, cuda, tools  # noqa: F401 - fixtures
-from tests.tiny_darknet import git
+from tests.tiny_darknet import git, write_cuda
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("git", "gcc", "g++", "make"))), reason="no git, gcc, g++ and make"
@@ -41,6 +41,7 @@ def test_json(dkit: Dkit, checkout: Path, tmp_path: Path) -> None:  # noqa: F811
     assert document["ok"] is True
     assert document["state"] == "built"
     assert document["binary"] == str(tmp_path / "here/darknet")
+    assert document["verification"]["trial"].startswith("2 iterations on 4 drawn images")
     assert document["commit"] == git(checkout, "rev-parse", "HEAD")
     assert f"--engine {tmp_path / 'here/darknet'}" in document["next_command"]
 
@@ -60,6 +61,23 @@ def test_dry_run_writes_nothing(
     assert document["dry_run"] is True
     assert {one["name"] for one in document["settings"]} >= {"GPU", "OPENCV", "AVX"}
     assert all(one["reason"] for one in document["settings"])
+
+
+def test_a_toolkit_is_named(
+    dkit: Dkit,
+    checkout: Path,  # noqa: F811
+    cuda: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """By its folder, not by $CUDA_HOME; it insists on a GPU, for which there has to be one."""
+    named = write_cuda(tmp_path / "named")
+    words = ["build", "--dry-run", "--json", "--cuda", named]
+    assert json.loads(dkit(*words).stdout)["error"]["code"] == "no-gpu"
+    document = json.loads(dkit(*words, "--arch", "8.9").stdout)
+    settings = {one["name"]: one["value"] for one in document["settings"]}
+    assert settings["NVCC"].startswith(f"{named}/bin/nvcc ")
+    assert settings["ARCH"] == "-gencode arch=compute_89,code=[sm_89,compute_89]"
+    assert "CUDA 13.0" in document["versions"]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ def command(
     """Build darknet for this machine's GPU, or CPU.
 
     Looks at the GPU, CUDA, cuDNN, OpenCV and the CPU, and sets what upstream's makefile leaves to
-    the user. Running it again does nothing when all is as it was; after a kill it goes on.
+    the user. The result has to train two iterations on drawn images before it is taken. Running it
+    again does nothing when all is as it was; after a kill it goes on.
     """
     capabilities = parse_capabilities(arch) if arch is not None else ()
     origin = find_source(Flavor(flavor), source)
