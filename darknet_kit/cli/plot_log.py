@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from darknet_kit.cli.bar import progress_bar
+from darknet_kit.cli.following import follow_log
 from darknet_kit.cli.look import look_options, make_look
 from darknet_kit.cli.outcome import SKIPPED_INPUT, Outcome, dkit_command
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
 from darknet_kit.errors import UsageError
+from darknet_kit.formats.logtables import FORMATS, format_table, tabulate
 from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.report.summary import describe_log, list_facts, summarize_log
@@ -21,12 +23,16 @@ from darknet_kit.train.runfolder import RunFolder, is_run
 if TYPE_CHECKING:
     from darknet_kit.report.charts import Look
 
+_PACKED = (".gz", ".xz", ".bz2", ".zst")
+
 
 @dkit_command(
     examples=[
         "dkit plot-log train.log",
         "dkit plot-log train.log -o chart.svg --scale linear --title 'YOLOv4, ten classes'",
         "dkit plot-log first.log resumed.log --out charts",
+        "dkit plot-log train.ipynb --tables parquet",
+        "dkit plot-log - --out charts < train.log.zst",
         "dkit plot-log round1.log round2.log --overlay -o rounds.png",
     ]
 )
@@ -39,6 +45,22 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(), help="Only a picture: .png, .svg or .pdf.")
 @click.option("--title", default="", help="Over the chart.  [default: the name of the log]")
 @look_options
+@click.option(
+    "--tables",
+    type=click.Choice(FORMATS),
+    help="Also all numbers as tables, into the folder of the charts.",
+)
+@click.option(
+    "--parts",
+    is_flag=True,
+    help="Parts of the loss out of AlexeyAB's lines per head too, which takes longer.",
+)
+@click.option(
+    "--follow",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Draw anew when the log has grown, looking so often, until the training ends.",
+)
 @click.option("--overlay", is_flag=True, help="Each LOG is a training of its own: all on one axis.")
 @click.option("--dry-run", is_flag=True, help="Only read the log and say what it tells.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
@@ -51,6 +73,9 @@ def plot_log(
     smooth: int | None,
     by_time: bool,
     theme: str,
+    tables: str | None,
+    parts: bool,
+    follow: float | None,
     overlay: bool,
     dry_run: bool,
     overwrite: bool,
@@ -60,18 +85,27 @@ def plot_log(
     LOG is a file, or a run folder. Any flavour, any length, also of a training that is still
     running, crashed, or was resumed.
     Several logs are taken as one run, in the order given; where a run went back to an earlier
-    iteration, the later truth is drawn. --overlay draws them apart. Gzip files are read too.
+    iteration, the later truth is drawn. --overlay draws them apart. Packed files (gzip, xz,
+    bzip2, zstd), notebooks and, as -, standard input are read too.
     """
     _check_picture(out, output)
     require_charts()
     look = make_look(title, scale, smooth, by_time, theme)
     if overlay:
         return _plot_several(logs, Path(output or "overlay.png"), look, dry_run, overwrite)
-    with progress_bar("Reading", "bytes") as progress:
-        log = read_log(*_expand(logs), progress=progress)
     name = _name(logs[-1])
-    contents = _render(log, out or f"{name}_chart", output, replace(look, title=title or name))
-    done = _write(contents, dry_run, overwrite)
+    look = replace(look, title=title or name)
+
+    def render(log: Log) -> dict[Path, bytes]:
+        contents = _render(log, out or f"{name}_chart", output, look)
+        return contents | (_tabulate(log, Path(out or f"{name}_chart"), tables) if tables else {})
+
+    if follow:
+        log, done = follow_log(_only(logs), follow, overwrite, render)
+    else:
+        with progress_bar("Reading", "bytes") as progress:
+            log = read_log(*_expand(logs), progress=progress, parts=parts)
+        done = _write(render(log), dry_run, overwrite)
     return Outcome(
         summary=[
             ", ".join(shown(path) for path in logs),
@@ -81,10 +115,21 @@ def plot_log(
         data={
             **list_facts(log),
             "logs": list(logs),
-            "files": [] if dry_run else [str(path.absolute()) for path in contents],
+            "files": [] if dry_run else [str(path.absolute()) for path in done],
         },
         exit_code=SKIPPED_INPUT if log.damaged else 0,
     )
+
+
+def _only(logs: tuple[str, ...]) -> str:
+    """Return the one log that can be followed: of a run the last attempt's."""
+    if len(logs) > 1 or logs[0] == "-":
+        raise UsageError(
+            "--follow reads one file that grows",
+            code="usage",
+            hint="Give one log, or a run folder.",
+        )
+    return _expand(logs)[-1]
 
 
 def _write(contents: dict[Path, bytes], dry_run: bool, overwrite: bool) -> dict[Path, str]:
@@ -175,6 +220,15 @@ def _render(log: Log, folder: str, picture: str | None, look: "Look") -> dict[Pa
     if log.maps:
         contents[place / "map.csv"] = format_map_csv(log.maps).encode()
     return contents
+
+
+def _tabulate(log: Log, folder: Path, form: str) -> dict[Path, bytes]:
+    """Return the tables that have rows, as files to write."""
+    return {
+        folder / "tables" / f"{name}.{form}": format_table(table, form)
+        for name, table in tabulate(log).items()
+        if len(next(iter(table.values())).values)
+    }
 
 
 command = plot_log

@@ -48,6 +48,7 @@ class LogGatherer:
         self._maps: list[MapResult] = []
         self._resizes: list[Resized] = []
         self._mini_batches: list[MiniBatch] = []
+        self._mini_batch: int | None = None  # of the iterations to come, where it is new
         self._cuts: list[Cut] = []
         self._errors: list[EngineError] = []
         self._last_errors: list[EngineError] = []
@@ -96,9 +97,10 @@ class LogGatherer:
 
     def _add_resize(self, event: Resized) -> None:
         self._resizes.append(event)
+        self._mini_batch = event.mini_batch or self._mini_batch
 
     def _add_mini_batch(self, event: MiniBatch) -> None:
-        self._mini_batches.append(event)
+        self._mini_batch = event.images
 
     def _add_parts(self, event: LossParts) -> None:
         known = self._heads.get(event.head)
@@ -154,6 +156,9 @@ class LogGatherer:
         metrics.append(line)
         if self._heads:
             self._note_parts(line.iteration)
+        if self._mini_batch:
+            self._mini_batches.append(MiniBatch(line.iteration, self._mini_batch))
+            self._mini_batch = None
 
     def _doubt(self, line: Iteration, last: int, number: int) -> None:
         self._settle_doubt()
@@ -185,6 +190,7 @@ class LogGatherer:
         self._parts.drop_from(resumed_at)
         self._maps = [m for m in self._maps if _before(m.iteration, resumed_at)]
         self._resizes = [r for r in self._resizes if _before(r.iteration, resumed_at)]
+        self._mini_batches = [m for m in self._mini_batches if _before(m.iteration, resumed_at)]
         self._cuts = [cut for cut in self._cuts if cut.resumed_at < resumed_at]
         self._cuts.append(Cut(reached, resumed_at))
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.formats.logevent import (
-    EngineError,
-    EngineWarning,
     Event,
     Finished,
     Iteration,
@@ -30,6 +28,7 @@ from darknet_kit.formats.lognumber import (
     parse_number,
     parse_seconds,
 )
+from darknet_kit.formats.logwords import read_sentence, read_words
 
 _PARTS = {b"n": NUMBER, b"c": COUNT}
 # `classifier train` prints the epoch after the iteration; older trees have no hours left.
@@ -63,43 +62,8 @@ _COUNTERS = re.compile(
 # backspaces.
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x07\b]")
 
-# The first one that a line holds names it, so the telling ones come first.
-_ERRORS: tuple[tuple[bytes, str], ...] = (
-    (b"out of memory", "out-of-memory"),
-    (b"Out of memory", "out-of-memory"),
-    (b"OUT_OF_MEMORY", "out-of-memory"),
-    (b"MemoryAllocation", "out-of-memory"),
-    (b"ALLOC_FAILED", "out-of-memory"),
-    (b"bad_alloc", "out-of-memory"),
-    (b"Cannot allocate memory", "out-of-memory"),
-    (b"CUDA Error", "cuda-error"),
-    (b"CUDA error", "cuda-error"),
-    (b"cuDNN Error", "cuda-error"),
-    (b"Killed", "killed"),
-    (b"terminated by signal", "killed"),
-    (b"Segmentation fault", "crashed"),
-    (b"Floating point exception", "crashed"),
-    (b"core dumped", "crashed"),
-    (b"double free", "crashed"),
-    (b"Couldn't open file", "missing-file"),
-    (b"Error message:", "engine-error"),
-    (b"Darknet error location", "engine-error"),
-    (b" Error: ", "engine-error"),
-)
-_WARNINGS: tuple[tuple[bytes, str], ...] = (
-    (b"Cannot load image", "missing-image"),
-    (b"Can't open label file", "missing-label"),
-    (b"Wrong annotation", "wrong-label"),
-    (b"Wrong label", "wrong-label"),
-    (b"erformance bottleneck", "slow-loading"),
-    (b"Unused field", "unused-key"),
-    (b"Warning:", "other"),
-)
 # How the embedded engine fails: in one sentence, perhaps behind a line that it left open.
 _OWN_ERROR = re.compile(rb"(?:^|[)%] )error: (.+)")
-# hank-ai frames its errors; a killed engine leaves a counter on the line of the shell's message.
-_FRAME = re.compile(rb"\* Error message:\s*| ?rank ?= ?\d+ of ranks ?= ?\d+")
-_LONGEST_MESSAGE = 300
 
 
 class LogReader:
@@ -156,7 +120,7 @@ class LogReader:
         if _NOISE.fullmatch(line):
             return tuple(events)
         if b"error: " in line and (failure := _OWN_ERROR.search(line)):
-            return (*events, self._read_own_error(failure[1]))
+            return (*events, read_sentence(failure[1], self.iteration))
         if self._map.columns is not None:
             self._map.read_row(line)
         if self._resizing:
@@ -167,8 +131,7 @@ class LogReader:
                 known = True
                 events += read(self, line)
         if not known and not line.startswith(b"#"):  # no engine prints a comment; a cfg has them
-            events += _name(line, _ERRORS, EngineError, self.iteration)
-            events += _name(line, _WARNINGS, EngineWarning, self.iteration)
+            events += read_words(line, self.iteration)
         return tuple(events)
 
     def _take_iterations(self, line: bytes, events: list[Event]) -> bytes:
@@ -206,10 +169,6 @@ class LogReader:
         self._finished = self._resizing = False
         if self._map.classes:
             self._map = MapBlock()  # it was broken off
-
-    def _read_own_error(self, sentence: bytes) -> EngineError:
-        code = next((code for needle, code in _ERRORS if needle in sentence), "engine-error")
-        return EngineError(self.iteration, code, clean_text(sentence)[:_LONGEST_MESSAGE])
 
     def _read_start(self, line: bytes) -> Iterable[Event]:
         if found := _START.search(line):
@@ -296,16 +255,3 @@ _READERS: tuple[tuple[bytes, Callable[[LogReader, bytes], Iterable[Event]]], ...
     (b"If you want to train from the beginning", LogReader._read_finish),
     (b"max batch limit", LogReader._read_finish),
 )
-
-
-def _name(
-    line: bytes,
-    table: tuple[tuple[bytes, str], ...],
-    kind: type[EngineError] | type[EngineWarning],
-    iteration: int | None,
-) -> Iterable[Event]:
-    for needle, code in table:
-        if needle in line:
-            message = clean_text(_FRAME.sub(b"", line, count=1))[:_LONGEST_MESSAGE]
-            return (kind(iteration, code, message),)
-    return ()

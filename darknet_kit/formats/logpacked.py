@@ -22,6 +22,11 @@ def unpack(stream: Buffered) -> Read | None:
     return None
 
 
+def is_packed(head: bytes) -> bool:
+    """Tell by the beginning of a file."""
+    return any(head.startswith(magic) for magic, _ in _PACKED)
+
+
 def _unpack_gzip(stream: Buffered) -> Read:
     import gzip
 

@@ -5,10 +5,14 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.formats.logcolumns import Metrics
 from darknet_kit.formats.logevent import EngineError, MapResult, MiniBatch, Resized
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Log:
     `embedded` is whether the embedded engine wrote it, in AlexeyAB's form. `diverged_at` is the
     iteration from which the average loss is nan or inf to the end.
     `damaged` counts lines that could not be read; `damage` are the first hundred of them.
+    `mini_batches` say from which iteration on how many images were computed at once.
     """
 
     flavor: Flavor | None
@@ -104,3 +109,16 @@ class Log:
         """Return the best mAP; of equal ones the last, which is what `_best.weights` holds."""
         known = [result for result in self.maps if not math.isnan(result.map50)]
         return max(reversed(known), key=lambda result: result.map50, default=None)
+
+    def frames(self) -> "dict[str, pd.DataFrame]":
+        """Return the tables of `logtables.tabulate` as data frames of pandas."""
+        import pandas as pd
+
+        from darknet_kit.formats.logtables import tabulate
+
+        return {
+            name: pd.DataFrame(
+                {key: pd.Series(column.values, dtype=column.dtype) for key, column in table.items()}
+            )
+            for name, table in tabulate(self).items()
+        }

@@ -18,11 +18,11 @@ from darknet_kit.formats.lognoise import PADDING
 from darknet_kit.formats.lognotebook import is_notebook, read_notebook
 from darknet_kit.formats.logpacked import Buffered, Read, unpack
 from darknet_kit.formats.logprefix import strip_prefixes
+from darknet_kit.formats.logstranger import LOG_HINT, refuse_binary
 
 if TYPE_CHECKING:
     from darknet_kit.formats.logscan import Block
 
-LOG_HINT = "Give the file that the output of `darknet detector train` was written to."
 _BLOCK_BYTES = 1 << 21
 _HEAD_BYTES = 1 << 16
 _LEAST = 64  # bytes of room, for some characters of a text that is decoded
@@ -50,7 +50,7 @@ class LogSource:
         """Yield the text in blocks of whole lines; the last may lack its line end.
 
         A piece of two MiB without any line end is passed on as it is. A block is good until the
-        next is asked for. Raises LogError, and ToolchainError as `unpack`.
+        next is asked for. Raises LogError, at once where it is no text; ToolchainError as `unpack`.
         """
         buffer, kept = bytearray(_BLOCK_BYTES + PADDING), 0
         view = memoryview(buffer)[:_BLOCK_BYTES]
@@ -63,11 +63,12 @@ class LogSource:
                         cut = size
                     if not self.head:
                         self.head = bytes(buffer[: min(size, _HEAD_BYTES)])
+                        refuse_binary(self.head, self.name)
                     yield as_block(buffer, cut)
                     kept = size - cut
                     buffer[:kept] = buffer[cut:size]
         except (OSError, EOFError, zlib.error, ValueError) as error:
-            raise _unreadable(self.name, error) from error
+            raise unreadable(self.name, error) from error
         yield as_block(buffer, kept)
 
     @contextlib.contextmanager
@@ -130,7 +131,8 @@ def _copying(read: Read) -> _Fill:
     return fill
 
 
-def _unreadable(path: str | None, error: Exception) -> LogError:
+def unreadable(path: str, error: Exception) -> LogError:
+    """Return the error for a log that the system does not let us read."""
     if isinstance(error, FileNotFoundError):
         return LogError(
             "no such file; expected a training log here",

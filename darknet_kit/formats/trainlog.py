@@ -9,7 +9,8 @@ from darknet_kit.formats.logcolumns import Metrics
 from darknet_kit.formats.loggather import LogGatherer
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.formats.logresult import Cut, Log
-from darknet_kit.formats.logsource import LOG_HINT, LogSource
+from darknet_kit.formats.logsource import LogSource
+from darknet_kit.formats.logstranger import LOG_HINT, recognise
 from darknet_kit.formats.logstream import iter_log, iter_told
 
 __all__ = ["Cut", "Log", "LogGatherer", "LogReader", "Metrics", "iter_log", "read_log"]
@@ -50,6 +51,8 @@ def _no_iterations(source: LogSource, log: Log, has_events: bool) -> LogError:
             f"this is the output of a mAP calculation ({log.maps[-1].map50:.2%}); "
             "it has no iterations of a training"
         )
+    elif stranger := recognise(head, source.name):
+        return stranger
     elif log.ending.code == "finished":
         message = "the engine found nothing to do: its weights had reached max_batches already"
         hint = "Start from those weights with -clear, or raise max_batches."

@@ -7,6 +7,7 @@ from typing import Any
 from darknet_kit.formats.logevent import MapResult
 from darknet_kit.formats.trainlog import Log, Metrics
 
+_SHOWN = 5  # damaged lines
 _ENDINGS = {
     "out-of-memory": "ran out of memory",
     "cuda-error": "died of a CUDA error",
@@ -112,6 +113,7 @@ def summarize_log(log: Log) -> list[str]:
     if log.damaged:
         lines = "line" if log.damaged == 1 else "lines"
         facts.append(("not readable", f"{log.damaged:,} damaged {lines}, left out"))
+        facts += [("", f"{d.path}:{d.line:,}: {d.text}") for d in log.damage[:_SHOWN]]
     return [f"{name:<14} {fact}" for name, fact in facts]
 
 
@@ -157,6 +159,7 @@ def list_facts(log: Log) -> dict[str, Any]:
         "errors": [asdict(error) for error in log.errors],
         "warnings": [asdict(warning) for warning in log.warnings],
         "damaged_lines": log.damaged,
+        "damage": [asdict(damage) for damage in log.damage],
         "last_weights": log.last_weights,
         "best_weights": log.best_weights,
     }
