@@ -37,7 +37,8 @@ def detach_run(run: RunFolder, options: Sequence[str]) -> Outcome:
     return Outcome(
         [
             f"{shown(run.path)} trains in the background, as process {process.pid}",
-            f"  watch   tail -f {shown(output)}",
+            f"  watch   dkit watch {shown(run.path)}",
+            f"  output  {shown(output)}",
             f"  stop    dkit runs stop {shown(run.path)}",
         ],
         facts,

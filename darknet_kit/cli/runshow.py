@@ -86,7 +86,9 @@ def _describe_engine(record: object, name: str) -> str:
 
 
 def _next_command(run: RunSummary) -> str:
-    if run.state is State.RUNNING or run.orphan:
+    if run.state is State.RUNNING:
+        return f"dkit watch {shown(run.path)}"
+    if run.orphan:
         return f"dkit runs stop {shown(run.path)}"
     if run.state is State.FINISHED:
         return f"dkit detect {shown(run.path)} IMAGES --out found"
