@@ -114,7 +114,8 @@ def table(columns: dict[str, Column], rows: int = 12) -> Telemetry:
 def test_the_bottleneck_is_named(
     columns: dict[str, Column], waiting: float | None, kind: str, evidence: str
 ) -> None:
-    found = find_bottleneck(table(columns), waiting)
+    told = {"engine_image_wait_percent": "" if waiting is None else waiting}
+    found = find_bottleneck(table({**columns, **told}))
     assert found is not None
     assert found.kind == kind
     assert evidence in str(found)
@@ -123,18 +124,18 @@ def test_the_bottleneck_is_named(
 def test_of_several_gpus_those_of_the_engine_count() -> None:
     second = {name.replace("gpu0", "gpu1"): value for name, value in GPU.items()}
     idle = WELL | GPU | {"gpu0_engine_mib": 0, "gpu0_throttle": "thermal"} | second
-    found = find_bottleneck(table(idle), 2)
+    found = find_bottleneck(table(idle))
     assert found is not None
     assert (found.kind, found.numbers["gpu_count"]) == ("gpu", 1)
     both = WELL | GPU | second | {"gpu1_use_percent": 79}
-    found = find_bottleneck(table(both), 2)
+    found = find_bottleneck(table(both))
     assert found is not None
     assert (found.numbers["gpu_count"], found.numbers["gpu_use"]) == (2, 88)  # (97 + 79) / 2
 
 
 def test_before_the_first_iteration_nothing_counts() -> None:
-    assert find_bottleneck(table(WELL | GPU, rows=5), 50) is None
-    assert find_bottleneck(parse_telemetry(""), 50) is None
+    assert find_bottleneck(table(WELL | GPU, rows=5)) is None
+    assert find_bottleneck(parse_telemetry("")) is None
 
 
 def test_waiting_is_the_share_of_all_iterations_but_the_first() -> None:
@@ -143,7 +144,8 @@ def test_waiting_is_the_share_of_all_iterations_but_the_first() -> None:
         waiting.note_line(b"Loaded: %f seconds - performance bottleneck on CPU\n" % loaded)
         waiting.note_line(b"v3 (mse loss, Normalizer: (iou: 0.75, obj: 1.00, cls: 1.00)\n")
         waiting.note(Iteration(number, 1.0, 1.0, 0.001, computed, 64 * number))
-    assert waiting.share == pytest.approx(100 * 1.5 / 5.0)
+    assert waiting.take_share() == pytest.approx(100 * 1.5 / 5.0)
+    assert waiting.take_share() is None  # since then
 
 
 def test_waiting_of_hank_ai_stands_in_the_line_of_the_iteration() -> None:
@@ -154,11 +156,11 @@ def test_waiting_of_hank_ai_stands_in_the_line_of_the_iteration() -> None:
             b"load 64=%b, train=0.75 seconds, 64 images, time remaining=unknown\n" % (number, load)
         )
         waiting.note(Iteration(number, 196.24, 196.24, 0.0, 0.75, 64 * number))
-    assert waiting.share == pytest.approx(25.0)
+    assert waiting.take_share() == pytest.approx(25.0)
 
 
 def test_an_engine_that_tells_nothing_of_loading_has_no_share() -> None:
     waiting = Waiting()
     waiting.note(Iteration(1, 1.0, 1.0, 0.001, 2.0, 64))
     waiting.note(Iteration(2, 1.0, 1.0, 0.001, 2.0, 128))
-    assert waiting.share is None
+    assert waiting.take_share() is None

@@ -56,6 +56,7 @@ class EngineSample:
 
     engine_cpu_percent: float | None = None  # of one core: 800 where 8 are full
     engine_core_wait_percent: float | None = None  # of its main thread's time
+    engine_image_wait_percent: float | None = None  # of the time of its iterations
     engine_rss_mib: float | None = None
     engine_threads: float | None = None
     engine_processes: float | None = None

@@ -56,15 +56,12 @@ _NAMES = {
 }
 
 
-def find_bottleneck(
-    table: Telemetry, waiting: float | None = None, gpus: Sequence[int] = ()
-) -> Bottleneck | None:
+def find_bottleneck(table: Telemetry, gpus: Sequence[int] = ()) -> Bottleneck | None:
     """Name what a training waits for; None where there are too few samples to say.
 
-    `waiting` is the share of the time for which the engine waited for images, `gpus` those that it
-    was given, for where NVML does not tell.
+    `gpus` are those that the engine was given, for where NVML does not tell.
     """
-    load = measure_load(table, waiting, gpus)
+    load = measure_load(table, gpus)
     if load.samples < _FEWEST:
         return None
     numbers = load.numbers()

@@ -58,7 +58,7 @@ class Load:
         return {name: round(v, 1) for name, v in (own | gpu).items() if v is not None}
 
 
-def measure_load(table: Telemetry, waiting: float | None = None, gpus: Sequence[int] = ()) -> Load:
+def measure_load(table: Telemetry, gpus: Sequence[int] = ()) -> Load:
     """Sum up the samples from the first iteration on."""
     rows = [row for row, iteration in enumerate(table.column("iteration")) if iteration > 0]
 
@@ -66,11 +66,11 @@ def measure_load(table: Telemetry, waiting: float | None = None, gpus: Sequence[
         values = table.column(name)
         return [values[row] for row in rows if math.isfinite(values[row])]
 
-    swap = column("swap_mib_s")
+    swap, waits = column("swap_mib_s"), column("engine_image_wait_percent")
     return Load(
         samples=len(rows),
         gpu=_measure_gpus(table, rows, column, gpus),
-        waiting=waiting,
+        waiting=statistics.fmean(waits) if waits else None,
         cores=_median(column("cpu_cores")),
         cpu=_median(column("cpu_percent")),
         cpu_core=_median(column("cpu_core_percent")),

@@ -13,7 +13,6 @@ from darknet_kit.train.runfolder import RunFolder, RunSettings
 from darknet_kit.train.telemetry.gpu import GpuTrouble
 from darknet_kit.train.telemetry.reading import read_or
 from darknet_kit.train.telemetry.sampler import Sampler
-from darknet_kit.train.waiting import Waiting
 
 
 class Observer:
@@ -26,7 +25,6 @@ class Observer:
         self.troubles: list[GpuTrouble] = []
         self._attempt = int(attempt.name)
         self._gpus = settings.gpus
-        self._waiting = Waiting()
         image = read_or(lambda: next(iter(iter_image_list(run.path / "train.txt"))), "")
         self._sampler = Sampler(
             run.path,
@@ -50,13 +48,13 @@ class Observer:
 
     def note_line(self, line: bytes) -> None:
         """Take in a line of the log."""
-        self._waiting.note_line(line)
+        self._sampler.waiting.note_line(line)
 
     def note(self, event: Event) -> None:
         """Take in an event of the log."""
         if isinstance(event, Iteration):
             self._sampler.iteration = event.iteration
-            self._waiting.note(event)
+            self._sampler.waiting.note(event)
 
     def report(self, recorder: Recorder) -> None:
         """Write down as events what GPUs have reported since the last call."""
@@ -70,6 +68,6 @@ class Observer:
 
         def find() -> Bottleneck | None:
             table = read_telemetry(self._sampler.path, attempt=self._attempt)
-            return find_bottleneck(table, self._waiting.share, self._gpus)
+            return find_bottleneck(table, self._gpus)
 
         return read_or(find, None)

@@ -19,10 +19,10 @@ class Waiting:
     longer than that; the first iteration, for which nothing was loaded ahead, does not count.
     """
 
-    iterations: int = 0
     waited: float = 0.0
     computed: float = 0.0
     _told: float = field(default=math.nan, init=False)
+    _begun: bool = field(default=False, init=False)
 
     def note_line(self, line: bytes) -> None:
         """Take up how long images took, where a line says so."""
@@ -36,13 +36,14 @@ class Waiting:
         """Take up an iteration, whose images were told of before, or in the same line."""
         waited, self._told = self._told, math.nan
         if math.isfinite(waited) and math.isfinite(event.seconds):
-            self.iterations += 1
-            if self.iterations > 1:
+            if self._begun:
                 self.waited += waited
                 self.computed += event.seconds
+            self._begun = True
 
-    @property
-    def share(self) -> float | None:
-        """The share of the time for which the engine waited, 0 to 100; None where not told."""
-        total = self.waited + self.computed
-        return 100 * self.waited / total if total > 0 else None
+    def take_share(self) -> float | None:
+        """Return for which share of the time of its iterations the engine waited since the last
+        call, 0 to 100; None where it told of none."""
+        waited, total = self.waited, self.waited + self.computed
+        self.waited = self.computed = 0.0
+        return 100 * waited / total if total > 0 else None

@@ -37,8 +37,11 @@ class EngineMeter:
     _samples: int = field(default=0, init=False)
     _changed: bool = field(default=True, init=False)
 
-    def read(self, gpu_memory: Iterable[float | None] = ()) -> EngineSample:
-        """Return the sums. `gpu_memory` is what the engine holds on each GPU, in MiB."""
+    def read(
+        self, gpu_memory: Iterable[float | None] = (), image_wait: float | None = None
+    ) -> EngineSample:
+        """Return the sums. `gpu_memory` is what the engine holds on each GPU, in MiB, `image_wait`
+        what its log says of waiting for images, in per cent."""
         self._look_for_processes()
         memory = threads = 0
         for pid, process in list(self.processes.items()):
@@ -60,6 +63,7 @@ class EngineMeter:
         return EngineSample(
             engine_cpu_percent=None if rates[0] is None else 100 * rates[0],
             engine_core_wait_percent=None if waited is None else min(100.0, 100 * waited),
+            engine_image_wait_percent=image_wait,
             engine_rss_mib=memory / MIB,
             engine_threads=threads,
             engine_processes=len(self.processes),

@@ -35,8 +35,11 @@ class Machine:
     def close(self) -> None:
         self._gpus.close()
 
-    def read(self, attempt: int, iteration: int) -> Sample:
-        """Return a sample; rates are since the last one, and None in the first."""
+    def read(self, attempt: int, iteration: int, image_wait: float | None = None) -> Sample:
+        """Return a sample; rates are since the last one, and None in the first.
+
+        `image_wait` is the engine's word on how long it waited for images, in per cent.
+        """
         silent = tuple(GpuSample() for _ in self.nvml.handles)
         gpus = read_or(lambda: self._gpus.read(self._engine.processes), silent)
         held = [gpu.engine_mib for gpu in gpus]
@@ -45,7 +48,7 @@ class Machine:
             attempt,
             iteration,
             read_or(self._host.read, HostSample()),
-            read_or(lambda: self._engine.read(held), EngineSample()),
+            read_or(lambda: self._engine.read(held, image_wait), EngineSample()),
             gpus,
         )
 

@@ -15,14 +15,15 @@ from typing import Self
 from darknet_kit.formats.telemetry import format_telemetry_header, format_telemetry_row
 from darknet_kit.train.telemetry.gpu import GpuTrouble
 from darknet_kit.train.telemetry.table import open_table
+from darknet_kit.train.waiting import Waiting
 
 _SHORTEST = 0.1  # seconds between two samples
 _PATIENCE = 5.0  # seconds: a driver that hangs may keep its caller for ever
 
 
 class Sampler:
-    """Samples the machine while its block runs. `iteration` is set by whoever follows the log;
-    `path` is the table that is written.
+    """Samples the machine while its block runs. `iteration` is set by whoever follows the log, who
+    feeds `waiting` too; `path` is the table that is written.
 
     `every` is in seconds, 0 for no samples at all. `folder` is where telemetry.csv lies, `image`
     one of those that are trained on, `pid` the engine.
@@ -30,6 +31,7 @@ class Sampler:
 
     def __init__(self, folder: Path, *, attempt: int, pid: int, image: Path, every: float) -> None:
         self.iteration = 0
+        self.waiting = Waiting()
         self.path = folder / "telemetry.csv"
         self._folder, self._attempt, self._pid, self._image = folder, attempt, pid, image
         self._every = max(every, _SHORTEST) if every > 0 else 0.0
@@ -75,7 +77,8 @@ class Sampler:
             self.path = Path(stream.name)
             machine.read(self._attempt, 0)  # from here on, rates can be told
             for _ in self._moments():
-                sample = machine.read(self._attempt, self.iteration)
+                waited = self.waiting.take_share()
+                sample = machine.read(self._attempt, self.iteration, waited)
                 for trouble in machine.take_troubles():
                     self._troubles.put(trouble)
                 with contextlib.suppress(OSError):  # a full disk may have room again later
