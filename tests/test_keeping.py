@@ -1,0 +1,112 @@
+"""The weights of a run, over several attempts; files are written as Darknet does."""
+
+import json
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.engine.find import Engine
+from darknet_kit.formats.cfg import write_cfg
+from darknet_kit.network.layers import weight_floats
+from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.keeping import Keeper, recover_weights
+from darknet_kit.train.recorder import Recorder
+from darknet_kit.train.runfolder import RunFolder, RunSettings
+
+CFG = make_cfg(CfgRequest(classes=5, model="dkit-nano", max_batches=400))
+BATCH = CFG.net.integer("batch")
+DARKNET = Engine(Path("/e/darknet"), Flavor.ALEXEYAB)
+HANK = Engine(Path("/e/darknet"), Flavor.HANK_AI)
+EMBEDDED = Engine(Path("torch"), Flavor.ALEXEYAB, embedded=True)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "run")
+    folder.weights.mkdir(parents=True)
+    write_cfg(folder.cfg, CFG)
+    return folder
+
+
+def write(path: Path, iteration: int, share: float = 1.0, value: float = 0.5) -> Path:
+    floats = weight_floats(CFG)
+    assert floats is not None
+    whole = struct.pack("<iiiQ", 0, 2, 5, iteration * BATCH)
+    whole += struct.pack(f"<{floats}f", *[value] * floats)
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_killed_attempt_left_is_gone_on_from(run: RunFolder) -> None:
+    write(run.weights / "project_last.weights", 100)
+    backup = run.new_attempt() / "backup"
+    backup.mkdir()
+    write(backup / ".project_last.weights.part", 200)  # dkit was killed while it read this
+    write(backup / "project_200.weights", 200, value=float("nan"))
+    write(backup / "project_last.weights", 300, share=0.7)  # and the engine while it wrote this
+    write(run.weights / ".project_100.weights.part", 100, share=0.2)
+    recover_weights(run, CFG)
+    assert names(run.weights) == ["project_last.weights"]
+    assert find_checkpoint(run.weights, CFG) == Checkpoint(
+        run.weights / "project_last.weights", 200
+    )
+    recover_weights(run, CFG)  # a second time there is nothing left to do
+    assert names(backup) == ["project_200.weights.nan", "project_last.weights"]
+
+
+def test_an_attempt_keeps_the_newest_and_what_it_began_from(run: RunFolder) -> None:
+    start = Checkpoint(write(run.weights / "project_100.weights", 100), 100)
+    attempt = run.new_attempt()
+    keeper = Keeper(run, attempt, DARKNET, CFG, RunSettings("d", "c", keep=2), start)
+    with Recorder(run, attempt, max_batches=400, pid=0) as recorder:
+        for iteration in (200, 300, 400):
+            write(attempt / f"backup/project_{iteration}.weights", iteration)
+        write(attempt / "backup/project_last.weights", 400, value=float("inf"))
+        kept = [one.name for one in keeper.finish(recorder)]
+    assert sorted(kept) == [f"project_{at}.weights" for at in (200, 300, 400)]
+    assert names(run.weights) == [f"project_{at}.weights" for at in (100, 300, 400)]
+    events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    assert [one["paths"] for one in events if one["event"] == "weights-pruned"] == [
+        ["project_200.weights"]
+    ]
+    assert [one["why"] for one in events if one["event"] == "weights-refused"] == ["not-finite"]
+
+
+def test_the_embedded_engine_writes_into_the_run_itself(run: RunFolder) -> None:
+    attempt = run.new_attempt()
+    Keeper(run, attempt, EMBEDDED, CFG, RunSettings("d", "c"))
+    assert (attempt / "backup").samefile(run.weights)
+    write(run.weights / "project_last.weights", 100)
+    recover_weights(run, CFG)
+    assert names(run.weights) == ["project_last.weights"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus", "is_left"),
+    [(HANK, (0, 1), True), (HANK, (0,), False), (DARKNET, (0, 1), False)],
+)
+def test_weights_that_an_engine_reads_again_are_left_to_it(
+    run: RunFolder, engine: Engine, gpus: tuple[int, ...], is_left: bool
+) -> None:
+    attempt = run.new_attempt()
+    keeper = Keeper(run, attempt, engine, CFG, RunSettings("d", "c", gpus=gpus))
+    with Recorder(run, attempt, max_batches=400, pid=0) as recorder:
+        write(attempt / "backup/project_last.weights", 100)
+        write(attempt / "backup/project_100.weights", 100)
+        wanted = {"project_100.weights", *(() if is_left else ("project_last.weights",))}
+        kept: set[str] = set()
+        until = time.monotonic() + 60
+        while not wanted <= kept and time.monotonic() < until:
+            kept |= {one.name for one in keeper.look(recorder)}
+        time.sleep(0.3 * is_left)  # and another look of the thread
+        assert (attempt / "backup/project_last.weights").exists() is is_left
+        list(keeper.finish(recorder))
+    assert names(run.weights) == ["project_100.weights", "project_last.weights"]
