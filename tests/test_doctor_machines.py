@@ -172,6 +172,13 @@ def refused(root: Path) -> None:
     write(root, {MODULE: "", "var/log/dmesg": "[    9.1] Loading of unsigned module is rejected\n"})
 
 
+def tainted(root: Path) -> None:
+    """The kernel says this where it loads a module that nobody signed."""
+    not_secure_boot(root)
+    log = "nvidia: module verification failed: signature and/or required key missing - tainting"
+    write(root, {"var/log/dmesg": f"[    8.8] {log} kernel\n"})
+
+
 def nouveau(root: Path) -> None:
     write_device(root, driver="nouveau")
 
@@ -270,6 +277,7 @@ def not_json(root: Path) -> None:
         (listed_for_this_kernel, "no-driver", "installed and not loaded"),
         (secure_boot, "secure-boot", "not loaded"),
         (not_secure_boot, "no-driver", "installed and not loaded"),
+        (tainted, "no-driver", "installed and not loaded"),
         (refused, "secure-boot", "Loading of unsigned module is rejected"),
         (nouveau, "nouveau-bound", "nouveau"),
         (vfio_inside, "vfio-in-guest", "vfio-pci"),
@@ -388,6 +396,15 @@ def test_a_host_that_forgot_the_sound_and_shares_the_group(host: Path) -> None:
     assert checks["shared-group"].evidence.endswith("with 0000:02:00.0")
 
 
+def test_a_shared_group_does_not_matter_to_a_card_of_the_host(host: Path) -> None:
+    write_device(host, driver="nouveau", group="1")
+    write_device(host, "0000:02:00.0", kind="0x020000", vendor="0x8086", driver="e1000e", group="1")
+    checks = look(host)
+    assert list_bad(checks) == {"nouveau-bound"}
+    told = "IOMMU group 1 shared with 0000:02:00.0, driver nouveau"
+    assert checks["iommu-group"].evidence.endswith(told)
+
+
 def test_a_host_without_iommu(tmp_path: Path) -> None:
     write_machine(tmp_path)
     write_working_gpu(tmp_path)
@@ -397,7 +414,14 @@ def test_a_host_without_iommu(tmp_path: Path) -> None:
 
 
 def test_a_card_that_works_at_half_strength(guest: Path) -> None:
-    write_working_gpu(guest, persistence=False, pcie_generation_most=2, memory_used=6442450944)
+    write_working_gpu(
+        guest,
+        persistence=False,
+        pcie_generation_most=2,
+        memory_used=6442450944,
+        power_limit=120.0,
+        power_limit_default=180.0,
+    )
     write(
         guest,
         {
@@ -410,11 +434,15 @@ def test_a_card_that_works_at_half_strength(guest: Path) -> None:
         },
     )
     checks = look(guest)
-    assert list_bad(checks) == {*("no-persistence", "narrow-link", "slow-link", "xid", "gpu-busy")}
+    assert list_bad(checks) == {
+        *("no-persistence", "narrow-link", "slow-link", "xid", "gpu-busy", "power-limited")
+    }
+    assert checks["power-limited"].evidence == "GPU 0: 120 of 180 W"
     assert checks["gpu-busy"].evidence == "GPU 0: 6.0 of 8.0 GiB are in use"
     assert "4 of 16 lanes" in checks["narrow-link"].evidence
     assert "5 GT/s, the card can do 8.0" in checks["slow-link"].evidence
-    assert checks["xid"].evidence.startswith("2 in the kernel log, the last: Xid 79 of 0000:01:00")
+    told = "2 in the kernel log (31, 79); the last, 79, of 0000:01:00: the GPU fell off the bus"
+    assert checks["xid"].evidence == told
 
 
 def test_one_card_of_two_works(guest: Path) -> None:

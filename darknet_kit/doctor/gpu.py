@@ -7,17 +7,19 @@ from darknet_kit.doctor.cards import Card, find_cards
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.nodriver import explain_no_driver
-from darknet_kit.doctor.nvrm import find_failed_start, find_fall, find_missing_window, find_xids
+from darknet_kit.doctor.nvrm import find_failed_start, find_fall, find_missing_window
 from darknet_kit.doctor.surroundings import ALLOW_GPU, Surroundings, find_surroundings
 from darknet_kit.doctor.system import GIB
 from darknet_kit.doctor.virtual import VFIO
 from darknet_kit.engine.cuda import show_capability
 from darknet_kit.engine.nvml import GpuFacts, NvmlFacts
+from darknet_kit.engine.xid import find_xids
 
 _NVIDIA = "nvidia"
 _NO_NVML = frozenset({"library-not-found", "driver-not-loaded"})
 _LOST = frozenset({"gpu-is-lost", "reset-required"})
 _MUCH = 1 * GIB  # a desktop holds less
+_SHARE_OF_POWER = 0.95
 _SPEEDS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}  # GT/s of the generations
 # How guests of others than QEMU get room for a card's memory.
 _ROOM = {
@@ -60,20 +62,19 @@ def check_gpus(machine: Machine, nvml: NvmlFacts) -> Iterator[Check]:
             continue
         card = cards.get(gpu.bus_id[-12:].lower())
         yield found("gpu", _describe(gpu, card))
-        if gpu.persistence is False:
-            yield found("no-persistence", f"GPU {gpu.index}: persistence mode is off")
-        if (gpu.memory_used or 0) > _MUCH:
-            used, total = (gpu.memory_used or 0) / GIB, (gpu.memory or 0) / GIB
-            yield found("gpu-busy", f"GPU {gpu.index}: {used:.1f} of {total:.1f} GiB are in use")
+        yield from _check_state(gpu)
         if card:
             yield from _check_link(gpu, card)
 
 
 def check_xids(kernel_log: str) -> Iterator[Check]:
     """Count the errors of GPUs that the driver has reported."""
-    xids = find_xids(kernel_log)
+    xids = find_xids(kernel_log.splitlines())
     if xids:
-        yield found("xid", f"{len(xids)} in the kernel log, the last: {xids[-1]}")
+        last = xids[-1]
+        numbers = ", ".join(str(number) for number in sorted({xid.number for xid in xids}))
+        told = f"{len(xids)} in the kernel log ({numbers}); the last, {last.number}"
+        yield found("xid", f"{told}, of {last.card or 'a card'}: {last.meaning}", last.cure)
 
 
 def _explain_absence(machine: Machine, around: Surroundings) -> Check:
@@ -164,6 +165,17 @@ def _name_library(machine: Machine) -> str:
 def _has_device_files(machine: Machine) -> bool:
     names = machine.names("dev")
     return "nvidiactl" in names and any(re.fullmatch(r"nvidia\d+", name) for name in names)
+
+
+def _check_state(gpu: GpuFacts) -> Iterator[Check]:
+    if gpu.persistence is False:
+        yield found("no-persistence", f"GPU {gpu.index}: persistence mode is off")
+    if gpu.memory and gpu.memory_used and gpu.memory_used > _MUCH:
+        used, total = gpu.memory_used / GIB, gpu.memory / GIB
+        yield found("gpu-busy", f"GPU {gpu.index}: {used:.1f} of {total:.1f} GiB are in use")
+    limit, usual = gpu.power_limit, gpu.power_limit_default
+    if limit and usual and limit < _SHARE_OF_POWER * usual:
+        yield found("power-limited", f"GPU {gpu.index}: {limit:g} of {usual:g} W")
 
 
 def _check_link(gpu: GpuFacts, card: Card) -> Iterator[Check]:

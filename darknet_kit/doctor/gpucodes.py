@@ -133,6 +133,12 @@ GPU_CODES = {
         "other programs hold memory of the GPU, which a training may miss",
         "`nvidia-smi` shows which; end them, or train on another GPU with --gpus.",
     ),
+    "power-limited": Row(
+        Group.GPU,
+        _NOTE,
+        "the GPU may take less power than its maker meant: it computes slower",
+        "`nvidia-smi -pl WATTS` as root, if power supply and cooling are fit for it.",
+    ),
     "slow-link": Row(
         Group.GPU,
         _NOTE,
@@ -143,7 +149,6 @@ GPU_CODES = {
         Group.GPU,
         _WARNING,
         "the driver reported errors of the GPU (Xid) since the machine started",
-        "13, 31 and 43 are a program's; 48, 63, 64, 74, 79, 94, 95 and 119 are the card's, its "
-        "power's or its slot's: watch whether they return.",
+        "Look it up in NVIDIA's list of Xids, and watch whether it returns.",
     ),
 }

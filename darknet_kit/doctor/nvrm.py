@@ -2,23 +2,13 @@
 
 import re
 
-from darknet_kit.engine.xid import XID_LINE
-
 _REFUSED = re.compile(
-    r"nvidia.*(?:key was rejected|required key not available|verification failed)|"
+    r"nvidia.*(?:key was rejected|required key not available)|"
     r"(?:unsigned module|module signature|lockdown).*nvidia|"
     r"Loading of (?:unsigned module|module with (?:unavailable|unsupported) \S+) is rejected",
     re.I,
 )
 _LONGEST = 160  # characters of a line that is shown
-
-
-def find_xids(log: str) -> list[str]:
-    """Return the driver's errors as `Xid 79 of 0000:01:00: GPU has fallen off the bus.`"""
-    return [
-        _cut(f"Xid {number} of {place}: {said.strip(' ,')}")
-        for place, number, said in XID_LINE.findall(log)
-    ]
 
 
 def find_fall(log: str, address: str) -> str:

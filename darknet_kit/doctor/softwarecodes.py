@@ -23,7 +23,7 @@ _COMPILER = {
     "no-openmp": Row(
         Group.COMPILER,
         _NOTE,
-        "no OpenMP: a darknet built here uses one core",
+        "no OpenMP: what a darknet built here does on the CPU, it does on one core",
         "`apt-get install libgomp1`, or gcc instead of clang.",
     ),
     "gcc-too-new": Row(
@@ -74,13 +74,13 @@ _CUDA = {
     "no-cudnn": Row(
         Group.CUDA,
         _NOTE,
-        "no cuDNN to compile with: darknet trains about half as fast",
+        "no cuDNN to compile with: darknet trains slower",
         "`apt-get install libcudnn9-dev-cuda-13` (or -12) from NVIDIA's repository.",
     ),
     "cudnn-mismatch": Row(
         Group.CUDA,
         _PROBLEM,
-        "cuDNN's header and library are of two versions: darknet crashes or computes nonsense",
+        "cuDNN's header and library are of two versions: darknet may not start, or crash",
         "Remove one; `apt-get install --reinstall` the -dev package of the other.",
     ),
 }

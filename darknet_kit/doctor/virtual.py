@@ -62,15 +62,15 @@ def _check_card(machine: Machine, card: Card) -> Iterator[Check]:
     held = card.driver == VFIO
     if held:
         yield found("card-for-guest", f"{card}: driver {VFIO}, IOMMU group {card.group or 'none'}")
-    elif card.group:
-        driver = card.driver or "none"
-        yield found("iommu-group", f"{card}: IOMMU group {card.group}, driver {driver}")
     if not card.group:
         return
-    neighbours = list_neighbours(machine, card)
-    if neighbours:
-        named = ", ".join(neighbours)
-        yield found("shared-group", f"{card} shares IOMMU group {card.group} with {named}")
+    neighbours = ", ".join(list_neighbours(machine, card))
+    shared = f" shared with {neighbours}" if neighbours else ""
+    if not held:
+        driver = card.driver or "none"
+        yield found("iommu-group", f"{card}: IOMMU group {card.group}{shared}, driver {driver}")
+    elif neighbours:
+        yield found("shared-group", f"{card}: IOMMU group {card.group}{shared}")
     loose = [f"{place} ({driver})" for place, driver in list_functions(machine, card) if driver]
     loose = [one for one in loose if VFIO not in one]
     if held and loose:

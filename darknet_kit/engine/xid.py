@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-XID_LINE = re.compile(r"NVRM: Xid \((?:PCI:)?([^)]*)\): ?(\d+)(.*)", re.ASCII)
-"""A line such as `NVRM: Xid (PCI:0000:01:00): 79, ...`: the card's place, the number, the rest."""
+_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([^)]*)\): ?(\d+)", re.ASCII)
 _LOST = re.compile(r"NVRM: .*fallen off the bus")
 _MEANINGS: dict[int, tuple[str, str]] = {
     13: ("a program on the GPU did something illegal", "As a rule a defect of the engine."),
@@ -48,7 +47,7 @@ def find_xids(lines: Sequence[str]) -> list[Xid]:
     """Return the driver's errors, oldest first."""
     found = []
     for line in lines:
-        if match := XID_LINE.search(line):
+        if match := _XID.search(line):
             number, card = int(match[2]), match[1]
         elif _LOST.search(line):
             number, card = FALLEN, ""
