@@ -63,11 +63,12 @@ def write_tiny_cfg(path: Path, classes: int, batch: int = 2) -> None:
     path.write_text(cfg)
 
 
-def run_engine(engine: Path, words: Sequence[str | Path], folder: Path) -> str:
+def run_engine(engine: Path, words: Sequence[str | Path], folder: Path, stdin: str = "") -> str:
     """Return all that an engine prints, however it ends: some end well when things went wrong."""
     ended = subprocess.run(
         [engine, *words],
         cwd=folder,
+        input=stdin.encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,

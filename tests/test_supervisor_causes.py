@@ -305,6 +305,7 @@ def test_a_machine_that_stood_still_blames_nobody(seconds: float, boot: float, w
     machine.run(seconds, boot=boot, wall=wall)
     assert not pulse.tick()
     assert pulse.paused == pytest.approx(7200, abs=6)
+    assert pulse.pauses == 1
     assert not live(pulse, machine, 500)
     assert pulse.since_pause == pytest.approx(500, abs=6)
 

@@ -182,6 +182,8 @@ class Attempt:
                 recorder.beat()
                 observer.report(recorder)
                 witness.tick()
+                for what, facts in witness.take_news():
+                    recorder.tell(what, **facts)
                 for kept in keeper.look(recorder):
                     if witness.loss.is_sound:
                         hold_sound(self._run, kept.name)
@@ -200,6 +202,7 @@ class Attempt:
                 recorder.tell("engine-stopped", code=witness.trouble.code)
                 process.stop()
             if line is None and process.is_stuck():
+                witness.give_up()
                 return
 
     def _ends_itself(self, witness: Witness) -> bool:

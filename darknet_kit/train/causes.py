@@ -19,7 +19,8 @@ _WRONG_CFG = (
     r"doesn't correspond to|does not match either|must output image|No input parameters"
     r"|Type not recognized|layer type .* not recognized|policy must have steps|First section must"
     r"|has no sections|empty configuration file|config line #|duplicate key|should be numeric"
-    r"|name \".*\" is not supported|isn't supported|batch=1 for|batch size should not be"
+    r"|Assertion `l\.outputs == params\.inputs|name \".*\" is not supported|isn't supported"
+    r"|batch=1 for|batch size should not be"
 )
 _LONGEST = 300
 
@@ -131,7 +132,7 @@ _SAID: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "bad-label",
-        r"(invalid (?:class id|coordinates?|annotation|width|height|ground truth).*)",
+        r"(invalid (?:class (?:id|ID)|coordinates?|annotation|width|height|ground truth).*)",
         "the engine ends at a label that it cannot take: {0}",
         _CHECK,
     ),

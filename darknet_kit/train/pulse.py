@@ -38,12 +38,14 @@ class Pulse:
     follows the pace: the longer of 10 minutes and 20 iterations.
 
     Time counts only while dkit itself runs: nobody is blamed for a suspended or paused machine.
-    `paused` is the number of seconds that it stood still last, `since_pause` those from then on.
+    `paused` is the number of seconds that it stood still last, `since_pause` those from then on,
+    `pauses` how often it did.
     """
 
     def __init__(self, minutes: float = 0.0, read: Callable[[], Clocks] = read_clocks) -> None:
         self.paused = 0.0
         self.since_pause = 0.0
+        self.pauses = 0
         self._minutes = minutes
         self._read = read
         self._then = read()
@@ -102,3 +104,4 @@ class Pulse:
         lost = max(boot - step, now.wall - then.wall - running)
         if lost > _PAUSE:
             self.paused, self.since_pause = lost, 0.0
+            self.pauses += 1

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections import Counter, deque
 from pathlib import Path
+from typing import Any
 
 from darknet_kit.core.files import WriteError
 from darknet_kit.formats.cfg import Cfg
@@ -53,6 +54,7 @@ class Witness:
         self._folder = folder
         self._floats = weight_floats(cfg)
         self._saved: Path | None = None
+        self._news: list[tuple[str, dict[str, Any]]] = []
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def hear(self, line: bytes) -> None:
@@ -78,9 +80,19 @@ class Witness:
         elif isinstance(event, EngineError):
             self.errors.append(event)
         elif isinstance(event, EngineWarning):
-            self.warned[event.code] += 1
+            self._note_warning(event)
         elif isinstance(event, WeightsSaved):
             self._saved = self._folder / event.path
+
+    def _note_warning(self, event: EngineWarning) -> None:
+        if not self.warned[event.code]:  # the first of what may be thousands
+            self._news.append(("engine-warning", {"code": event.code, "message": event.message}))
+        self.warned[event.code] += 1
+
+    def take_news(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return what is worth a line in events.jsonl since the last call: names and facts."""
+        news, self._news = self._news, []
+        return news
 
     def _note_iteration(self, event: Iteration) -> None:
         if self.errors:  # an engine that goes on has overcome them
@@ -96,15 +108,25 @@ class Witness:
 
     def tick(self) -> None:
         """Take in that a second has passed."""
+        pauses = self.pulse.pauses
         message = self.pulse.tick()
+        if self.pulse.pauses > pauses:
+            self._news.append(("paused", {"seconds": round(self.pulse.paused)}))
         if message and self.trouble is None:
             cure = "If it happens again, look at the GPU (`dkit doctor`) and at the data's disk."
             self.trouble = Cause("stalled", message, cure, self.tail(6))
 
+    def give_up(self) -> None:
+        """Take in that the engine outlived SIGKILL: it waits for a driver, and holds its GPU."""
+        before = f" ({self.trouble.message})" if self.trouble else ""
+        message = f"the engine does not end, though it was killed{before}"
+        self.trouble = Cause("engine-does-not-end", message, "Reboot, then resume the run.")
+
     def refuse_disk(self, error: OSError | WriteError) -> None:
         """Take in that dkit itself could not write into the run: the disk is full."""
-        message = error.message if isinstance(error, WriteError) else error.strerror
-        self.trouble = self.trouble or Cause("disk-full", f"cannot write: {message}", _FREE_SPACE)
+        where = error.path if isinstance(error, WriteError) else error.filename
+        message = f"the disk is full: dkit cannot write {where or 'the log'}"
+        self.trouble = self.trouble or Cause("disk-full", message, _FREE_SPACE)
 
     def _look_at_disk(self) -> None:
         """Find weights that were cut because the disk is full: no engine says so."""
