@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -106,7 +107,8 @@ def test_a_training_names_what_it_waited_for(
 ) -> None:
     """Debian's darknet computes on one core, whatever there is."""
     install(monkeypatch, None)
-    cfg = write_nano(tmp_path / "nano.cfg", 8)
+    cfg = write_nano(tmp_path / "nano.cfg", 10)
+    cfg.write_text(re.sub(r"(?m)^batch=\d+", "batch=16", cfg.read_text()))
     options = ("--engine", original(), "--out", tmp_path, "--telemetry-seconds", "0.1")
     ended = dkit("train", shapes, cfg, *options, "--json")
     assert ended.exit_code == 0, ended.stderr
