@@ -69,12 +69,13 @@ def check_gpus(machine: Machine, nvml: NvmlFacts) -> Iterator[Check]:
 
 def check_xids(kernel_log: str) -> Iterator[Check]:
     """Count the errors of GPUs that the driver has reported."""
-    xids = find_xids(kernel_log.splitlines())
+    # A line without a number is told with the card, as `gpu-lost`.
+    xids = [xid for xid in find_xids(kernel_log.splitlines()) if xid.card]
     if xids:
         last = xids[-1]
         numbers = ", ".join(str(number) for number in sorted({xid.number for xid in xids}))
         told = f"{len(xids)} in the kernel log ({numbers}); the last, {last.number}"
-        yield found("xid", f"{told}, of {last.card or 'a card'}: {last.meaning}", last.cure)
+        yield found("xid", f"{told}, of {last.card}: {last.meaning}", last.cure)
 
 
 def _explain_absence(machine: Machine, around: Surroundings) -> Check:
