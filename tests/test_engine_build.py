@@ -149,6 +149,22 @@ def test_gpu_gets_the_arch_that_the_makefile_lacks(checkout: Path, cuda: Path) -
     assert "libcuda.so.1" in built.obstacle
 
 
+def test_what_could_not_train_does_so_once_there_is_a_driver(
+    checkout: Path, cuda: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = find_source(Flavor.ALEXEYAB)
+    assert build_here(source, arch=[90]).verification["trial"].startswith("not run: ")
+    write_smi(tools)
+    (cuda / "lib64/libcuda.so.1").symlink_to(cuda / "lib64/stubs/libcuda.so")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(cuda / "lib64"))
+    again = build_here(source)
+    assert not again.fresh
+    trial = "2 iterations on 4 drawn images, average loss 30.4"
+    assert again.verification["trial"] == trial
+    record = json.loads((again.folder / "build.json").read_bytes())
+    assert record["verification"]["trial"] == trial
+
+
 def test_gpu_of_this_machine(
     checkout: Path, cuda: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,11 @@ from tests.conftest import PROJECT
             "missing-header",
             "curand.h",
         ),
+        (
+            "/usr/bin/ld: cannot find -lopencv_dnn: No such file or directory",  # run
+            "opencv-incomplete",
+            "opencv_dnn",
+        ),
         ("/usr/bin/ld: cannot find -lcuda: No such file", "missing-driver-library", "stub"),
         ("/usr/bin/ld: cannot find -lcudart: No such file", "missing-library", "cudart"),
         ("/usr/bin/ld: cannot find -lcublas", "missing-library", "cublas"),

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +27,7 @@ from darknet_kit.engine.plan import BuildPlan
 from darknet_kit.engine.setting import LINKS_FOLDER
 from darknet_kit.engine.source import Source, place_source
 from darknet_kit.engine.stub import build_stub
-from darknet_kit.engine.verification import Verification, verify
+from darknet_kit.engine.verification import NOT_RUN, Verification, verify
 from darknet_kit.errors import BuildError, DkitError, ToolchainError, UsageError
 
 LOG = "build.log"
@@ -79,7 +79,7 @@ def build(
     if not rebuild:
         there = _find_finished(folder, record, source)
         if there:
-            return there
+            return _try_later(plan, there, record)
     work = folder.parent / f".{folder.name}.building"
     with _write_errors(folder), _locked(make_folder(work), tell) as lock:
         resumed = _prepare(work, record, source)
@@ -92,7 +92,8 @@ def build(
         finished = _gather(plan, work)
         tell("starting it and training two iterations")
         seen = verify(plan, finished / BINARY_NAME, work / LOG)
-        _finish(finished, record, seen, work / LOG)
+        shutil.copy2(work / LOG, finished / LOG)
+        _write_record(finished, record, seen)
         _swap(finished, folder)
         shutil.rmtree(work, ignore_errors=True)
     return Built(folder / BINARY_NAME, source, seen.record, seen.untried, fresh=True)
@@ -148,6 +149,15 @@ def _find_finished(folder: Path, record: str, source: Source) -> Built | None:
     except ToolchainError:
         return None
     return Built(binary, source, verification, identity.obstacle, fresh=False)
+
+
+def _try_later(plan: BuildPlan, there: Built, record: str) -> Built:
+    """Let a binary train that could not when it was built: the driver may have come since."""
+    if there.obstacle or not there.verification["trial"].startswith(NOT_RUN):
+        return there
+    seen = verify(plan, there.binary, there.folder / LOG)
+    _write_record(there.folder, record, seen)
+    return replace(there, verification=seen.record)
 
 
 @contextlib.contextmanager
@@ -242,15 +252,13 @@ def _gather(plan: BuildPlan, work: Path) -> Path:
     return finished
 
 
-def _finish(finished: Path, record: str, seen: Verification, log: Path) -> None:
-    """Write the record, and the log with what the trial added."""
-    shutil.copy2(log, finished / LOG)
+def _write_record(folder: Path, record: str, seen: Verification) -> None:
     document = {
         **json.loads(record),
         "verification": seen.record,
-        "sha256": digest(finished / BINARY_NAME),
+        "sha256": digest(folder / BINARY_NAME),
     }
-    write_text(finished / BUILD_RECORD, json.dumps(document, indent=2) + "\n")
+    write_text(folder / BUILD_RECORD, json.dumps(document, indent=2) + "\n")
 
 
 def _swap(new: Path, folder: Path) -> None:

@@ -158,6 +158,12 @@ _CAUSES = (
         "Install the driver, or name a folder with the toolkit's stub with LIBRARY_PATH.",
     ),
     _cause(
+        "opencv-incomplete",
+        r"cannot find -l(opencv_\w+)",
+        "the library {0} is missing: OpenCV's development files are not complete",
+        "`apt-get install libopencv-dev`, or add --without opencv.",
+    ),
+    _cause(
         "missing-library",
         r"cannot find -l:?([\w.+-]+)",
         "the linker does not find the library {0}",

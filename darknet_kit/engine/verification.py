@@ -13,6 +13,8 @@ from darknet_kit.engine.plan import BuildPlan
 from darknet_kit.engine.trial import try_training
 from darknet_kit.errors import BuildError, ToolchainError
 
+NOT_RUN = "not run: "
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -30,7 +32,7 @@ class Verification:
             "version": self.identity.version,
             "features": str(self.identity.features),
             "gpu_code": str(self.gpu_code) if self.gpu_code else "",
-            "trial": self.trial or f"not run: {self.untried}",
+            "trial": self.trial or f"{NOT_RUN}{self.untried}",
         }
 
 
