@@ -11,10 +11,12 @@ import pytest
 from darknet_kit.engine.xid import Xid, find_xids
 from darknet_kit.formats.logevent import Iteration
 from darknet_kit.formats.logstream import iter_log
+from darknet_kit.train import causes, policy
 from darknet_kit.train.causes import Death, find_cause
 from darknet_kit.train.divergence import LossWatch
 from darknet_kit.train.kernellog import count_oom_kills, find_crash, find_oom_kill, read_records
 from darknet_kit.train.pulse import Clocks, Pulse
+from tests.conftest import PROJECT
 
 # The first column is what the programs print: as recorded logs have it (pjreddie/darknet issue 491,
 # a crash of hank-ai's V4), and as these programs' sources put their messages together.
@@ -317,3 +319,10 @@ def test_this_machines_kernel_log_is_read_or_refused() -> None:
     assert found is None or all("\n" not in line for line in found)
     if os.geteuid() == 0 and os.access("/dev/kmsg", os.R_OK):
         assert found is not None
+
+
+def test_every_code_is_documented() -> None:
+    documented = (PROJECT / "docs" / "training.md").read_text()
+    codes = {code for code, *_ in causes._SAID} | {code for code, *_ in causes._SIGNALS.values()}
+    for code in codes | policy.HOPELESS | {"diverged", "stalled", "engine-ended"}:
+        assert f"`{code}`" in documented, code
