@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.errors import LogError, ToolchainError
+from darknet_kit.formats.logdetail import REMARK
 from darknet_kit.formats.logevent import ClassResult, Iteration, MapResult, WeightsSaved
 from darknet_kit.formats.trainlog import Log, iter_log, read_log
 
@@ -333,3 +334,13 @@ def test_parts_are_means_over_mini_batches_and_sums_over_heads() -> None:
     assert list(parts.objectness_and_class)[:2] == [20.0 + 30.0, 8.0]
     assert parts.objectness[2] == 3.5
     assert list(read_bytes(text).parts.iteration) == [3]  # the embedded engine's come unasked
+
+
+def test_parts_are_read_unasked_where_one_line_stands_for_an_iteration() -> None:
+    line = (
+        "v3 (iou loss, Normalizer: (iou: 0.07, obj: 1.00, cls: 1.00) Region 30 Avg (IOU: 0.5), "
+        "count: 2, class_loss = 10.0, iou_loss = 1.5, total_loss = 9 \n"
+    )
+    text = (line + classic(1)).encode()
+    assert list(read_bytes(text).parts.box) == []
+    assert list(read_bytes(REMARK + text).parts.box) == [1.5]

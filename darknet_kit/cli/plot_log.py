@@ -23,8 +23,6 @@ from darknet_kit.train.runfolder import RunFolder, is_run
 if TYPE_CHECKING:
     from darknet_kit.report.charts import Look
 
-_PACKED = (".gz", ".xz", ".bz2", ".zst")
-
 
 @dkit_command(
     examples=[
@@ -53,7 +51,7 @@ _PACKED = (".gz", ".xz", ".bz2", ".zst")
 @click.option(
     "--parts",
     is_flag=True,
-    help="Parts of the loss out of AlexeyAB's lines per head too, which takes longer.",
+    help="Parts of the loss out of AlexeyAB's lines per head too; takes longer.",
 )
 @click.option(
     "--follow",
@@ -179,9 +177,7 @@ def _expand(logs: tuple[str, ...]) -> list[str]:
 
 def _name(log: str) -> str:
     path = Path(log).absolute()
-    if is_run(log):
-        return path.name
-    return name_of_log(path)
+    return path.name if is_run(log) else name_of_log(path)
 
 
 def _check_picture(out: str | None, output: str | None) -> None:

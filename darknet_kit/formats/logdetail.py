@@ -8,6 +8,11 @@ Forms: AlexeyAB `src/yolo_layer.c`, `src/gaussian_yolo_layer.c`, `src/region_lay
 import re
 from collections.abc import Iterable, Sequence
 
+# Stands at the top of a log in which this was done.
+REMARK = (
+    b"# dkit: one line a head and iteration stands for those of its mini-batches, with the sum of "
+    b"count and means of the rest; --full-log keeps all\n"
+)
 _DETAIL = (b"v3 ", b"Region ", b"Detection Avg ", b" total_bbox", b"total_bbox", b" loss parts ")
 _CUMULATIVE = b"total_bbox"
 _VALUE = re.compile(rb"(?<=[:=] )([-+]?(?:\d+(?:\.\d+)?|nan|inf))")

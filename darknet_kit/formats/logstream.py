@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import AnyPath
 from darknet_kit.formats.logcolumns import IterationRun
+from darknet_kit.formats.logdetail import REMARK
 from darknet_kit.formats.logevent import Event
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.formats.lognumber import clean_text
@@ -56,11 +57,13 @@ def iter_told(
 ) -> Iterator[tuple[int, Told]]:
     """Yield the same with the number of the line, iterations as columns, and damaged lines.
 
-    `parts` asks for the parts of the loss in the lines per head and mini-batch.
+    `parts` asks for the parts of the loss in the lines per head and mini-batch; where one line
+    stands for those of an iteration, they are read unasked.
     """
     line = 1
     for block in source.blocks(progress):
-        yield from read_block(reader, block, line, parts=parts)
+        wanted = parts or REMARK in source.head
+        yield from read_block(reader, block, line, parts=wanted)
         line += block.lines
 
 

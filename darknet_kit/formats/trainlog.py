@@ -25,7 +25,8 @@ def read_log(
 
     Each is a path, also of a packed file or a notebook, `-` for standard input, or a binary
     stream. `parts` asks for the parts of the loss out of AlexeyAB's lines per head and mini-batch,
-    which takes several times as long; the embedded engine's are read anyway.
+    which takes several times as long; the embedded engine's, and those in dkit's own logs, are read
+    anyway.
 
     Raises LogError, with code not-a-log or no-iterations where there is nothing to draw.
     """

@@ -3,12 +3,8 @@
 from pathlib import Path
 
 from darknet_kit.core.files import open_append
-from darknet_kit.formats.logdetail import ends_detail, is_detail, sum_up
+from darknet_kit.formats.logdetail import REMARK, ends_detail, is_detail, sum_up
 
-_REMARK = (
-    b"# dkit: one line a head and iteration stands for those of its mini-batches, with the sum of "
-    b"count and means of the rest; --full-log keeps all\n"
-)
 _MOST_PENDING = 20_000  # lines; no iteration prints so many
 
 
@@ -22,7 +18,7 @@ class EngineLog:
         self._full = full
         self._pending: list[bytes] = []
         if not full:
-            self._stream.write(_REMARK)
+            self._stream.write(REMARK)
 
     def keep(self, line: bytes) -> None:
         """Append a line of the engine's output."""
