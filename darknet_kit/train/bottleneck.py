@@ -115,8 +115,8 @@ def _find_power(load: Load) -> _Found:
     if at_least(load.gpu.braked, _SLOWED):
         return (
             "power",
-            f"the power supply held the GPU back {load.gpu.braked:.0f} % of the time",
-            "Check its power cables and the power supply.",
+            f"the GPU's hardware, or its supply, held it back {load.gpu.braked:.0f} % of the time",
+            "Check its power cables, the power supply and its cooling.",
         )
     slow = (load.gpu.sm_mhz or 0) < _CLOCK_LOST * (load.gpu.sm_mhz_most or 0)
     if not (at_least(load.gpu.capped, _CAPPED) and slow):

@@ -16,7 +16,7 @@ class GpuLoad:
     """The GPUs that the engine used: the mean of their use, the worst of the rest.
 
     `hot`, `capped` and `braked` are the samples in which one slowed down: for its temperature, at
-    its power limit, for what the power supply says. None is what could not be read.
+    its power limit, by its hardware or the power supply. None is what could not be read.
     """
 
     count: int = 0
@@ -108,7 +108,7 @@ def _measure_gpus(
         use=statistics.fmean(uses) if uses else None,
         hot=share("thermal", "hardware-thermal"),
         capped=share("power-cap"),
-        braked=share("power-brake"),
+        braked=share("power-brake", "hardware-slowdown"),
         c=_worst(max(column(f"gpu{gpu}_c"), default=None) for gpu in used),
         power_w=_worst(medians("power_w")),
         power_limit_w=_worst(medians("power_limit_w")),
