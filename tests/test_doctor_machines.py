@@ -69,6 +69,12 @@ def test_a_guest_with_a_gpu_that_works_has_nothing_to_complain_of(guest: Path) -
     assert checks["memory"].evidence == "31.2 GiB, 15.6 free"
 
 
+def test_a_gpu_of_which_nvml_does_not_tell_the_place(guest: Path) -> None:
+    write_working_gpu(guest, bus_id="")
+    (guest / "dev/nvidia0").unlink()
+    assert list_bad(look(guest)) == set()
+
+
 @pytest.mark.parametrize(
     ("vendor", "product", "bios", "name"),
     [

@@ -40,9 +40,10 @@ def check_cards(machine: Machine, nvml: NvmlFacts, kernel_log: str) -> Iterator[
     if nvml.gpus and hidden is not None and not re.match(r"\d|GPU-|MIG-", hidden.strip()):
         yield found("gpus-hidden", f"CUDA_VISIBLE_DEVICES={hidden!r}")
     working = {gpu.bus_id[-12:].lower() for gpu in nvml.gpus if not gpu.error}
+    unplaced = "" in working  # a GPU works, and NVML does not say which card it is
     silent = []  # NVIDIA's driver holds them, its library does not show them, nothing says why
     for card in cards:
-        if card.address.lower() in working:
+        if card.address.lower() in working or (unplaced and card.driver == _NVIDIA):
             continue
         told = list(_check_card(machine, card, kernel_log))
         yield from told
