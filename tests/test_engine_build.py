@@ -165,6 +165,19 @@ def test_what_could_not_train_does_so_once_there_is_a_driver(
     assert record["verification"]["trial"] == trial
 
 
+def test_a_gpu_at_work_for_somebody_else_is_no_fault_of_the_build(
+    checkout: Path, cuda: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = SOURCES["src/darknet.c"]
+    full = 'return puts(" CUDA Error: out of memory") > 0;'  # AlexeyAB's words, and it ends with 1
+    (checkout / "src/darknet.c").write_text(program.replace("return train();", full))
+    write_smi(tools)
+    (cuda / "lib64/libcuda.so.1").symlink_to(cuda / "lib64/stubs/libcuda.so")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(cuda / "lib64"))
+    built = build_here(find_source(Flavor.ALEXEYAB, str(checkout)))
+    assert built.verification["trial"] == "not run: another program has the GPU's memory"
+
+
 def test_gpu_of_this_machine(
     checkout: Path, cuda: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,11 +36,15 @@ _TINY_NETWORK = "dkit-nano"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How a trial went. `problem` is empty where the engine trained; `log` is what it printed."""
+    """How a trial went. `problem` is empty where the engine trained; `log` is what it printed.
+
+    `no_memory` says that memory was short, as it is on a GPU that is at work for somebody else.
+    """
 
     avg_loss: float
     problem: str
     log: str
+    no_memory: bool = False
 
     def __str__(self) -> str:
         if self.problem:
@@ -106,7 +110,8 @@ def _judge(answer: Answer, weights: Path, cfg: Cfg) -> Trial:
     told = told or answer.error or (lines[-1] if lines else "it printed nothing")
     done = last.iteration if last else 0
     how = f"it trained {done} of {ITERATIONS} iterations{_tell_end(answer.returncode)}"
-    return Trial(loss, f"{how}: {told}", answer.text)
+    short = any(isinstance(one, EngineError) and one.code == "out-of-memory" for one in events)
+    return Trial(loss, f"{how}: {told}", answer.text, short)
 
 
 def _tell_end(returncode: int | None) -> str:

@@ -10,7 +10,7 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.engine.flavor import Identity, identify
 from darknet_kit.engine.gpucode import GpuCode, read_gpu_code
 from darknet_kit.engine.plan import BuildPlan
-from darknet_kit.engine.trial import try_training
+from darknet_kit.engine.trial import Trial, try_training
 from darknet_kit.errors import BuildError, ToolchainError
 
 NOT_RUN = "not run: "
@@ -55,7 +55,13 @@ def verify(plan: BuildPlan, binary: Path, log: Path) -> Verification:
     untried = _why_not_try(plan, identity, code)
     if untried:
         return Verification(identity, code, untried=untried)
-    return Verification(identity, code, _try(plan, Engine(binary, identity.flavor), code, log))
+    trial = try_training(Engine(binary, identity.flavor), _first_gpu(plan, code) or None)
+    with open_append(log) as stream:
+        stream.write(f"$ two iterations on drawn images\n{trial.log}")
+    if trial.problem and plan.gpu and trial.no_memory:
+        return Verification(identity, code, untried="another program has the GPU's memory")
+    _refuse_failed(trial, log)
+    return Verification(identity, code, trial=str(trial))
 
 
 def _find_fault(plan: BuildPlan, identity: Identity, code: GpuCode) -> str:
@@ -90,10 +96,7 @@ def _first_gpu(plan: BuildPlan, code: GpuCode) -> int | None:
     return next(fit, None)
 
 
-def _try(plan: BuildPlan, engine: Engine, code: GpuCode, log: Path) -> str:
-    trial = try_training(engine, _first_gpu(plan, code) or None)
-    with open_append(log) as stream:
-        stream.write(f"$ two iterations on drawn images\n{trial.log}")
+def _refuse_failed(trial: Trial, log: Path) -> None:
     if trial.problem:
         raise BuildError(
             f"the build ended well, but training fails: {trial.problem}",
@@ -102,4 +105,3 @@ def _try(plan: BuildPlan, engine: Engine, code: GpuCode, log: Path) -> str:
             "--without cudnn, --without avx, or --cpu.",
             path=log,
         )
-    return str(trial)
