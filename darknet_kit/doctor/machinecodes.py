@@ -6,7 +6,7 @@ _OK, _NOTE, _WARNING = Verdict.OK, Verdict.NOTE, Verdict.WARNING
 _PROBLEM = Verdict.PROBLEM
 
 _SYSTEM = {
-    "os": Row(Group.SYSTEM, _OK, "distribution, kernel and kind of processor"),
+    "os": Row(Group.SYSTEM, _OK, "distribution and kernel"),
     "cpu": Row(Group.SYSTEM, _OK, "the CPU, and how many cores a training may use"),
     "no-avx2": Row(
         Group.SYSTEM,
