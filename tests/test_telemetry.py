@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from darknet_kit.core.cgroup import Cgroup
 from darknet_kit.formats.telemetry import (
@@ -25,6 +27,7 @@ from darknet_kit.formats.telemetry import (
     parse_telemetry,
     read_telemetry,
 )
+from darknet_kit.train.bottleneck import find_bottleneck
 from darknet_kit.train.telemetry.disk import DiskMeter, find_disk, read_disks
 from darknet_kit.train.telemetry.engine import EngineMeter
 from darknet_kit.train.telemetry.host import HostMeter
@@ -87,6 +90,23 @@ def test_one_attempt_of_a_table_is_read(tmp_path: Path) -> None:
     assert list(read_telemetry(tmp_path / "telemetry.csv", attempt=2).column("iteration")) == [30]
     assert len(read_telemetry(tmp_path / "none.csv")) == 0
     assert len(parse_telemetry("")) == len(parse_telemetry("\0,\n,,,\n")) == 0
+
+
+CELLS = st.sampled_from(("1", "-1", "nan", "inf", "1e999", "", "x", "2026-11-21", "0001-01-01"))
+NAMES = st.sampled_from(
+    ("time", "iteration", "cpu_percent", "gpu3_throttle", "gpu3_use_percent", "", "é")
+)
+
+
+@given(st.lists(NAMES, max_size=6), st.lists(st.lists(CELLS, max_size=6), max_size=12), st.text())
+def test_damaged_tables_are_read_as_far_as_they_go(
+    names: list[str], cells: list[list[str]], end: str
+) -> None:
+    lines = [",".join(names), *(",".join(["2026-11-21T20:00:00", *row]) for row in cells), end]
+    table = parse_telemetry("\n".join(lines))
+    columns = [*table.columns.values(), *table.throttle.values()]
+    assert all(len(column) == len(table) for column in columns)
+    find_bottleneck(table)
 
 
 def test_a_table_goes_on_where_it_was(tmp_path: Path) -> None:

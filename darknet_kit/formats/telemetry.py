@@ -189,7 +189,7 @@ def _read(stream: IO[str], attempt: int | None) -> Telemetry:
             continue
         try:
             seconds.append(datetime.fromisoformat(cells[0]).timestamp())
-        except ValueError:
+        except (ValueError, OverflowError, OSError):  # the last two, of times out of range
             continue
         for keep, cell in zip(stores, cells, strict=True):
             keep(cell)
@@ -203,8 +203,10 @@ def _store(
     if name == "time":
         return lambda _: None
     gpu = _GPU.match(name)
-    if gpu and gpu["name"] == _THROTTLE:
+    if gpu and gpu["name"] == _THROTTLE and int(gpu["index"]) not in words:
         return words.setdefault(int(gpu["index"]), []).append
+    if name in table:
+        return lambda _: None
     column = table.setdefault(name, array("d"))
     return lambda cell: column.append(_number(cell))
 

@@ -121,7 +121,7 @@ def _find_used(
     table: Telemetry, column: Callable[[str], list[float]], given: Sequence[int]
 ) -> list[int]:
     """Return the GPUs on which the engine computes; none where it does so on the processor."""
-    every = range(table.gpus)
+    every = sorted(table.throttle)
     if own := [gpu for gpu in every if (_median(column(f"gpu{gpu}_engine_mib")) or 0) > 0]:
         return own
     busy = [gpu for gpu in every if at_least(_median(column(f"gpu{gpu}_use_percent")), _USED_GPU)]
