@@ -1,14 +1,19 @@
 """The detail of an iteration in one line a head; expected numbers by hand."""
 
 import io
+import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from darknet_kit.formats.logdetail import sum_up
+from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.shapes import draw_ilsvrc
+from darknet_kit.formats.logdetail import is_detail, sum_up
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.train.enginelog import EngineLog
+from tests.engines import alexeyab, run_engine, write_tiny_cfg
 
 SharedData = Callable[[str], Path]
 
@@ -69,3 +74,46 @@ def test_a_compact_log_tells_what_the_whole_one_told(
 def _events(lines: list[bytes]) -> list[str]:
     reader = LogReader()
     return [repr(event) for line in lines for event in reader.feed(line)]
+
+
+def test_complaints_that_never_end_are_counted_at_last(tmp_path: Path) -> None:
+    log = EngineLog(tmp_path / "log.txt")
+    complaint = b"Can't open label file. (This can be normal only if you use MSCOCO): /x/%d.txt \n"
+    for number in range(10_005):
+        log.keep(complaint % number)
+    log.close()
+    kept = (tmp_path / "log.txt").read_bytes().splitlines()[1:]
+    assert kept[9_999:] == [
+        (complaint % 9_999).rstrip(b"\n"),
+        b"# dkit: 5 more complaints of images and labels",
+    ]
+
+
+def test_a_real_engine_says_the_sums_itself(tmp_path: Path) -> None:
+    """The loss of an iteration is the mean of its mini-batches', and total_bbox counts objects."""
+    program = alexeyab()
+    tree = draw_ilsvrc(tmp_path / "drawn", train=3, valid=1)
+    convert_ilsvrc(tree, ConvertOptions(out=str(tmp_path / "set")))
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "x.data").write_text("train=set/train.txt\nbackup=backup\n")
+    write_tiny_cfg(tmp_path / "tiny.cfg", 5, batch=8)
+    text = (tmp_path / "tiny.cfg").read_text()
+    text = text.replace("subdivisions=1", "subdivisions=4").replace(
+        "max_batches=1", "max_batches=3"
+    )
+    (tmp_path / "tiny.cfg").write_text(text)
+    log = EngineLog(tmp_path / "log.txt")
+    whole = run_engine(program, ["detector", "train", "x.data", "tiny.cfg"], tmp_path)
+    detail = [line for line in whole.encode().splitlines(keepends=True) if is_detail(line)]
+    assert len(detail) == 3 * 4 * 2
+    for start in range(0, 24, 8):  # both streams came through one pipe: here they are sorted
+        for line in (*detail[start : start + 8], b" 1: 1.0, 1.0 avg loss, \n"):
+            log.keep(line)
+    log.close()
+    kept = (tmp_path / "log.txt").read_text()
+    losses = [float(found) for found in re.findall(r"total_loss = (\S+)", kept)]
+    told = [float(found) for found in re.findall(r"\d: (\S+), \S+ avg loss", whole)]
+    assert losses == pytest.approx(told, rel=1e-4)
+    counts = [int(found) for found in re.findall(r"count: (\d+)", kept)]
+    boxes = [int(found) for found in re.findall(r"total_bbox = (\d+)", kept)]
+    assert counts[1:] == [after - before for before, after in itertools.pairwise(boxes)]

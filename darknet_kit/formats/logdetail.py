@@ -14,6 +14,11 @@ REMARK = (
     b"count and means of the rest; --full-log keeps all\n"
 )
 _DETAIL = (b"v3 ", b"Region ", b"Detection Avg ", b" total_bbox", b"total_bbox", b" loss parts ")
+# What is said each time a file is read, for as long as the training goes on.
+_COMPLAINTS = (
+    *(b"Can't open label file", b"Wrong annotation", b"Wrong label", b"Cannot load image"),
+    b"Warning: in txt-labels",
+)
 _CUMULATIVE = b"total_bbox"
 _VALUE = re.compile(rb"(?<=[:=] )([-+]?(?:\d+(?:\.\d+)?|nan|inf))")
 _LONGEST_COUNT = 12
@@ -24,6 +29,11 @@ _PER_OBJECT = (b"IOU", b"Class", b".5R", b".75R", b"Recall", b"Cat", b"Pos Obj")
 def is_detail(line: bytes) -> bool:
     """Tell whether a line is one of many that an iteration prints."""
     return line.startswith(_DETAIL)
+
+
+def is_complaint(line: bytes) -> bool:
+    """Tell whether a line is about an image or a label that will be read again."""
+    return line.lstrip().startswith(_COMPLAINTS)
 
 
 def ends_detail(line: bytes) -> bool:

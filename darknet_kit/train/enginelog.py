@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from darknet_kit.core.files import open_append
-from darknet_kit.formats.logdetail import REMARK, ends_detail, is_detail, sum_up
+from darknet_kit.formats.logdetail import REMARK, ends_detail, is_complaint, is_detail, sum_up
 
+_MOST_COMPLAINTS = 10_000  # lines
 _MOST_PENDING = 20_000  # lines; no iteration prints so many
 
 
@@ -17,6 +18,7 @@ class EngineLog:
         self._stream = open_append(path, binary=True)
         self._full = full
         self._pending: list[bytes] = []
+        self._complaints = 0
         if not full:
             self._stream.write(REMARK)
 
@@ -27,10 +29,17 @@ class EngineLog:
         elif is_detail(line) and len(self._pending) < _MOST_PENDING:
             self._pending.append(line)
         else:
-            if self._pending and ends_detail(line):
-                self._stream.writelines(sum_up(self._pending))
-                self._pending.clear()
-            self._stream.write(_last_count(line) if line.count(b"\r") > 1 else line)
+            self._keep_other(line)
+
+    def _keep_other(self, line: bytes) -> None:
+        if self._pending and ends_detail(line):
+            self._stream.writelines(sum_up(self._pending))
+            self._pending.clear()
+        if is_complaint(line):
+            self._complaints += 1
+            if self._complaints > _MOST_COMPLAINTS:
+                return
+        self._stream.write(_last_count(line) if line.count(b"\r") > 1 else line)
 
     def flush(self) -> None:
         """Let others read what was kept; the detail of an unfinished iteration waits."""
@@ -40,6 +49,8 @@ class EngineLog:
         """Close the file; the detail of an iteration that never ended is kept line by line."""
         self._stream.writelines(self._pending)
         self._pending.clear()
+        if (left_out := self._complaints - _MOST_COMPLAINTS) > 0:
+            self._stream.write(b"# dkit: %d more complaints of images and labels\n" % left_out)
         self._stream.close()
 
 

@@ -34,6 +34,8 @@ BASE = "project"
 BACKUP = "backup"
 """The folder of an attempt, where the engine runs, into which it writes weights."""
 KEEP = 3
+# AlexeyAB's adds a line each time that it reads an image without a label, or a label that is wrong.
+_ENDLESS = ("bad.list", "bad_label.list")
 LOWER_RATE, STOP = "lower-rate", "stop"
 """What a loss that is lost leads to."""
 _ABOVE = "../.."  # from an attempt's folder, where the engine runs, to the run's
@@ -88,7 +90,10 @@ class RunFolder:
     def new_attempt(self) -> Path:
         """Make and return the folder of the next attempt."""
         number = len(self.attempts()) + 1
-        return make_folder(self.path / "attempts" / f"{number:04d}")
+        folder = make_folder(self.path / "attempts" / f"{number:04d}")
+        for name in _ENDLESS:
+            link(os.devnull, folder / name)
+        return folder
 
 
 @dataclass(frozen=True, slots=True)
