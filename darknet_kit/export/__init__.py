@@ -1,1 +1,1 @@
-"""Trained networks for other runtimes."""
+"""Trainings for other programs: TensorBoard, Weights & Biases."""
