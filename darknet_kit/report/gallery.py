@@ -5,7 +5,6 @@ it. Whatever comes from the data set, names above all, is escaped.
 """
 
 import base64
-import html
 import io
 import os
 from collections import Counter
@@ -17,21 +16,72 @@ from urllib.parse import quote
 from PIL import Image
 
 from darknet_kit.report.drawing import Tag, frame, letter_size, place_tags
-from darknet_kit.report.lettering import escape_controls
+from darknet_kit.report.page import render_page
 from darknet_kit.report.palette import class_color, text_color
 from darknet_kit.report.rendered import Rendered
 from darknet_kit.report.tiles import NO_IMAGE, Tile
 
-_TEMPLATE = Path(__file__).with_name("gallery.html")
 _QUALITY = 82
 _NO_BOX = "none"  # stands among the class_ids for images that show nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A choice over all figures: value, words and number of figures of each."""
+
+    name: str
+    title: str
+    choices: Sequence[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A box on a picture, in its px; `color` is #rrggbb."""
+
+    class_id: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+    color: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Words on a picture: where they stand, in px, and their colours."""
+
+    tag: Tag
+    color: str
+    ink: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One image as the page shows it; `source` is empty where there is no picture.
+
+    `share` is the width of the picture in per cent of its place, so that letters are equally large
+    everywhere; `letters` is their height in px.
+    """
+
+    tile: Tile
+    source: str
+    split: str
+    state: str
+    classes: str
+    codes: str
+    size: tuple[int, int] = (0, 0)
+    share: float = 0
+    letters: int = 0
+    outlines: Sequence[Outline] = ()
+    names: Sequence[Name] = ()
+    problems: Sequence[tuple[str, str]] = ()
 
 
 def draw_gallery(tiles: Iterable[Tile], path: str, *, title: str, inside: bool) -> Rendered:
     """Return a page of tiles; with `inside` their pictures are part of it."""
     folder = f"{os.path.splitext(path)[0]}_files"  # browsers' own name for what belongs to a page
     files: dict[Path, bytes] = {}
-    figures: list[str] = []
+    figures: list[Figure] = []
     facts = _Facts()
     for number, tile in enumerate(tiles):
         source = ""
@@ -44,17 +94,9 @@ def draw_gallery(tiles: Iterable[Tile], path: str, *, title: str, inside: bool) 
                 files[Path(folder, name)] = content
                 source = f"{quote(os.path.basename(folder))}/{name}"
         facts.add(tile)
-        figures.append(_figure(tile, source))
-    parts = {
-        "title": _escaped(title),
-        "count": f"{len(figures):,}",
-        "filters": facts.filters(),
-        "tiles": "\n".join(figures),
-    }
-    # Split first: what a part holds is text and never another place to fill in.
-    pieces = _TEMPLATE.read_text(encoding="utf-8").replace("{{", "}}").split("}}")
-    page = "".join(parts[piece] if odd % 2 else piece for odd, piece in enumerate(pieces))
-    return Rendered({**files, Path(path): page.encode()}, facts.unreadable)
+        figures.append(_make_figure(tile, source))
+    page = render_page("gallery.html", title=title, filters=facts.filters(), figures=figures)
+    return Rendered({**files, Path(path): page.encode("utf-8", "replace")}, facts.unreadable)
 
 
 @dataclass(slots=True)
@@ -74,35 +116,15 @@ class _Facts:
         self.splits[_split(tile)] += 1
         self.unreadable += tile.picture is None
 
-    def filters(self) -> str:
-        """Return a `select` for each thing of which there are several."""
+    def filters(self) -> list[Filter]:
+        """Return a choice for each thing of which there are several."""
         classes = sorted(self.classes, key=lambda one: (-self.classes[one], one))
-        return "\n".join(
-            [
-                *_select(
-                    "classes", "class", [(c, self.names[c], self.classes[c]) for c in classes]
-                ),
-                *_select(
-                    "problems", "problem", [(c, c, n) for c, n in self.problems.most_common()]
-                ),
-                *_select("splits", "split", [(s, s, n) for s, n in self.splits.most_common()], 2),
-            ]
-        )
-
-
-def _select(
-    name: str, title: str, choices: Sequence[tuple[str, str, int]], least: int = 1
-) -> list[str]:
-    if len(choices) < least:
-        return []
-    options = "".join(
-        f'<option value="{_escaped(value)}">{_escaped(text)} ({count:,})</option>'
-        for value, text, count in choices
-    )
-    return [
-        f'<label>{title} <select name="{name}" autocomplete="off"><option value="">all</option>'
-        f"{options}</select></label>"
-    ]
+        offered = [
+            Filter("classes", "class", [(c, self.names[c], self.classes[c]) for c in classes]),
+            Filter("problems", "problem", [(c, c, n) for c, n in self.problems.most_common()]),
+        ]
+        splits = Filter("splits", "split", [(s, s, n) for s, n in self.splits.most_common()])
+        return [one for one in offered if one.choices] + [splits] * (len(splits.choices) > 1)
 
 
 def _classes(tile: Tile) -> list[str]:
@@ -124,31 +146,31 @@ def _split(tile: Tile) -> str:
     return tile.drawn.candidate.split or "unlisted"
 
 
-def _figure(tile: Tile, source: str) -> str:
-    """Return one image with its boxes and words."""
-    data = (
-        f'data-classes=" {" ".join(_classes(tile))} " data-splits=" {_split(tile)} "'
-        f' data-problems=" {_escaped(" ".join(_codes(tile)))} "'
-    )
-    name = _escaped(tile.name)
-    if tile.picture is None:
-        picture = f'<div class="picture reason" tabindex="0">{_escaped(tile.reason)}</div>'
-    else:
-        width, height = tile.picture.size
-        share = 100 * width / max(width, height)  # so that letters are equally large everywhere
-        picture = (
-            f'<button class="picture" type="button" style="width:{share:g}%"'
-            f' title="{_escaped(tile.drawn.candidate.image)}">'
-            f'<img src="{source}" width="{width}" height="{height}" alt="{name}" loading="lazy"'
-            f' decoding="async">{_overlay(tile, (width, height))}</button>'
-        )
+def _make_figure(tile: Tile, source: str) -> Figure:
+    told = (tile, source, _split(tile), _state(tile))
+    words = (" ".join(_classes(tile)), " ".join(_codes(tile)))
     said = dict.fromkeys((one.code, one.message) for one in tile.drawn.candidate.problems)
-    items = "".join(f"<li><b>{_escaped(code)}</b>: {_escaped(text)}</li>" for code, text in said)
-    return (
-        f"<figure {data}>{picture}<figcaption>{name} "
-        f'<span class="facts">{_state(tile)}</span>{f"<ul>{items}</ul>" if items else ""}'
-        "</figcaption></figure>"
+    if tile.picture is None:
+        return Figure(*told, *words, problems=tuple(said))
+    size = tile.picture.size
+    return Figure(
+        *told,
+        *words,
+        size=size,
+        share=100 * size[0] / max(size),
+        letters=letter_size(size),
+        outlines=[
+            Outline(one.class_id, *frame(one.box, size), _hex(class_color(one.class_id)))
+            for one in tile.boxes
+        ],
+        names=[_make_name(tag) for tag in reversed(place_tags(tile.boxes, size))],
+        problems=tuple(said),
     )
+
+
+def _make_name(tag: Tag) -> Name:
+    color = class_color(tag.class_id)
+    return Name(tag, _hex(color), text_color(color))
 
 
 def _state(tile: Tile) -> str:
@@ -160,35 +182,6 @@ def _state(tile: Tile) -> str:
     return f"{_split(tile)}, {len(labels)} {'box' if len(labels) == 1 else 'boxes'}"
 
 
-def _overlay(tile: Tile, size: tuple[int, int]) -> str:
-    """Return the boxes as SVG in the pixels of the picture."""
-    frames = [(one.class_id, *frame(one.box, size)) for one in tile.boxes]
-    if not frames:
-        return ""
-    shade = "".join(f"M{x} {y}H{r + 1}V{b + 1}H{x}z" for _, x, y, r, b in frames)
-    boxes = "".join(
-        f'<rect class="box c{class_id}" x="{x}" y="{y}" width="{r - x + 1}" height="{b - y + 1}"'
-        f' stroke="{_hex(class_color(class_id))}"/>'
-        for class_id, x, y, r, b in frames
-    )
-    names = "".join(_name(tag, letter_size(size)) for tag in reversed(place_tags(tile.boxes, size)))
-    return (
-        f'<svg viewBox="0 0 {size[0]} {size[1]}" aria-hidden="true">'
-        f'<path d="{shade}"/>{boxes}{names}</svg>'
-    )
-
-
-def _name(tag: Tag, letters: int) -> str:
-    color = class_color(tag.class_id)
-    return (
-        f'<g class="c{tag.class_id}" transform="translate({tag.left} {tag.top})"><g class="name">'
-        f'<rect width="{tag.width}" height="{tag.height}" fill="{_hex(color)}"/>'
-        f'<text x="2" y="{tag.height * 0.76:.1f}" font-size="{letters}" fill="{text_color(color)}"'
-        f' textLength="{max(1, tag.width - 4)}" lengthAdjust="spacingAndGlyphs">'
-        f"{_escaped(tag.text)}</text></g></g>"
-    )
-
-
 def _hex(color: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
@@ -197,8 +190,3 @@ def _jpeg(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=_QUALITY)
     return stream.getvalue()
-
-
-def _escaped(text: str) -> str:
-    """Return a text as HTML shows it, between tags or in quotes."""
-    return html.escape(escape_controls(text))
