@@ -16,6 +16,7 @@ from darknet_kit.report.apchart import has_classes, plot_class_results, rank_cla
 from darknet_kit.report.charts import Look, plot_training, render_figure
 from darknet_kit.report.curves import find_stalls
 from darknet_kit.report.overlay import plot_overlay
+from darknet_kit.report.partschart import has_parts, plot_parts
 from darknet_kit.report.theme import DARK, LIGHT, THEMES, Theme
 from tests.conftest import Ended
 from tests.test_charts import iterate, log_of, words
@@ -179,6 +180,58 @@ def test_a_log_without_classes_has_no_such_chart() -> None:
     assert not has_classes(log_of([*iterate([3.0, 2.0]), MapResult(2, 0.5)]))
 
 
+# --- parts of the loss ------------------------------------------------------------------------
+
+HEAD = (
+    "v3 (iou loss, Normalizer: (iou: 0.07, obj: 1.00, cls: 1.00) Region {} Avg (IOU: 0.5), "
+    "count: 9, class_loss = {}, iou_loss = {}, total_loss = 9.0 \n"
+)
+PARTS = " loss parts 9: box = {}, obj = {}, noobj = {}, class = {}\n"
+ITERATION = " {}: {}, {} avg loss, 0.001 rate, 1.0 seconds, {} images, 3.2 hours left\n"
+
+
+def test_parts_of_alexeyabs_log_in_three_panels(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    # Two heads, two mini-batches: the means of the mini-batches, added over the heads.
+    log.write_text(
+        "".join(
+            HEAD.format(30, 2.0, 4.0) + HEAD.format(37, 1.0, 1.0)
+            + HEAD.format(30, 4.0, 8.0) + HEAD.format(37, 1.0, 3.0)
+            + ITERATION.format(n, 12.0, 12.0, n)
+            for n in (1, 2, 3)
+        )
+    )  # fmt: skip
+    figure = plot_parts(read_log(log, parts=True), Look(title="parts"))
+    panels = {axes.get_title(loc="left"): points(axes.get_lines()[0]) for axes in figure.axes}
+    assert panels == {
+        "loss": [(1, 12), (2, 12), (3, 12)],
+        "boxes": [(1, 8), (2, 8), (3, 8)],  # 6 + 2
+        "objectness and classes": [(1, 4), (2, 4), (3, 4)],  # 3 + 1
+    }
+
+
+def test_parts_of_the_embedded_engines_log_in_four(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    text = "the embedded engine, PyTorch 2.13.0 on the CPU\n"
+    for n in (1, 2):
+        text += HEAD.format(9, 6.0, 4.0) + PARTS.format(4.0, 3.0, 1.0, 2.0)
+        text += ITERATION.format(n, 10.0, 10.0, n)
+    log.write_text(text)
+    for parts in (False, True):
+        figure = plot_parts(read_log(log, parts=parts), Look())
+        panels = {axes.get_title(loc="left"): points(axes.get_lines()[0]) for axes in figure.axes}
+        assert panels == {
+            "loss": [(1, 10), (2, 10)],
+            "boxes": [(1, 4), (2, 4)],
+            "objectness": [(1, 4), (2, 4)],  # of cells with an object, and of those without
+            "classes": [(1, 2), (2, 2)],
+        }
+
+
+def test_a_log_without_parts(shared_data: Find) -> None:
+    assert not has_parts(read_log(shared_data(WINDOWS)))
+
+
 # --- several ----------------------------------------------------------------------------------
 
 
@@ -236,3 +289,13 @@ def test_the_command_overlays(
     text = Path("two.svg").read_text()
     assert DARK.paper.lower() in text.lower()
     assert [path.name for path in tmp_path.iterdir()] == ["two.svg"]
+
+
+def test_the_command_exports(dkit: Dkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard", reason="no tensorboard here")
+    monkeypatch.chdir(tmp_path)
+    Path("a.log").write_text("".join(ITERATION.format(n, 2.0, 2.0, n) for n in (1, 2, 3)))
+    ended = dkit("plot-log", "a.log", "-o", "a.png", "--tensorboard", "tb")
+    assert ended.exit_code == 0, ended.stderr
+    assert [path.name[:19] for path in Path("tb/a").iterdir()] == ["events.out.tfevents"]
+    assert "[not-empty]" in dkit("plot-log", "a.log", "-o", "a.png", "--tensorboard", "tb").stderr

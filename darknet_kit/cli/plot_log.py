@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     help="Draw anew when the log has grown, looking so often, until the training ends.",
 )
 @click.option("--overlay", is_flag=True, help="Each LOG is a training of its own: all on one axis.")
+@click.option("--tensorboard", metavar="DIR", help="Also an event file, in DIR/NAME.")
+@click.option("--wandb", metavar="DIR", help="Also an offline run for Weights & Biases, below DIR.")
 @click.option("--dry-run", is_flag=True, help="Only read the log and say what it tells.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 def plot_log(
@@ -75,6 +77,8 @@ def plot_log(
     parts: bool,
     follow: float | None,
     overlay: bool,
+    tensorboard: str | None,
+    wandb: str | None,
     dry_run: bool,
     overwrite: bool,
 ) -> Outcome:
@@ -102,8 +106,10 @@ def plot_log(
         log, done = follow_log(_only(logs), follow, overwrite, render)
     else:
         with progress_bar("Reading", "bytes") as progress:
-            log = read_log(*_expand(logs), progress=progress, parts=parts)
+            # A run keeps one line a head and iteration, which are read in no time.
+            log = read_log(*_expand(logs), progress=progress, parts=parts or is_run(logs[-1]))
         done = _write(render(log), dry_run, overwrite)
+    done |= _export(log, name, tensorboard, wandb, dry_run)
     return Outcome(
         summary=[
             ", ".join(shown(path) for path in logs),
@@ -117,6 +123,25 @@ def plot_log(
         },
         exit_code=SKIPPED_INPUT if log.damaged else 0,
     )
+
+
+def _export(
+    log: Log, name: str, tensorboard: str | None, wandb: str | None, dry_run: bool
+) -> dict[Path, str]:
+    """Write a training for the programs in which people look at theirs."""
+    done: dict[Path, str] = {}
+    if dry_run:
+        return done
+    if tensorboard:
+        from darknet_kit.export.tensorboard import export_tensorboard
+
+        done[export_tensorboard(log, tensorboard, name)] = "wrote"
+    if wandb:
+        from darknet_kit.export.wandb import export_wandb
+
+        config = {"engine": log.engine, "max_batches": str(log.max_batches or "")}
+        done[export_wandb(log, wandb, name, config)] = "wrote"
+    return done
 
 
 def _only(logs: tuple[str, ...]) -> str:
@@ -200,12 +225,15 @@ def _render(log: Log, folder: str, picture: str | None, look: "Look") -> dict[Pa
     """Return the files to write and what goes into them."""
     from darknet_kit.report.apchart import has_classes, plot_class_results
     from darknet_kit.report.charts import plot_training, render_figure
+    from darknet_kit.report.partschart import has_parts, plot_parts
 
     if picture:
         return {Path(picture): render_figure(plot_training(log, look), kind_of(picture))}
     figures = {"chart": plot_training(log, look)}
     if has_classes(log):
         figures["classes"] = plot_class_results(log, look)
+    if has_parts(log):
+        figures["parts"] = plot_parts(log, look)
     place = Path(folder)
     contents = {
         place / f"{name}.{kind}": render_figure(figure, kind)

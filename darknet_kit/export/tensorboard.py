@@ -1,6 +1,7 @@
 """A training for TensorBoard: an event file in a folder of its own, by TensorBoard's own writer."""
 
 import os
+import time
 from pathlib import Path
 
 from darknet_kit.core.files import make_folder
@@ -11,12 +12,12 @@ from darknet_kit.formats.trainlog import Log
 _MOST_STEPS = 100_000
 
 
-def export_tensorboard(log: Log, folder: AnyPath, name: str, ended: float) -> Path:
+def export_tensorboard(log: Log, folder: AnyPath, name: str, ended: float | None = None) -> Path:
     """Write the scalars of a training into `folder`/`name`, for `tensorboard --logdir folder`.
 
-    `ended` is when it ended, in epoch seconds; the steps are dated back from there by the time
-    that was computed. Raises ToolchainError (`missing-extra`), UsageError (`not-empty`),
-    WriteError.
+    `ended` is when it ended, in epoch seconds, now where nobody knows; the steps are dated back
+    from there by the time that was computed. Raises ToolchainError (`missing-extra`), UsageError
+    (`not-empty`), WriteError.
     """
     try:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -38,7 +39,7 @@ def export_tensorboard(log: Log, folder: AnyPath, name: str, ended: float) -> Pa
         )
     make_folder(place)
     steps = list(iter_steps(log, _MOST_STEPS))
-    start = ended - (steps[-1].seconds if steps else 0.0)
+    start = (time.time() if ended is None else ended) - (steps[-1].seconds if steps else 0.0)
     writer = EventFileWriter(os.fspath(place))
     for step in steps:
         values = [Summary.Value(tag=tag, simple_value=v) for tag, v in step.values.items()]

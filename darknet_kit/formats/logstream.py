@@ -73,7 +73,8 @@ def read_block(
     """Yield what a block tells whose first line has the number `line`."""
     text, rows, after = block.text, Rows(reader), 0
     for position, end in block.stretches:
-        if parts and position > after:
+        # The embedded engine tells the parts in a line of its own, beside AlexeyAB's.
+        if parts and position > after and not reader.embedded:
             yield from _flush(rows, block, line)
             yield from ((line, told) for told in add_up_parts(text, after, position))
         after = end
@@ -87,7 +88,7 @@ def read_block(
             yield from _feed(reader, text[position:stop], block, position, line)
             position = rows.skip(text, stop + 1, end)
     yield from _flush(rows, block, line)
-    if parts:
+    if parts and not reader.embedded:
         yield from ((line, told) for told in add_up_parts(text, after, block.size))
     yield from _feed_cut_off(reader, block, line)
 

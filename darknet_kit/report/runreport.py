@@ -21,6 +21,7 @@ from darknet_kit.report.apchart import has_classes, plot_class_results
 from darknet_kit.report.charts import Look, plot_training, render_figure
 from darknet_kit.report.comparison import NETWORK, RESULT, SETUP, compare_trainings
 from darknet_kit.report.page import inline_svg, render_page
+from darknet_kit.report.partschart import has_parts, plot_parts
 from darknet_kit.report.samples import Sample
 from darknet_kit.report.telemetrychart import has_telemetry, plot_telemetry
 from darknet_kit.report.verdict import advise, conclude
@@ -95,6 +96,8 @@ def _draw_charts(history: History, telemetry: Telemetry) -> Iterable[tuple[str, 
     yield "training", _draw(plot_training(history.log, look))
     if has_classes(history.log):
         yield "classes", _draw(plot_class_results(history.log, replace(look, title="classes")))
+    if has_parts(history.log):
+        yield "the loss in parts", _draw(plot_parts(history.log, look))
     if has_telemetry(telemetry):
         yield "the machine", _draw(plot_telemetry(telemetry, look))
 
