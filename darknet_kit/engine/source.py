@@ -125,7 +125,7 @@ def place_source(source: Source, folder: Path) -> None:
         return
     raise BuildError(
         f"cannot fetch commit {source.commit[:8]} from "
-        f"{' or '.join(map(hide_password, source.repositories))}: {_last_line(answer)}",
+        f"{' or '.join(map(hide_password, source.repositories))}: {_complaint(answer)}",
         code="source-not-fetched",
         hint="Check the network, or name a checkout or a repository that has it: --source PATH.",
     )
@@ -195,9 +195,11 @@ def _git(folder: Path, *words: str) -> Answer:
     return ask(argv, environment=_GIT_ENVIRONMENT, timeout=_FETCH_SECONDS)
 
 
-def _last_line(answer: Answer) -> str:
+def _complaint(answer: Answer) -> str:
+    """Return git's first complaint, what made it fail; those after it are consequences."""
     lines = (answer.stderr or answer.error).strip().splitlines()
-    return hide_password(lines[-1].removeprefix("fatal: ")) if lines else "git says nothing"
+    fatal = next((line for line in lines if "fatal: " in line), lines[-1] if lines else "")
+    return hide_password(fatal.rpartition("fatal: ")[2].strip()) or "git says nothing"
 
 
 def _copy_tree(source: Path, target: Path, *, whole: bool) -> None:
