@@ -159,7 +159,8 @@ def _tell_verification(built: Built) -> list[tuple[str, str]]:
 
 def _show_built(plan: BuildPlan, built: Built, *, is_default: bool) -> Outcome:
     state = "built" if built.fresh else "up to date"
-    with_what = [one.name for one in plan.settings if one.value in ("1", "ON")]
+    switches = [one for one in plan.settings if not one.name.startswith("CMAKE_")]
+    with_what = [one.name for one in switches if one.value in ("1", "ON")]
     summary = [
         f"{state}: {built.binary}",
         f"  source   {built.source}",
