@@ -218,12 +218,12 @@ def test_a_disk_too_small_for_what_the_schedule_writes_is_told(
         return check_room(run, yolo, keep=3, embedded=embedded, full_log=False)
 
     # 64 million values, 256 MB a file. Of 10,000 iterations there is one numbered file; last, best,
-    # final, and the one being written. The embedded engine lays momentum beside each.
+    # final, sound, and the one being written. The embedded engine lays momentum beside each.
     file = 20 + 4 * weight_floats(yolo)  # type: ignore[operator]
     assert 250e6 < file < 260e6
     assert ask(int(1e12)) == ""
-    assert "will take 1.3 GB" in ask(0)
-    assert "will take 2.6 GB" in ask(0, embedded=True)
+    assert "will take 1.5 GB" in ask(0)
+    assert "will take 3.1 GB" in ask(0, embedded=True)
     assert not (tmp_path / "runs").exists()
     two_million = parse_cfg(format_cfg(yolo).replace("max_batches=", "max_batches=2000000#"))
     assert estimate_disk(two_million, keep=0, with_state=False, full_log=False) > 204 * file

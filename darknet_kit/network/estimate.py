@@ -29,7 +29,7 @@ _FORWARD_AND_BACKWARD = 3  # forward, gradient of the input, gradient of the wei
 _LOADED_A_SECOND = 1000  # images that a few CPU cores decode and change; small networks wait
 # Bytes of AlexeyAB's log: for each head and mini-batch, each mini-batch, each iteration.
 _LOG_HEAD, _LOG_PART, _LOG_ITERATION = 171, 52, 170
-_SINGLE_FILES = 4  # _last, _best, _final, and the one that is being written
+_SINGLE_FILES = 5  # _last, _best, _final, _sound, and the one that is being written
 
 
 @dataclass(frozen=True, slots=True)

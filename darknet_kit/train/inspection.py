@@ -18,7 +18,7 @@ from darknet_kit.formats.datafile import missing_file, not_a_folder, parse_data
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.check import check_cfg
 from darknet_kit.network.heads import find_heads
-from darknet_kit.train.start import check_start
+from darknet_kit.train.start import check_start, tell_batch
 
 _START_BYTES = 4096
 _BACKBONE = re.compile(r"\.conv\.[0-9]+$")
@@ -39,6 +39,7 @@ OTHER_CODES = frozenset(
         *("unknown-activation", "v1-head", "wrong-classes", "wrong-filters"),
         # between files
         *("unsupported-by-engine", "weights-do-not-fit", "nothing-to-train", "partial-weights"),
+        *("another-batch", "hank-partial-weights"),
     }
 )
 """Codes of findings that are not in `core.faults`: what they say depends on the file."""
@@ -142,7 +143,7 @@ def inspect(
     if result.cfg is not None:
         _check_network(result.cfg, result.data, how.flavor, note)
     if FileKind.WEIGHTS in files:
-        _check_weights(files[FileKind.WEIGHTS], result, note)
+        _check_weights(files[FileKind.WEIGHTS], result, how.flavor, note)
     return result
 
 
@@ -178,11 +179,15 @@ def _check_network(cfg: Cfg, data: DataCheck | None, flavor: Flavor | None, note
         note(Finding("unsupported-by-engine", Level.ERROR, path, message, TAKE_ANOTHER, lack.line))
 
 
-def _check_weights(path: str, result: Inspection, note: Note) -> None:
+def _check_weights(path: str, result: Inspection, flavor: Flavor | None, note: Note) -> None:
     """Note whether these are weights, and whether a training of the network starts from them."""
     try:
         result.weights = read_weights_header(path)
-        doubt = check_start(result.cfg, path) if result.cfg is not None else ""
+        if result.cfg is not None and (other := tell_batch(result.cfg, path)):
+            cure = "Give the cfg that batch; or `dkit train --clear` starts the count anew."
+            note(Finding("another-batch", Level.WARNING, path, other, cure))
+        flavor = result.data.flavor if result.data else flavor
+        doubt = check_start(result.cfg, path, flavor=flavor) if result.cfg is not None else ""
     except UsageError as error:  # weights of a finished training are right for all else
         note(Finding(error.code, Level.WARNING, path, error.message, error.hint))
     except WeightsError as error:
