@@ -87,6 +87,16 @@ def test_damaged_lines_keep_their_numbers(tmp_path: Path) -> None:
     assert [damage.line for damage in follower.log.damage] == [5]
 
 
+def test_logs_before_the_one_that_grows_are_read_once(tmp_path: Path) -> None:
+    first, last = tmp_path / "1.log", tmp_path / "2.log"
+    first.write_text(lines(1, 10))
+    last.write_text(lines(8, 9, 9.0))
+    follower = LogFollower(last, [first])
+    follower.update()
+    assert repr(follower.log) == repr(read_log(first, last))
+    assert list(follower.log.metrics.loss) == [2.5] * 7 + [9.0] * 2
+
+
 @pytest.mark.parametrize("content", [b"\x1f\x8b\x08 packed\n", b'{"cells": []}\n', b"\x89PNG\n"])
 def test_what_cannot_be_followed_says_so(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.log"
@@ -120,5 +130,5 @@ def test_the_chart_is_drawn_anew_until_the_training_ends(
     assert "finished at iteration 100" in ended.stdout
     assert picture.read_bytes() != drawn[0]
     assert "50 iterations, average loss 2.5" in ended.stderr
-    again = dkit("plot-log", path, path, "--follow", "1")
+    again = dkit("plot-log", path, "--dry-run", "--follow", "1")
     assert (again.exit_code, "[usage]" in again.stderr) == (2, True)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 from darknet_kit.errors import ToolchainError
 from darknet_kit.formats.logtables import FORMATS, format_table, tabulate
 from darknet_kit.formats.trainlog import Log, read_log
-from tests.conftest import Ended
+from tests.conftest import PROJECT, Ended
 
 Find = Callable[[str], Path]
 
+DOCS = PROJECT / "docs/logs.md"
 WINDOWS = "D_logs/classic/alexeyab_map_yolov3tiny3l_windows_crlf.txt"
 GEARS = "D_logs/hank_ai/v5_legogears_yolov4-tiny_full.log"
 LINE = " {0}: {1}, {1} avg loss, 0.001000 rate, 1.500000 seconds, {2} images, {3} hours left\n"
@@ -122,3 +124,10 @@ def test_tables_beside_the_charts(dkit: Callable[..., Ended], tmp_path: Path) ->
     names = sorted(file.name for file in (tmp_path / "out/tables").iterdir())
     assert names == ["damage.csv", "iterations.csv", "run.csv"]
     assert (tmp_path / "out/tables/damage.csv").read_text().splitlines()[1].startswith(f"{path},2,")
+
+
+def test_the_documented_columns_are_those_that_are_written() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \| ((?:`\w+` ?)+)\|$", DOCS.read_text("utf-8"))
+    documented = {name: re.findall(r"\w+", columns) for name, columns in rows}
+    tables = tabulate(read(LINE.format(1, 2.5, 64, 1)))
+    assert documented == {name: list(table) for name, table in tables.items()}

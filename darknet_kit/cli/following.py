@@ -12,14 +12,14 @@ from darknet_kit.report.summary import describe_reach, format_loss
 
 
 def follow_log(
-    path: str, every: float, overwrite: bool, render: Callable[[Log], dict[Path, bytes]]
+    logs: list[str], every: float, overwrite: bool, render: Callable[[Log], dict[Path, bytes]]
 ) -> tuple[Log, dict[Path, str]]:
-    """Write what `render` makes of a log whenever it has grown, until its training ends.
+    """Write what `render` makes of logs whenever the last has grown, until its training ends.
 
     Looks every so many seconds. Files that were there before are replaced when `overwrite` says
     so, later its own. Raises LogError, and UsageError as `write_files`.
     """
-    follower, done = LogFollower(path), dict[Path, str]()
+    follower, done = LogFollower(logs[-1], logs[:-1]), dict[Path, str]()
     while True:
         grown = follower.update()
         log = follower.log

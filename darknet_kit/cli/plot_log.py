@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     "--follow",
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="Draw anew when the log has grown, looking so often, until the training ends.",
+    help="Draw anew when the last LOG has grown, looking so often, until the training ends.",
 )
 @click.option("--overlay", is_flag=True, help="Each LOG is a training of its own: all on one axis.")
 @click.option("--tensorboard", metavar="DIR", help="Also an event file, in DIR/NAME.")
@@ -91,6 +91,12 @@ def plot_log(
     bzip2, zstd), notebooks and, as -, standard input are read too.
     """
     _check_picture(out, output)
+    if follow and (overlay or dry_run or "-" in logs):
+        raise UsageError(
+            "--follow goes with neither --overlay nor --dry-run, and standard input ends by itself",
+            code="usage",
+            hint="Give the file that grows, as the last LOG.",
+        )
     require_charts()
     look = make_look(title, scale, smooth, by_time, theme)
     if overlay:
@@ -103,11 +109,10 @@ def plot_log(
         return contents | (_tabulate(log, Path(out or f"{name}_chart"), tables) if tables else {})
 
     if follow:
-        log, done = follow_log(_only(logs), follow, overwrite, render)
+        log, done = follow_log(_expand(logs), follow, overwrite, render)
     else:
         with progress_bar("Reading", "bytes") as progress:
-            # A run keeps one line a head and iteration, which are read in no time.
-            log = read_log(*_expand(logs), progress=progress, parts=parts or is_run(logs[-1]))
+            log = read_log(*_expand(logs), progress=progress, parts=parts)
         done = _write(render(log), dry_run, overwrite)
     done |= _export(log, name, tensorboard, wandb, dry_run)
     return Outcome(
@@ -142,17 +147,6 @@ def _export(
         config = {"engine": log.engine, "max_batches": str(log.max_batches or "")}
         done[export_wandb(log, wandb, name, config)] = "wrote"
     return done
-
-
-def _only(logs: tuple[str, ...]) -> str:
-    """Return the one log that can be followed: of a run the last attempt's."""
-    if len(logs) > 1 or logs[0] == "-":
-        raise UsageError(
-            "--follow reads one file that grows",
-            code="usage",
-            hint="Give one log, or a run folder.",
-        )
-    return _expand(logs)[-1]
 
 
 def _write(contents: dict[Path, bytes], dry_run: bool, overwrite: bool) -> dict[Path, str]:

@@ -1,7 +1,9 @@
 """A log that is still being written, read on from where it was."""
 
 import os
+from collections.abc import Sequence
 
+from darknet_kit.core.progress import no_progress
 from darknet_kit.errors import AnyPath, LogError
 from darknet_kit.formats.loggather import LogGatherer
 from darknet_kit.formats.logline import LogReader
@@ -9,9 +11,9 @@ from darknet_kit.formats.lognoise import PADDING
 from darknet_kit.formats.lognotebook import is_notebook
 from darknet_kit.formats.logpacked import is_packed
 from darknet_kit.formats.logresult import Log
-from darknet_kit.formats.logsource import as_block, unreadable
+from darknet_kit.formats.logsource import LogSource, as_block, unreadable
 from darknet_kit.formats.logstranger import refuse_binary
-from darknet_kit.formats.logstream import read_block
+from darknet_kit.formats.logstream import iter_told, read_block
 
 _BLOCK_BYTES = 1 << 21
 
@@ -23,13 +25,18 @@ class LogFollower:
     whole yet. A log that begins anew, shorter or as another file, goes on as a resumed run does.
     """
 
-    def __init__(self, path: AnyPath) -> None:
+    def __init__(self, path: AnyPath, before: Sequence[AnyPath] = ()) -> None:
+        """Read the logs `before`, of the same run, as a whole at once. Raises LogError."""
         self.path = os.fspath(path)
         self.offset = 0
         self._line = 1
         self._file: tuple[int, int] | None = None
         self._reader = LogReader()
         self._gatherer = LogGatherer()
+        for earlier in before:
+            self._gatherer.start(os.fspath(earlier))
+            for line, told in iter_told(LogSource(earlier), no_progress, self._reader):
+                self._gatherer.add_told(line, told)
         self._gatherer.start(self.path)
 
     @property
