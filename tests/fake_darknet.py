@@ -3,9 +3,9 @@
 Speaks AlexeyAB's command line and log. What it does is set by environment variables:
 FAKE_MODE (finish, crash-at-end, crash, nan, out-of-memory, nothing, deaf, cut, sentence, stopped,
 silent, full, explode, replay), FAKE_FLOATS (values in a whole weights file), FAKE_SECONDS (per
-iteration), FAKE_ONCE (misbehave in the first attempt only), FAKE_FITS (images of a mini-batch that
-fit into memory), FAKE_RATE (the learning rate up to which nothing is lost), FAKE_LOG and FAKE_CODE
-(what `replay` prints, and how it then ends; below 0 by that signal).
+iteration, after the first FAKE_SWIFT), FAKE_ONCE (misbehave in the first attempt only), FAKE_FITS
+(images of a mini-batch that fit into memory), FAKE_RATE (the learning rate up to which nothing is
+lost), FAKE_LOG and FAKE_CODE (what `replay` prints, and how it then ends; below 0 by that signal).
 """
 
 import os
@@ -19,6 +19,7 @@ MODE = os.environ.get("FAKE_MODE", "finish")
 if os.environ.get("FAKE_ONCE") and Path.cwd().name != "0001":
     MODE = "finish"
 FLOATS = int(os.environ.get("FAKE_FLOATS", "0"))
+SWIFT = int(os.environ.get("FAKE_SWIFT", "0"))
 SECONDS = float(os.environ.get("FAKE_SECONDS", "0"))
 FITS = int(os.environ.get("FAKE_FITS", "0"))
 LOST = {"nan": "-nan", "explode": "1e9"}
@@ -88,7 +89,8 @@ def train(data: str, cfg: str, weights: str | None) -> None:
             f"{iteration * batch} images, 0.1 hours left",
             flush=True,
         )
-        time.sleep(SECONDS)
+        if iteration > SWIFT:
+            time.sleep(SECONDS)
         if iteration % 100 == 0:
             content = float(LOST[MODE]) if is_lost and iteration >= 150 else 0.5
             floats = FLOATS // 2 if MODE == "full" and iteration >= 200 else FLOATS

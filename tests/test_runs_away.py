@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Ended
-from tests.trainings import MakeFake, status
+from tests.trainings import MakeFake, status, write_nano
 
 Dkit = Callable[..., Ended]
 
@@ -56,6 +56,22 @@ def test_what_is_wrong_is_told_before_and_after_detaching(
     broken = dkit("train", "--resume", tmp_path / "runs/nano", "--detach")
     assert broken.exit_code == 4
     assert "[no-engine]" in broken.stderr
+
+
+def test_a_run_whose_disk_is_not_there_is_not_gone_on_with(
+    dkit: Dkit, fake: MakeFake, shapes: Path, tmp_path: Path
+) -> None:
+    engine, cfg = fake("nothing")
+    words = ("--engine", engine, "--out", tmp_path / "runs", "--retries", "0")
+    assert dkit("train", shapes, cfg, *words).exit_code == 5
+    run = tmp_path / "runs" / "nano"
+    (run / "train.txt").unlink()
+    ended = dkit("train", "--resume", run)
+    assert (ended.exit_code, "[missing-file]" in ended.stderr) == (1, True)
+    (run / "train.txt").write_text("/not/mounted/1.jpg\n")
+    ended = dkit("train", "--resume", run)
+    assert (ended.exit_code, "[missing-image]" in ended.stderr) == (1, True)
+    assert len(list((run / "attempts").iterdir())) == 1
 
 
 def test_systemd_and_detach_do_not_go_together(
@@ -144,6 +160,8 @@ def test_a_job_is_queued_again_where_its_time_is_over(
     called: str,
 ) -> None:
     engine, cfg = fake("finish")
+    if number:
+        write_nano(cfg, 3000)
     script = write_unit(dkit, engine, cfg, shapes, tmp_path, "slurm")
     run = tmp_path / "runs" / ODD
     seconds = "0.01" if number else "0"

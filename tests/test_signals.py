@@ -18,7 +18,7 @@ from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.checkpoint import find_checkpoint
 from tests.conftest import Ended
-from tests.trainings import MakeFake, start, status
+from tests.trainings import MakeFake, start, status, write_nano
 
 Dkit = Callable[..., Ended]
 
@@ -28,67 +28,77 @@ def saved(run: Path) -> int:
     return checkpoint.iteration if checkpoint else 0
 
 
-def await_kept(run: Path) -> None:
-    """Wait until dkit has looked at the first weights, which are those of iteration 100."""
+def promised(run: Path) -> list[int]:
+    """Return the iterations whose weights a stop was said to wait for."""
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [event["iteration"] for event in events if event["event"] == "stopping"]
+
+
+def await_event(run: Path, name: str) -> None:
     deadline = time.monotonic() + 30
-    while '"weights-kept"' not in (run / "events.jsonl").read_text():
+    while f'"event": "{name}"' not in (run / "events.jsonl").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
+@pytest.fixture
+def under_way(
+    fake: MakeFake, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple["subprocess.Popen[str]", Path]:
+    """Start a run with 5 seconds between checkpoints; the first came at once and was looked at."""
+    monkeypatch.setenv("FAKE_SWIFT", "100")
+    engine, cfg = fake("finish")
+    process = start(engine, shapes, write_nano(cfg, 3000), tmp_path / "runs", seconds=0.05)
+    run = tmp_path / "runs" / "nano"
+    await_event(run, "weights-kept")
+    return process, run
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_lets_the_engine_come_to_its_next_checkpoint(
-    fake: MakeFake, shapes: Path, tmp_path: Path, number: signal.Signals
+    under_way: tuple["subprocess.Popen[str]", Path], number: signal.Signals
 ) -> None:
-    engine, cfg = fake("finish")
-    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.03)
-    run = tmp_path / "runs" / "nano"
-    await_kept(run)
+    process, run = under_way
     pid = status(run)["engine_pid"]
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "stops once iteration 200 is saved, in about" in stderr
-    assert saved(run) == 200
+    (iteration,) = promised(run)
+    assert iteration % 100 == 0
+    assert f"stops once iteration {iteration} is saved, in about" in stderr
+    assert saved(run) == iteration
     assert "dkit train --resume" in stdout
     assert "Traceback" not in stderr
     assert not Path(f"/proc/{pid}").exists()
     assert status(run)["state"] == "stopped"
 
 
-@pytest.mark.parametrize("numbers", [[signal.SIGINT, signal.SIGTERM], [signal.SIGQUIT]])
-def test_a_second_signal_or_quit_ends_it_at_once(
-    fake: MakeFake, shapes: Path, tmp_path: Path, numbers: list[signal.Signals]
+def test_a_second_signal_ends_it_at_once(
+    under_way: tuple["subprocess.Popen[str]", Path],
 ) -> None:
-    engine, cfg = fake("finish")
-    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.05)
-    run = tmp_path / "runs" / "nano"
-    await_kept(run)
-    time.sleep(0.2)  # past the checkpoint
-    for number in numbers:
-        process.send_signal(number)
-        time.sleep(0.3)
+    process, run = under_way
+    process.send_signal(signal.SIGINT)
+    await_event(run, "stopping")
+    process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert saved(run) == 100
+    assert saved(run) < promised(run)[0]
     assert "going on repeats" in stdout
 
 
 def test_a_stop_from_outside_is_told_what_it_waits_for(
-    dkit: Dkit, fake: MakeFake, shapes: Path, tmp_path: Path
+    dkit: Dkit, under_way: tuple["subprocess.Popen[str]", Path]
 ) -> None:
-    engine, cfg = fake("finish")
-    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.05)
-    run = tmp_path / "runs" / "nano"
-    await_kept(run)
-    time.sleep(0.2)
+    process, run = under_way
     asked = dkit("runs", "stop", run)
     assert asked.exit_code == 0
-    assert "after its next checkpoint, at iteration 200" in asked.stdout
+    (iteration,) = promised(run)
+    assert f"after its next checkpoint, at iteration {iteration}" in asked.stdout
     assert process.poll() is None
-    assert dkit("runs", "stop", run, "--now").exit_code == 0
+    assert dkit("runs", "stop", run, "--now").exit_code == 0  # QUIT
     assert process.wait(timeout=60) == 130
     process.communicate()
+    assert saved(run) < iteration
     runs = json.loads(dkit("runs", run.parent, "--json").stdout)["runs"]
     assert runs[0]["state"] == "interrupted"
 
@@ -151,11 +161,7 @@ def test_a_real_engine_loses_nothing_when_it_is_stopped(
     _, stderr = process.communicate(timeout=60)
     run = tmp_path / "runs" / "nano"
     assert process.returncode == 130, stderr
-    reached, kept = status(run)["iteration"], saved(run)
-    assert isinstance(reached, int)
-    # It trains on while its weights are looked at, for about a second.
-    assert kept % 100 == 0
+    kept = saved(run)
+    assert kept >= 100
     assert "[engine-still-running]" not in dkit("train", "--resume", run, "--dry-run").stderr
-    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    promised = [event["iteration"] for event in events if event["event"] == "stopping"]
-    assert not promised or kept >= promised[0]
+    assert all(kept >= iteration for iteration in promised(run))

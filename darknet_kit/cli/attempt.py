@@ -33,7 +33,7 @@ def train_to_end(
     training = Training(run, settings, cfg, engine)
     ended: Ended | None = None
     bar = TrainBar(cfg.net.integer("max_batches"))
-    with _stopping(training), bar, LiveChart(run) as live:
+    with ignoring_hangups(), _stopping(training), bar, LiveChart(run) as live:
         for event in training.events():
             if isinstance(event, Ended):
                 ended = event
@@ -53,15 +53,24 @@ def train_to_end(
 
 
 @contextlib.contextmanager
+def ignoring_hangups() -> Iterator[None]:
+    """Let a closed terminal end nothing in this block."""
+    # A handler, not SIG_IGN, which the engine would inherit.
+    before = signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextlib.contextmanager
 def _stopping(training: Training) -> Iterator[None]:
-    """Let Ctrl-C and TERM end the engine first and dkit after it, Ctrl-\\ at once; a closed
-    terminal ends neither."""
+    """Let Ctrl-C and TERM end the engine first and dkit after it, Ctrl-\\ at once."""
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGHUP:
-            training.stop(now=number == AT_ONCE)
+        training.stop(now=number == AT_ONCE)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, AT_ONCE, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, AT_ONCE)
     before = [signal.signal(number, on_signal) for number in numbers]
     try:
         yield

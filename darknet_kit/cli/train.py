@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from darknet_kit.cli.attempt import ignoring_hangups
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.enginechoice import engine_option, find_engine_of_run
 from darknet_kit.cli.needs import describe_run
@@ -34,7 +35,7 @@ from darknet_kit.train.runfolder import (
     keep_settings,
     open_run,
 )
-from darknet_kit.train.start import check_same_batch
+from darknet_kit.train.start import check_images_there, check_same_batch
 
 _LATEST = "latest"
 
@@ -164,7 +165,7 @@ def _check(
     dataset: Dataset, cfg: Cfg, settings: RunSettings, engine: Engine, *, force: bool
 ) -> tuple[RunSettings, str]:
     """Refuse what cannot work, tell the doubts; return settings that work and what is there."""
-    with progress_bar("check", "images") as progress:
+    with ignoring_hangups(), progress_bar("check", "images") as progress:
         checked = check_run(
             dataset,
             cfg,
@@ -228,6 +229,7 @@ def _resume(
         say("note: this engine cannot compute mAP, so there is none from here on")
     network = read_cfg(run.cfg)
     check_same_batch(network, settings)
+    check_images_there(run)
     if way.engine != AUTO:
         for warning in check_engine(network, program, with_map=settings.map, force=force):
             say(f"warning: {warning}")

@@ -1,17 +1,33 @@
 """Whether a training can start from these weights, and where."""
 
+import os
 import re
 from pathlib import Path
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.errors import CfgError, UsageError
+from darknet_kit.errors import CfgError, DatasetError, UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
+from darknet_kit.formats.datafile import iter_image_list
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.train.checkpoint import effective_batch
 from darknet_kit.train.runfolder import RunFolder, RunSettings
 
 _NUMBERED = re.compile(r"_(\d{2,9})\.weights$")
 _LARGEST_BATCH = 4096
+
+
+def check_images_there(run: RunFolder) -> None:
+    """Refuse to go on where the images of a run are gone, as when their disk is not mounted; looks
+    at the first one. Raises DatasetError (`missing-file`, `missing-image`)."""
+    images = run.path / "train.txt"
+    first = next(iter(iter_image_list(images)), None)
+    if first is not None and not os.path.exists(first):
+        raise DatasetError(
+            "the first image of this run is not there",
+            code="missing-image",
+            hint=f"Is its disk mounted? The list: {images}",
+            path=first,
+        )
 
 
 def check_start(
