@@ -68,6 +68,8 @@ def test_a_crash_is_gone_on_from_the_newest_weights(
     assert "\n 100: " not in log
     plan = json.loads((run / "attempts/0002/plan.json").read_text())
     assert plan["start"]["iteration"] == 100
+    (retrying,) = events(run, "retrying")
+    assert retrying["why"] == plan["why"] == "attempt 2 of 4: crashed, from iteration 100"
 
 
 def test_a_crash_at_one_place_is_given_up(train: Train, run: Path) -> None:
@@ -120,7 +122,7 @@ def test_an_explosion_goes_back_behind_it(
     train: Train, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_RATE", "0.001")
-    monkeypatch.setenv("FAKE_SECONDS", "0.02")
+    monkeypatch.setenv("FAKE_SECONDS", "0.008")
     monkeypatch.setattr(process, "TICK_SECONDS", 0.05)
     # Certain only after the weights of 200 have replaced those of 100.
     monkeypatch.setattr(divergence, "_GIANT_FOR", 60)
@@ -144,6 +146,20 @@ def test_labels_that_end_an_engine_end_the_run(
     assert "[missing-label]" in ended.stderr
     assert "dkit check" in ended.stderr
     assert attempts(run) == ["0001"]
+
+
+def test_labels_that_an_engine_puts_up_with_are_counted(
+    train: Train, run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = tmp_path / "recorded.log"
+    line = "Can't open label file. (This can be normal only if you use MSCOCO): /d/a.txt \n"
+    log.write_text(line * 1234)
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    monkeypatch.setenv("FAKE_CODE", "0")
+    monkeypatch.setattr(process, "TICK_SECONDS", 0.01)
+    ended = train("replay", "--retries", 0)
+    assert "the engine told of missing-label 1,234 times" in ended.stderr
+    assert ending(run, "0001")["warned"] == {"missing-label": 1234}
 
 
 @pytest.mark.parametrize(
@@ -251,8 +267,8 @@ def at_first_weights(run: Path, number: signal.Signals) -> threading.Thread:
 
 
 def write_small(path: Path) -> Path:
-    """Write a network that real engines train for 400 iterations in seconds."""
-    cfg = make_cfg(CfgRequest(5, "dkit-nano", size=(32, 32), max_batches=400))
+    """Write a network that real engines train for 300 iterations in seconds."""
+    cfg = make_cfg(CfgRequest(5, "dkit-nano", size=(32, 32), max_batches=300))
     for key, value in (("batch", 2), ("subdivisions", 1)):
         cfg = set_value(cfg, cfg.net, key, value)
     write_cfg(path, cfg)
@@ -275,6 +291,7 @@ def test_a_real_engine_that_is_killed_is_started_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(policy, "_FIRST_WAIT", 0.0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cfg = write_small(tmp_path / "nano.cfg")
     killer = at_first_weights(run, signal.SIGKILL)
     ended = dkit("train", shapes, cfg, "--engine", find_engine(), "--out", tmp_path / "runs")
@@ -282,10 +299,10 @@ def test_a_real_engine_that_is_killed_is_started_again(
     assert ended.exit_code == 0, ended.stderr
     assert "attempt 2 of 4: killed, from iteration " in ended.stderr
     assert ending(run, "0001")["how"] == "killed by SIGKILL"
-    assert status(run)["iteration"] == 400
+    assert status(run)["iteration"] == 300
 
 
-@pytest.mark.parametrize("find_engine", REAL)
+@pytest.mark.parametrize("find_engine", REAL[:1])
 def test_a_real_engine_that_hangs_is_started_again(
     dkit: Dkit,
     shapes: Path,
@@ -296,6 +313,7 @@ def test_a_real_engine_that_hangs_is_started_again(
 ) -> None:
     monkeypatch.setattr("darknet_kit.train.attempt.ABRUPT", process.Stop(signal.SIGTERM, 0.5))
     monkeypatch.setattr(policy, "_FIRST_WAIT", 0.0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cfg = write_small(tmp_path / "nano.cfg")
     stopper = at_first_weights(run, signal.SIGSTOP)
     out = tmp_path / "runs"
@@ -304,4 +322,4 @@ def test_a_real_engine_that_hangs_is_started_again(
     stopper.join()
     assert ended.exit_code == 0, ended.stderr
     assert "attempt 2 of 4: stalled, from iteration " in ended.stderr
-    assert status(run)["iteration"] == 400
+    assert status(run)["iteration"] == 300

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.engine.xid import Xid, find_xids
-from darknet_kit.formats.logevent import Iteration
+from darknet_kit.formats.logevent import Finished, Iteration
 from darknet_kit.formats.logstream import iter_log
 from darknet_kit.train import causes, policy
 from darknet_kit.train.causes import Death, find_cause
@@ -280,6 +280,13 @@ def test_map_may_take_longer() -> None:
     pulse.hear(b" calculation mAP (mean average precision)...\n")
     assert not live(pulse, machine, 1790)
     assert "computing mAP" in live(pulse, machine, 20)
+
+
+def test_an_engine_that_hangs_in_its_exit_is_not_waited_for() -> None:
+    pulse, machine = under_way(pace=2)
+    pulse.note(Finished(59))
+    assert not live(pulse, machine, 118)
+    assert live(pulse, machine, 5)
 
 
 def test_talk_without_an_iteration_is_a_stall_in_the_end() -> None:

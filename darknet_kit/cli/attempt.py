@@ -22,6 +22,8 @@ from darknet_kit.train.stopping import AT_ONCE
 from darknet_kit.train.supervisor import Retrying, Training
 from darknet_kit.train.verdict import Ended
 
+_OF_DATA = ("missing-image", "missing-label", "wrong-label")
+
 
 def train_to_end(
     run: RunFolder, settings: RunSettings, cfg: Cfg, engine: Engine
@@ -46,6 +48,7 @@ def train_to_end(
                 bar.show(event)
     if ended is None:
         raise TrainError("training ended without a word", code="engine-ended", path=run.path)
+    _tell_warnings(ended)
     chart = _draw_chart(run)
     if ended.state == "failed":
         raise _failure(run, ended)
@@ -87,6 +90,13 @@ def _describe(event: AttemptStarted | Stopping | Retrying) -> str:
         return f"stops once iteration {event.iteration:,} is saved{about}; Ctrl-C again: at once"
     start = event.start
     return f"goes on from iteration {start.iteration:,}: {start.path.name}" if start else ""
+
+
+def _tell_warnings(ended: Ended) -> None:
+    """Tell of labels and images that the engine put up with."""
+    for code, count in ended.warned:
+        if code in _OF_DATA:
+            say(f"note: the engine told of {code} {count:,} times; `dkit check` lists them all")
 
 
 def _draw_chart(run: RunFolder) -> Path | None:

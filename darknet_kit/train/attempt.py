@@ -130,6 +130,8 @@ class Attempt:
             full_log=self._settings.full_log,
         ) as recorder:
             self._recorder = recorder
+            if self._plan.why:
+                recorder.tell("retrying", why=self._plan.why)
             with Observer(self._run, folder, self._settings, process.pid) as observer:
                 yield from self._follow(process, recorder, keeper, observer, witness)
                 returncode = process.end()

@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from darknet_kit.formats.logevent import Event, Iteration, MapResult
+from darknet_kit.formats.logevent import Event, Finished, Iteration, MapResult
 
 LEAST_MINUTES = 10.0
 _PACE = 20  # times the median iteration without a word
 _PATIENT = 3  # times longer before the first iteration and while mAP is computed
 _TALKATIVE = 4  # times longer where it prints, but no iteration
+_AT_THE_END = 120.0  # seconds; engines hang in their exit, their weights written
 _REMEMBERED = 50
 _LONGEST_STEP = 5.0  # of a tick that should take one second
 _PAUSE = 30.0
@@ -52,7 +53,7 @@ class Pulse:
         self._now = 0.0  # seconds that dkit was there to see
         self._heard_at = self._iteration_at = 0.0
         self._gaps: deque[float] = deque(maxlen=_REMEMBERED)
-        self._started = self._in_map = False
+        self._started = self._in_map = self._finished = False
 
     def hear(self, line: bytes) -> None:
         """Take in a line of output."""
@@ -65,7 +66,10 @@ class Pulse:
         if isinstance(event, MapResult):
             self._in_map = False
             self._iteration_at = self._now
+        elif isinstance(event, Finished):
+            self._finished = True
         elif isinstance(event, Iteration):
+            self._finished = False
             self._step()
             if self._started and not self._in_map:
                 self._gaps.append(self._now - self._iteration_at)
@@ -88,6 +92,8 @@ class Pulse:
 
     def limit_seconds(self) -> float:
         """Return how long an engine that trains may be silent."""
+        if self._finished:
+            return _AT_THE_END
         if self._minutes:
             return self._minutes * 60
         median = statistics.median(self._gaps) if self._gaps else 0.0
