@@ -1,6 +1,6 @@
 """`dkit runs show`: one run with its settings, attempts, weights, events, and what to do next."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -58,17 +58,20 @@ def list_detail(detail: RunDetail) -> dict[str, Any]:
     }
 
 
-def _facts(detail: RunDetail) -> Iterator[str]:
-    run = detail.summary
-    yield f"  iteration  {format_progress(run)}"
-    yield f"  avg loss   {format_loss(run.avg_loss)}"
-    yield f"  best mAP   {format_best(run)}"
-    yield f"  time       {format_duration(run.seconds)}, last {format_time(run.written)}"
-    yield f"  engine     {_describe_engine(detail.record.get('engine'), run.engine)}"
-    settings = detail.record.get("settings")
+def _facts(detail: RunDetail) -> list[str]:
+    run, settings = detail.summary, detail.record.get("settings")
+    facts = {
+        "iteration": format_progress(run),
+        "avg loss": format_loss(run.avg_loss),
+        "best mAP": format_best(run),
+        "time": f"{format_duration(run.seconds)}, last {format_time(run.written)}",
+        "engine": _describe_engine(detail.record.get("engine"), run.engine),
+    }
     for key, value in settings.items() if isinstance(settings, Mapping) else ():
         if value not in ("", [], False):
-            yield f"  {key:<10} {_tell_setting(value)}"
+            facts[key.replace("_", " ")] = _tell_setting(value)
+    width = max(map(len, facts))
+    return [f"  {key:<{width}}  {value}" for key, value in facts.items()]
 
 
 def _tell_setting(value: object) -> str:

@@ -24,9 +24,10 @@ _WHAT = {
     "final": "the end of the training",
     "best": "of the best mAP",
     "last": "the latest",
+    "sound": "the latest with a sound loss",
     "ema": "averages, for detection",
 }
-_NAME = re.compile(r"_(final|best|last|ema)\.weights$")
+_NAME = re.compile(r"_(final|best|last|sound|ema)\.weights$")
 
 
 @dataclass(frozen=True, slots=True)
