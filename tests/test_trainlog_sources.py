@@ -64,12 +64,14 @@ def pack_zstd(content: bytes) -> bytes:
 def test_a_packed_log_tells_what_the_plain_one_tells(
     shared_data: Find, tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
-    content = shared_data(GEARS).read_bytes()
+    content = shared_data(GEARS).read_bytes()[:150_000]
+    content = content[: content.rindex(b"\n") + 1]
+    plain = read_bytes(content)
     path = tmp_path / "packed"  # the name does not matter
     path.write_bytes(pack(content))
-    assert_same(read_log(path), read_log(shared_data(GEARS)))
+    assert_same(read_log(path), plain)
     path.write_bytes(pack(content[:60000]) + pack(content[60000:]))  # two frames, one log
-    assert_same(read_log(path), read_log(shared_data(GEARS)))
+    assert_same(read_log(path), plain)
     path.write_bytes(pack(os.urandom(90000).hex().encode())[:5000])
     with pytest.raises(LogError) as caught:
         read_log(path)

@@ -53,7 +53,7 @@ def name_of_log(path: Path) -> str:
 
 
 def _read_run(run: RunFolder, cfg: AnyPath | None, progress: Progress) -> History:
-    log = read_log(*run.logs(), progress=progress, parts=True)
+    log = read_log(*run.logs(), progress=progress)
     try:
         network = read_cfg(cfg or run.cfg)
     except CfgError:
