@@ -9,7 +9,9 @@ import hashlib
 import os
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.problems import Problem
@@ -32,7 +34,7 @@ class Layout:
     view: str | None = None
 
 
-class Placed(NamedTuple):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """The path under which the lists name an image, and that of its label, empty if none."""
 
     listed: str
@@ -69,7 +71,7 @@ def place_items(items: Iterable[Item], layout: Layout, lists: Container[str] = (
     unsorted = set[Split]()
     for item in items:
         placed = place(item, layout)
-        listed, label = placed
+        listed, label = placed.listed, placed.label
         problem = _check(item, placed, layout, lists)
         owner = item if problem else owners.setdefault(hash(label), item)
         if owner is not item and _share_label(owner, item, layout):

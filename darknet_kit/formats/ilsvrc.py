@@ -135,7 +135,7 @@ def _find_other_layout(top: str, progress: Progress) -> Pairs:
 
 
 def _of_task(items: Sequence[Item], task: str) -> list[Item]:
-    return [item for item in items if item.name.split("/")[0] == task]
+    return [item for item in items if item.place.partition("/")[0] == task]
 
 
 def _split_of(item: Item) -> Split | Literal[""]:

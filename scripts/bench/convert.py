@@ -3,13 +3,17 @@
     python scripts/bench/convert.py --images 50000 --kind ilsvrc
 
 The floor reads the same XML and writes as many labels, in the same pool, without parsing. All run
-in turn on one tree; the figures to quote are the ratios. Labels are moved away between runs, not
-deleted: ext4 searches long for an inode that was not in use lately.
+in turn on one tree; the figures to quote are the ratios: of seconds on an idle machine, of CPU
+seconds on one that others use too. Labels are moved away between runs, not deleted: ext4 searches
+long for an inode that was not in use lately.
 """
 
 import argparse
+import contextlib
+import ctypes
 import importlib.util
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,14 +28,16 @@ _HERE = Path(__file__).parent
 _FLOOR = [sys.executable, "-c", "import floor; floor.main()"]
 _DKIT = [sys.executable, "-m", "darknet_kit", "convert"]
 _PEERS = [sys.executable, str(_HERE / "peers.py")]
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 class Bench:
-    """One tree, and the seconds and megabytes that each way to convert it took."""
+    """One tree, and the seconds, CPU seconds and megabytes that each way to convert it took."""
 
     def __init__(self, kind: str, source: Path, workers: int) -> None:
         self.kind, self.source, self.workers = kind, source, ["--workers", str(workers)]
         self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.cpu: dict[str, list[float]] = defaultdict(list)
         self.megabytes: dict[str, float] = {}
         self._trash = source.parent / "trash"
         self._trashed = 0
@@ -41,7 +47,7 @@ class Bench:
         if cold:
             _drop_caches()
         paths = os.pathsep.join((str(_HERE), str(_HERE.parents[1])))
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), _cpu_seconds()
         process = subprocess.Popen(
             words,
             env={**os.environ, "PYTHONPATH": paths},
@@ -53,6 +59,10 @@ class Bench:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in (0, 3):
             sys.exit(f"{name} ended with {process.returncode}")
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)  # workers, see `_adopt_orphans`
+        self.cpu[name].append(_cpu_seconds() - cpu)
         self.megabytes[name] = usage.ru_maxrss / 1024
 
     def in_place(self) -> None:
@@ -109,10 +119,16 @@ class Bench:
     def report(self) -> None:
         """Print medians, and what they are as multiples of those they compare with."""
         median = {name: statistics.median(taken) for name, taken in self.seconds.items()}
+        cpu = {name: statistics.median(taken) for name, taken in self.cpu.items()}
         for name, seconds in median.items():
             floor = next((one for one in _floors(name) if one in median and one != name), "")
-            ratio = f"{seconds / median[floor]:6.2f} x {floor}" if floor else ""
-            print(f"{name:<28}{seconds:7.2f} s {self.megabytes[name]:6.0f} MB {ratio}")
+            ratio = (
+                f"{seconds / median[floor]:6.2f} x, CPU {cpu[name] / cpu[floor]:.2f} x {floor}"
+                if floor
+                else ""
+            )
+            used = f"{cpu[name]:7.2f} CPU s {self.megabytes[name]:6.0f} MB"
+            print(f"{name:<28}{seconds:7.2f} s {used} {ratio}")
 
 
 def _floors(name: str) -> list[str]:
@@ -120,6 +136,17 @@ def _floors(name: str) -> list[str]:
     return (
         ["dkit"] if name in ("voc_label", "globox") else [f"floor, {where}" if where else "floor"]
     )
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of workers whose own has ended, so that their CPU seconds count."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU seconds of all processes that have been waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _drop_caches() -> None:
@@ -140,6 +167,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="run voc_label, and globox if here")
     parser.add_argument("--folder", help="where to make the tree  [default: a temporary one]")
     chosen = parser.parse_args()
+    _adopt_orphans()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
         tree = Path(name)
         if chosen.kind == "ilsvrc":
