@@ -116,8 +116,10 @@ class _Index:
 
     def find(self, file_name: str, split_name: str) -> list[Item]:
         """Find by the end of the path; where several fit, take the one in the split's folder."""
-        wanted = os.path.normpath(file_name.replace("\\", "/"))
-        name = os.path.basename(wanted)
+        name = wanted = file_name
+        if name not in self._folders:  # it has folders, most often
+            wanted = os.path.normpath(file_name.replace("\\", "/"))
+            name = os.path.basename(wanted)
         if name not in self._folders:
             name = _UPLOADED.sub("", name)
         folders = self._folders.get(name, [])

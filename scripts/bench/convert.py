@@ -66,9 +66,11 @@ class Bench:
         self.megabytes[name] = usage.ru_maxrss / 1024
 
     def in_place(self) -> None:
-        """Run the floor and dkit with labels beside the images; dkit once more."""
-        self.run("floor", *_FLOOR, str(self.source), *self.workers)
-        self.clear()
+        """Run the floor, as it is and with labels that appear whole, and dkit with labels beside
+        the images; dkit once more."""
+        for name, words in (("floor", []), ("floor of whole labels", ["--whole"])):
+            self.run(name, *_FLOOR, str(self.source), *self.workers, *words)
+            self.clear()
         self.run("dkit", *_DKIT, self.kind, str(self.source), *self.workers)
         self.run("dkit again", *_DKIT, self.kind, str(self.source), *self.workers)
         self.clear()

@@ -1,7 +1,7 @@
 """The floor under a conversion: the same bytes read and written, and nothing understood.
 
 Runs in the pool that `dkit convert` uses. A label is written straight under its name, with a
-content of the usual size.
+content of the usual size; with --whole it gets its name when it is whole, as dkit's do.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 
+from darknet_kit.core.files import put_new
 from darknet_kit.core.pool import map_shards, shards
 
 _LABEL = b"0 0.500000 0.500000 0.500000 0.500000\n0 0.500000 0.500000 0.500000 0.500000\n"
@@ -17,11 +18,11 @@ Work = tuple[str, str, str]
 """A folder of annotations below the root, a name in it, the folder of its label."""
 
 
-def convert(root: str, out: str, cold: bool, workers: int) -> None:
+def convert(root: str, out: str, cold: bool, whole: bool, workers: int) -> None:
     """Read every XML file below `root`; write a label where an engine would look, or in `out`,
     with a link to the image. `cold` asks the kernel to read ahead."""
     work = list(_find_work(root, out))
-    function = functools.partial(_read_and_write, link=bool(out), cold=cold)
+    function = functools.partial(_read_and_write, link=bool(out), cold=cold, whole=whole)
     for _ in map_shards(function, shards(work), workers=workers):
         pass
 
@@ -50,7 +51,7 @@ def label_folder(annotations: str) -> str:
     return annotations.replace("/Annotations", f"/{place}")
 
 
-def _read_and_write(work: Sequence[Work], link: bool, cold: bool) -> None:
+def _read_and_write(work: Sequence[Work], link: bool, cold: bool, whole: bool) -> None:
     if cold:
         for folder, name, _ in work:
             source = os.open(f"{folder}/{name}", os.O_RDONLY)
@@ -61,9 +62,13 @@ def _read_and_write(work: Sequence[Work], link: bool, cold: bool) -> None:
         content = os.read(source, 1 << 16)
         os.close(source)
         stem = name[:-4]
-        target = os.open(f"{labels}/{stem}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        os.write(target, _LABEL[: 38 * content.count(b"<object>")])
-        os.close(target)
+        label = _LABEL[: 38 * content.count(b"<object>")]
+        if whole:
+            put_new(f"{labels}/{stem}.txt", label)
+        else:
+            target = os.open(f"{labels}/{stem}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            os.write(target, label)
+            os.close(target)
         if link:
             os.symlink(f"{folder}/{stem}.JPEG", f"{labels}/{stem}.jpg")
 
@@ -74,6 +79,7 @@ def main() -> None:
     parser.add_argument("root")
     parser.add_argument("--out", default="")
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--whole", action="store_true")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     chosen = parser.parse_args()
-    convert(os.path.abspath(chosen.root), chosen.out, chosen.cold, chosen.workers)
+    convert(os.path.abspath(chosen.root), chosen.out, chosen.cold, chosen.whole, chosen.workers)
