@@ -23,18 +23,24 @@ if TYPE_CHECKING:
     from darknet_kit.engine.find import find_engine
     from darknet_kit.evaluate.detect import detect
     from darknet_kit.formats.cfg import read_cfg, write_cfg
+    from darknet_kit.formats.telemetry import read_telemetry
     from darknet_kit.formats.trainlog import read_log
     from darknet_kit.network.check import check_cfg
     from darknet_kit.network.model import CfgRequest, make_cfg
-    from darknet_kit.report.charts import draw_training
+    from darknet_kit.report.charts import Look, draw_training, plot_training
+    from darknet_kit.report.comparison import compare_trainings
+    from darknet_kit.train.history import read_history
+    from darknet_kit.train.runlist import iter_runs
 
 _HOMES = {
     "CfgRequest": "network.model",
     "ConvertOptions": "dataset.convert",
     "HowToCheck": "dataset.checks.whole",
+    "Look": "report.charts",
     "SubsetOptions": "dataset.selection",
     "check_cfg": "network.check",
     "check_data": "dataset.checks.whole",
+    "compare_trainings": "report.comparison",
     "convert_coco": "dataset.convert",
     "convert_ilsvrc": "dataset.convert",
     "convert_voc": "dataset.convert",
@@ -42,10 +48,14 @@ _HOMES = {
     "draw_training": "report.charts",
     "find_engine": "engine.find",
     "iter_images": "dataset.reading",
+    "iter_runs": "train.runlist",
     "make_cfg": "network.model",
+    "plot_training": "report.charts",
     "read_cfg": "formats.cfg",
     "read_dataset": "dataset.reading",
+    "read_history": "train.history",
     "read_log": "formats.trainlog",
+    "read_telemetry": "formats.telemetry",
     "stats": "dataset.stats",
     "subset": "dataset.subset",
     "write_cfg": "formats.cfg",
@@ -55,10 +65,12 @@ __all__ = [
     "CfgRequest",
     "ConvertOptions",
     "HowToCheck",
+    "Look",
     "SubsetOptions",
     "__version__",
     "check_cfg",
     "check_data",
+    "compare_trainings",
     "convert_coco",
     "convert_ilsvrc",
     "convert_voc",
@@ -66,10 +78,14 @@ __all__ = [
     "draw_training",
     "find_engine",
     "iter_images",
+    "iter_runs",
     "make_cfg",
+    "plot_training",
     "read_cfg",
     "read_dataset",
+    "read_history",
     "read_log",
+    "read_telemetry",
     "stats",
     "subset",
     "write_cfg",
