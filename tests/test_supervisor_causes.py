@@ -1,8 +1,6 @@
 """Why an engine ended, from what real engines, drivers and kernels print."""
 
-import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from darknet_kit.formats.logevent import Finished, Iteration
 from darknet_kit.formats.logstream import iter_log
 from darknet_kit.train import causes, policy
 from darknet_kit.train.causes import Death, find_cause
+from darknet_kit.train.deaths import count_oom_kills, find_crash, find_oom_kill
 from darknet_kit.train.divergence import LossWatch
-from darknet_kit.train.kernellog import count_oom_kills, find_crash, find_oom_kill, read_records
 from darknet_kit.train.pulse import Clocks, Pulse
 from tests.conftest import PROJECT
 
@@ -163,22 +161,6 @@ def test_a_crash_is_told_with_its_place() -> None:
     assert find_cause(Death(-11, crash_line=SEGFAULT)).evidence == (SEGFAULT,)
 
 
-def test_kernel_messages_are_read_from_an_instant_on() -> None:
-    # As Documentation/ABI/testing/dev-kmsg has it, one read per message.
-    records = (
-        b"4,100,5000000,-;before\n",
-        b"4,101,7000000,-;after\n SUBSYSTEM=pci\n",
-        b"nonsense",
-        b"4,102,7000001,c;last\n",
-    )
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with ours, theirs:
-        ours.setblocking(False)
-        for record in records:
-            theirs.send(record)
-        assert read_records(ours.fileno(), 6.0) == ["after", "last"]
-
-
 @pytest.mark.parametrize(
     ("cgroup", "file"),
     [("0::/job\n", "job/memory.events"), ("4:memory:/job\n", "memory/job/memory.oom_control")],
@@ -317,15 +299,6 @@ def test_a_machine_that_stood_still_blames_nobody(seconds: float, boot: float, w
     assert pulse.pauses == 1
     assert not live(pulse, machine, 500)
     assert pulse.since_pause == pytest.approx(500, abs=6)
-
-
-def test_this_machines_kernel_log_is_read_or_refused() -> None:
-    from darknet_kit.train.kernellog import read_kernel_log
-
-    found = read_kernel_log(0.0)
-    assert found is None or all("\n" not in line for line in found)
-    if os.geteuid() == 0 and os.access("/dev/kmsg", os.R_OK):
-        assert found is not None
 
 
 def test_every_code_is_documented() -> None:

@@ -29,7 +29,7 @@ from darknet_kit.doctor.system import (
 from darknet_kit.doctor.virtual import check_passthrough, check_surroundings
 from darknet_kit.engine.cuda import Gpu
 from darknet_kit.engine.find import Engine
-from darknet_kit.engine.kernellog import ask_kernel_log
+from darknet_kit.engine.kernellog import read_kernel_log
 from darknet_kit.engine.nvidia import Driver
 from darknet_kit.engine.nvml import NvmlFacts, read_nvml_facts
 from darknet_kit.engine.toolchain import find_toolchain
@@ -111,7 +111,8 @@ def read_nvml(machine: Machine) -> NvmlFacts:
 
 
 def _read_kernel_log(machine: Machine) -> str:
-    return (machine.is_here and ask_kernel_log()) or machine.read_kernel_log()
+    lines = read_kernel_log() if machine.is_here else None
+    return "\n".join(lines) if lines else machine.read_kernel_log()
 
 
 def _list_file_probes(wish: Wish, nvml: Pending[NvmlFacts], log: Pending[str]) -> list[Probe]:

@@ -1,67 +1,17 @@
-"""What the kernel knows of an engine's end: the OOM killer, crashes, and the driver's messages.
+"""What the kernel knows of an engine's end: the OOM killer and crashes.
 
 The lines are those of the kernel's `mm/oom_kill.c` and `arch/x86/mm/fault.c`.
 """
 
 import contextlib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from darknet_kit.train.process import capture
-
-_KMSG = Path("/dev/kmsg")
-_RECORD_BYTES = 8192  # the kernel never returns more of one message
 _OOM_TASK = re.compile(r"oom-kill:.*\btask=([^,]+),pid=(\d+)")
 _OOM_KILLED = re.compile(r"[Kk]illed process (\d+),? \(([^)]*)\)")
 _NAME_BYTES = 15  # of a process, in the kernel
 _CRASH = re.compile(r"\[(\d+)\](?:: segfault at| general protection| trap [a-z ]+)")
-
-
-def read_kernel_log(since: float, path: Path = _KMSG) -> list[str] | None:
-    """Return the kernel's messages from a second on (CLOCK_MONOTONIC); None where one may not."""
-    try:
-        stream = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return _read_journal(since)
-    try:
-        return read_records(stream, since)
-    except PermissionError:
-        return _read_journal(since)
-    finally:
-        os.close(stream)
-
-
-def read_records(stream: int, since: float) -> list[str]:
-    """Read `priority,number,microseconds,flags;text`, one at a time, as /dev/kmsg gives them."""
-    lines: list[str] = []
-    while True:
-        try:
-            record = os.read(stream, _RECORD_BYTES)
-        except BlockingIOError:
-            return lines
-        except BrokenPipeError:  # that message was overwritten meanwhile
-            continue
-        if not record:
-            return lines
-        head, _, text = record.decode("utf-8", "replace").partition(";")
-        with contextlib.suppress(IndexError, ValueError):
-            if int(head.split(",")[2]) / 1e6 >= since:
-                lines.append(text.partition("\n")[0])
-
-
-def _read_journal(since: float) -> list[str] | None:
-    """Ask journald, which lets the groups adm and systemd-journal read."""
-    command = ["journalctl", "--dmesg", "--quiet", "--no-pager", "--output=short-monotonic"]
-    text = capture(command)
-    if text is None:
-        return None
-    lines = []
-    for line in text.splitlines():
-        if found := re.match(r"\[ *([0-9.]+)\] \S+ kernel: (.*)", line):
-            lines += [found[2]] if float(found[1]) >= since else []
-    return lines
 
 
 def find_oom_kill(lines: Sequence[str], pid: int, name: str) -> str:
