@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from darknet_kit.network.model import CfgRequest, make_cfg
     from darknet_kit.report.charts import Look, draw_training, plot_training
     from darknet_kit.report.comparison import compare_trainings
-    from darknet_kit.train.history import read_history
-    from darknet_kit.train.runlist import iter_runs
+    from darknet_kit.train.runs.history import read_history
+    from darknet_kit.train.runs.listing import iter_runs
 
 _HOMES = {
     "CfgRequest": "network.model",
@@ -48,12 +48,12 @@ _HOMES = {
     "draw_training": "report.charts",
     "find_engine": "engine.find",
     "iter_images": "dataset.reading",
-    "iter_runs": "train.runlist",
+    "iter_runs": "train.runs.listing",
     "make_cfg": "network.model",
     "plot_training": "report.charts",
     "read_cfg": "formats.cfg",
     "read_dataset": "dataset.reading",
-    "read_history": "train.history",
+    "read_history": "train.runs.history",
     "read_log": "formats.trainlog",
     "read_telemetry": "formats.telemetry",
     "stats": "dataset.stats",

@@ -4,8 +4,8 @@ import pytest
 
 from darknet_kit.formats.logevent import Iteration
 from darknet_kit.formats.telemetry import Telemetry, parse_telemetry
-from darknet_kit.train.bottleneck import find_bottleneck
-from darknet_kit.train.waiting import Waiting
+from darknet_kit.train.telemetry.bottleneck import find_bottleneck
+from darknet_kit.train.telemetry.waiting import Waiting
 
 Column = float | str | list[float | str]
 WELL: dict[str, Column] = {

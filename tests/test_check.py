@@ -20,7 +20,7 @@ from darknet_kit.core.findings import Finding
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.checks.labels import LabelRules, check_label
 from darknet_kit.dataset.checks.whole import HowToCheck, check_data
-from darknet_kit.train.inspection import OTHER_CODES
+from darknet_kit.train.checks.inspection import OTHER_CODES
 from tests.conftest import PROJECT, Ended
 
 from .engines import alexeyab, run_engine, write_tiny_cfg
@@ -620,7 +620,7 @@ def test_what_was_converted_from_real_data_is_right(
 
 def test_every_code_of_a_network_can_be_asked_for() -> None:
     package = PROJECT / "darknet_kit"
-    sources = [*package.glob("network/check*.py"), package / "train/start.py"]
+    sources = [*package.glob("network/check*.py"), package / "train/checks/start.py"]
     calls = [
         node
         for source in sources

@@ -13,8 +13,8 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.datafile import parse_data, read_data
-from darknet_kit.train.preflight import check_run
-from darknet_kit.train.runfolder import RunSettings, create_run
+from darknet_kit.train.checks.preflight import check_run
+from darknet_kit.train.runs.folder import RunSettings, create_run
 from tests.conftest import Ended
 
 from .engines import alexeyab, original, run_engine, write_tiny_cfg

@@ -28,7 +28,7 @@ from darknet_kit.formats.logevent import EngineError
 from darknet_kit.formats.logline import LogReader
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
 from tests.conftest import Ended
 from tests.test_engine_find import CPU_LINES, GPU_LINES, HANK_LINES, write_engine, write_program
 

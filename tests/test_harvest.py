@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from darknet_kit.train.harvest import DAMAGED, NOT_FINITE, Harvested, Harvester, harvest
-from darknet_kit.train.keeping import prune_weights
+from darknet_kit.train.weights.harvest import DAMAGED, NOT_FINITE, Harvested, Harvester, harvest
+from darknet_kit.train.weights.keeping import prune_weights
 
 FLOATS = 1000
 

@@ -12,10 +12,10 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import write_cfg
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
-from darknet_kit.train.keeping import Keeper, recover_weights
-from darknet_kit.train.recorder import Recorder
-from darknet_kit.train.runfolder import RunFolder, RunSettings
+from darknet_kit.train.runs.folder import RunFolder, RunSettings
+from darknet_kit.train.runs.recorder import Recorder
+from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.weights.keeping import Keeper, recover_weights
 
 CFG = make_cfg(CfgRequest(classes=5, model="dkit-nano", max_batches=400))
 BATCH = CFG.net.integer("batch")

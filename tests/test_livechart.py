@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from darknet_kit.cli.livechart import LiveChart
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
 
 LINE = " {0}: 3.0, {1} avg loss, 0.001 rate, 1.5 seconds, {0} images, 0.1 hours left\n"
 

@@ -12,7 +12,7 @@ from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.formats.logdetail import is_detail, sum_up
 from darknet_kit.formats.logline import LogReader
-from darknet_kit.train.enginelog import EngineLog
+from darknet_kit.train.runs.enginelog import EngineLog
 from tests.engines import alexeyab, run_engine, write_tiny_cfg
 
 SharedData = Callable[[str], Path]

@@ -3,9 +3,9 @@
 import pytest
 
 from darknet_kit.formats.logevent import Iteration, WeightsSaved
-from darknet_kit.train.farewell import Farewell, Stopping
-from darknet_kit.train.keeping import WeightsKept
-from darknet_kit.train.pace import Pace
+from darknet_kit.train.supervision.farewell import Farewell, Stopping
+from darknet_kit.train.supervision.pace import Pace
+from darknet_kit.train.weights.keeping import WeightsKept
 
 
 def test_the_pace_of_a_resumed_run_counts_from_where_it_went_on() -> None:

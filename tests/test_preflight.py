@@ -22,9 +22,9 @@ from darknet_kit.formats.cfg import Cfg, format_cfg, parse_cfg, write_cfg
 from darknet_kit.network.estimate import estimate_disk
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.room import check_room
-from darknet_kit.train.runfolder import RunSettings, open_run
-from darknet_kit.train.start import check_same_batch, check_start, tell_batch
+from darknet_kit.train.checks.room import check_room
+from darknet_kit.train.checks.start import check_same_batch, check_start, tell_batch
+from darknet_kit.train.runs.folder import RunSettings, open_run
 from tests.conftest import Ended
 from tests.engines import alexeyab, original, run_engine
 from tests.test_engine_find import GPU_LINES, write_engine

@@ -14,7 +14,7 @@ import pytest
 
 from darknet_kit.formats.cfg import write_cfg
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.identity import identify
+from darknet_kit.train.runs.identity import identify
 from tests.conftest import Ended
 from tests.trainings import MakeFake, start, status
 

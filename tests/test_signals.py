@@ -16,7 +16,7 @@ import pytest
 
 from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.checkpoint import find_checkpoint
+from darknet_kit.train.weights.checkpoint import find_checkpoint
 from tests.conftest import Ended
 from tests.trainings import MakeFake, start, status, write_nano
 

@@ -13,7 +13,9 @@ import pytest
 
 from darknet_kit.formats.cfg import read_cfg, set_value, write_cfg
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train import divergence, policy, process
+from darknet_kit.train import process
+from darknet_kit.train.health import divergence
+from darknet_kit.train.supervision import policy
 from tests import engines
 from tests.conftest import Ended
 from tests.trainings import MakeFake, status
@@ -207,7 +209,9 @@ def test_an_engine_deaf_to_term_is_killed(
 ) -> None:
     monkeypatch.setenv("FAKE_ONCE", "1")
     monkeypatch.setattr(process, "TICK_SECONDS", 0.05)
-    monkeypatch.setattr("darknet_kit.train.attempt.ABRUPT", process.Stop(signal.SIGTERM, 0.2))
+    monkeypatch.setattr(
+        "darknet_kit.train.supervision.attempt.ABRUPT", process.Stop(signal.SIGTERM, 0.2)
+    )
     ended = train("deaf", "--stall-minutes", 0.01)
     assert ended.exit_code == 0, ended.stderr
     assert ending(run, "0001")["how"] == "killed by SIGKILL"
@@ -217,7 +221,7 @@ def test_weights_cut_by_a_full_disk_end_the_run(
     train: Train, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = shutil.disk_usage("/")._replace(free=0)
-    monkeypatch.setattr("darknet_kit.train.witness.shutil.disk_usage", lambda _path: full)
+    monkeypatch.setattr("darknet_kit.train.health.witness.shutil.disk_usage", lambda _path: full)
     monkeypatch.setenv("FAKE_SECONDS", "0.01")
     ended = train("full")
     assert ended.exit_code == 5
@@ -235,7 +239,7 @@ def test_an_engine_that_is_deleted_is_gone(
         (tmp_path / "darknet").unlink(missing_ok=True)
         return decide(*words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("darknet_kit.train.supervisor.decide", delete)
+    monkeypatch.setattr("darknet_kit.train.supervision.supervisor.decide", delete)
     ended = train("crash")
     assert ended.exit_code == 5
     assert "[engine-gone]" in ended.stderr
@@ -311,7 +315,9 @@ def test_a_real_engine_that_hangs_is_started_again(
     find_engine: Callable[[], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("darknet_kit.train.attempt.ABRUPT", process.Stop(signal.SIGTERM, 0.5))
+    monkeypatch.setattr(
+        "darknet_kit.train.supervision.attempt.ABRUPT", process.Stop(signal.SIGTERM, 0.5)
+    )
     monkeypatch.setattr(policy, "_FIRST_WAIT", 0.0)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cfg = write_small(tmp_path / "nano.cfg")

@@ -9,11 +9,12 @@ import pytest
 from darknet_kit.engine.xid import Xid, find_xids
 from darknet_kit.formats.logevent import Finished, Iteration
 from darknet_kit.formats.logstream import iter_log
-from darknet_kit.train import causes, policy
-from darknet_kit.train.causes import Death, find_cause
-from darknet_kit.train.deaths import count_oom_kills, find_crash, find_oom_kill
-from darknet_kit.train.divergence import LossWatch
-from darknet_kit.train.pulse import Clocks, Pulse
+from darknet_kit.train.health import causes
+from darknet_kit.train.health.causes import Death, find_cause
+from darknet_kit.train.health.deaths import count_oom_kills, find_crash, find_oom_kill
+from darknet_kit.train.health.divergence import LossWatch
+from darknet_kit.train.health.pulse import Clocks, Pulse
+from darknet_kit.train.supervision import policy
 from tests.conftest import PROJECT
 
 # The first column is what the programs print: as recorded logs have it (pjreddie/darknet issue 491,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from darknet_kit.train.causes import find_said
+from darknet_kit.train.health.causes import find_said
 from tests import engines
 from tests.engines import run_engine, write_tiny_cfg
 from tests.sets import write_picture

@@ -3,9 +3,9 @@
 import pytest
 
 from darknet_kit.formats.cfg import Cfg, parse_cfg
-from darknet_kit.train.change import NO_CHANGE, Change, apply_change, find_subdivisions
-from darknet_kit.train.checkpoint import effective_batch
-from darknet_kit.train.policy import HOPELESS, Limits, Past, count_failures, decide
+from darknet_kit.network.schedule import effective_batch
+from darknet_kit.train.supervision.change import NO_CHANGE, Change, apply_change, find_subdivisions
+from darknet_kit.train.supervision.policy import HOPELESS, Limits, Past, count_failures, decide
 
 
 def network(batch: int = 64, subdivisions: int = 16, rate: str = "0.001") -> Cfg:

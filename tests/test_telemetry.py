@@ -27,7 +27,7 @@ from darknet_kit.formats.telemetry import (
     parse_telemetry,
     read_telemetry,
 )
-from darknet_kit.train.bottleneck import find_bottleneck
+from darknet_kit.train.telemetry.bottleneck import find_bottleneck
 from darknet_kit.train.telemetry.disk import DiskMeter, find_disk, read_disks
 from darknet_kit.train.telemetry.engine import EngineMeter
 from darknet_kit.train.telemetry.host import HostMeter

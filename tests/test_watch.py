@@ -19,8 +19,8 @@ from darknet_kit.formats.growing import GrowingTable, Tail
 from darknet_kit.report.gauges import list_gauges
 from darknet_kit.report.liveserver import Address, serving
 from darknet_kit.report.screen import draw_sparkline
-from darknet_kit.train.follower import Follower
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.follower import Follower
 from tests.browser import visiting
 from tests.conftest import Ended
 from tests.test_compare import write_cfg

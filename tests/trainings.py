@@ -16,7 +16,7 @@ from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train import policy
+from darknet_kit.train.supervision import policy
 
 MakeFake = Callable[[str], tuple[Path, Path]]
 FAKE = Path(__file__).with_name("fake_darknet.py")

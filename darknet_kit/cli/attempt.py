@@ -14,13 +14,13 @@ from darknet_kit.core.wording import format_duration
 from darknet_kit.engine.find import Engine
 from darknet_kit.errors import DkitError, TrainError
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.train.attempt import AttemptStarted, Tick
-from darknet_kit.train.farewell import Stopping
-from darknet_kit.train.keeping import WeightsKept
-from darknet_kit.train.runfolder import RunFolder, RunSettings
-from darknet_kit.train.stopping import AT_ONCE
-from darknet_kit.train.supervisor import Retrying, Training
-from darknet_kit.train.verdict import Ended
+from darknet_kit.train.health.verdict import Ended
+from darknet_kit.train.runs.folder import RunFolder, RunSettings
+from darknet_kit.train.runs.stopping import AT_ONCE
+from darknet_kit.train.supervision.attempt import AttemptStarted, Tick
+from darknet_kit.train.supervision.farewell import Stopping
+from darknet_kit.train.supervision.supervisor import Retrying, Training
+from darknet_kit.train.weights.keeping import WeightsKept
 
 _OF_DATA = ("missing-image", "missing-label", "wrong-label")
 

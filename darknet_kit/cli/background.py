@@ -8,9 +8,9 @@ from pathlib import Path
 from darknet_kit.cli.handover import resume_command
 from darknet_kit.cli.outcome import Outcome, say
 from darknet_kit.cli.paths import shown
-from darknet_kit.train.lock import is_held, read_holder
 from darknet_kit.train.process import Detached, start_detached
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.lock import is_held, read_holder
 
 _OUTPUT = "output.log"
 _PATIENCE_SECONDS = 120.0

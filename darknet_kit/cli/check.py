@@ -22,7 +22,13 @@ from darknet_kit.dataset.checks.images import Entries
 from darknet_kit.dataset.checks.whole import HowToCheck
 from darknet_kit.errors import UsageError
 from darknet_kit.network.heads import find_heads
-from darknet_kit.train.inspection import OTHER_CODES, FileKind, Inspection, inspect, sort_files
+from darknet_kit.train.checks.inspection import (
+    OTHER_CODES,
+    FileKind,
+    Inspection,
+    inspect,
+    sort_files,
+)
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 

@@ -22,7 +22,7 @@ from darknet_kit.report.comparisontable import (
     format_comparison_page,
 )
 from darknet_kit.report.page import inline_svg
-from darknet_kit.train.history import History, read_history
+from darknet_kit.train.runs.history import History, read_history
 
 if TYPE_CHECKING:
     from darknet_kit.report.charts import Look

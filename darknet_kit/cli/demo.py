@@ -27,8 +27,8 @@ from darknet_kit.evaluate.matching import Matches, match_all
 from darknet_kit.formats.cfg import Cfg, read_cfg, write_cfg
 from darknet_kit.formats.trainlog import read_log
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.preflight import check_run
-from darknet_kit.train.runfolder import RunFolder, RunSettings, create_run, open_run
+from darknet_kit.train.checks.preflight import check_run
+from darknet_kit.train.runs.folder import RunFolder, RunSettings, create_run, open_run
 
 _CLASSES = ("disc", "square", "triangle")
 _MODEL = "dkit-nano"

@@ -24,7 +24,7 @@ from darknet_kit.doctor.redaction import redact
 from darknet_kit.doctor.rows import Group, Verdict
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import read_cfg
-from darknet_kit.train.inspection import FileKind, sort_files
+from darknet_kit.train.checks.inspection import FileKind, sort_files
 
 _INDENT = " " * 11
 _WIDEST = 100

@@ -8,7 +8,7 @@ from darknet_kit.cli.paths import shown
 from darknet_kit.errors import AnyPath
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import WeightsHeader
-from darknet_kit.train.checkpoint import effective_batch
+from darknet_kit.network.schedule import effective_batch
 
 if TYPE_CHECKING:
     from darknet_kit.network.fit import Fit

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.files import write_text
-from darknet_kit.train.runfolder import RunFolder
-from darknet_kit.train.unit import (
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.supervision.unit import (
     CARRIED,
     Handover,
     estimate_patience,

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from darknet_kit.train.process import capture
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
 
 EVERY_SECONDS = 300.0
 _SHARE = 100  # drawing takes one part in so many of the time at most

@@ -17,8 +17,8 @@ from darknet_kit.formats.logtables import FORMATS, format_table, tabulate
 from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.report.summary import describe_log, list_facts, summarize_log
-from darknet_kit.train.history import name_of_log
-from darknet_kit.train.runfolder import RunFolder, is_run
+from darknet_kit.train.runs.folder import RunFolder, is_run
+from darknet_kit.train.runs.history import name_of_log
 
 if TYPE_CHECKING:
     from darknet_kit.report.charts import Look

@@ -20,10 +20,10 @@ from darknet_kit.errors import DkitError
 from darknet_kit.evaluate.detect import detect
 from darknet_kit.formats.datafile import iter_image_list, read_names
 from darknet_kit.formats.telemetry import read_telemetry
-from darknet_kit.train.bottleneck import find_bottleneck
-from darknet_kit.train.history import History, read_history
-from darknet_kit.train.rundetail import describe_run
-from darknet_kit.train.runfolder import RunFolder, is_run, open_run
+from darknet_kit.train.runs.detail import describe_run
+from darknet_kit.train.runs.folder import RunFolder, is_run, open_run
+from darknet_kit.train.runs.history import History, read_history
+from darknet_kit.train.telemetry.bottleneck import find_bottleneck
 
 if TYPE_CHECKING:
     from darknet_kit.report.samples import Examined

@@ -8,7 +8,7 @@ from darknet_kit.cli.runshow import list_facts, show_run
 from darknet_kit.cli.runstop import stop_run
 from darknet_kit.errors import UsageError
 from darknet_kit.report.runtable import ORDERS, format_run_table, summarize_runs
-from darknet_kit.train.runlist import iter_runs
+from darknet_kit.train.runs.listing import iter_runs
 
 _HOME = "runs"
 _SHOW, _STOP = "show", "stop"

@@ -16,9 +16,9 @@ from darknet_kit.report.runtable import (
     format_time,
     format_weights,
 )
-from darknet_kit.train.rundetail import RunDetail, describe_run, find_run
-from darknet_kit.train.runlist import RunSummary
-from darknet_kit.train.state import State
+from darknet_kit.train.runs.detail import RunDetail, describe_run, find_run
+from darknet_kit.train.runs.listing import RunSummary
+from darknet_kit.train.runs.state import State
 
 
 def show_run(name: str) -> Outcome:

@@ -12,8 +12,8 @@ from darknet_kit.cli.paths import shown
 from darknet_kit.engine.find import AUTO, Engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.train.runfolder import RunFolder, RunSettings
-from darknet_kit.train.verdict import Ended
+from darknet_kit.train.health.verdict import Ended
+from darknet_kit.train.runs.folder import RunFolder, RunSettings
 
 __all__ = ["UNITS", "Way", "begin_run", "choose_way"]
 

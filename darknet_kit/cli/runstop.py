@@ -7,10 +7,10 @@ from pathlib import Path
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.wording import format_duration
-from darknet_kit.train.lock import is_held
-from darknet_kit.train.rundetail import find_run
-from darknet_kit.train.runfolder import RunFolder
-from darknet_kit.train.stopping import stop_run as ask_to_stop
+from darknet_kit.train.runs.detail import find_run
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.lock import is_held
+from darknet_kit.train.runs.stopping import stop_run as ask_to_stop
 
 _PATIENCE_SECONDS = 5.0
 

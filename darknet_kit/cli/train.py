@@ -23,11 +23,12 @@ from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import AUTO, Engine, find_engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
-from darknet_kit.train.checkpoint import effective_batch
-from darknet_kit.train.enginecheck import check_engine
-from darknet_kit.train.preflight import check_run
-from darknet_kit.train.room import check_room
-from darknet_kit.train.runfolder import (
+from darknet_kit.network.schedule import effective_batch
+from darknet_kit.train.checks.engine import check_engine
+from darknet_kit.train.checks.preflight import check_run
+from darknet_kit.train.checks.room import check_room
+from darknet_kit.train.checks.start import check_images_there, check_same_batch
+from darknet_kit.train.runs.folder import (
     RunSettings,
     create_run,
     find_latest_run,
@@ -35,7 +36,6 @@ from darknet_kit.train.runfolder import (
     keep_settings,
     open_run,
 )
-from darknet_kit.train.start import check_images_there, check_same_batch
 
 _LATEST = "latest"
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from darknet_kit.cli.streams import echo
 from darknet_kit.core.wording import format_duration
 from darknet_kit.formats.logevent import Event, Iteration, MapResult
-from darknet_kit.train.pace import Pace
+from darknet_kit.train.supervision.pace import Pace
 
 _QUIET_SECONDS = 30.0
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"

@@ -17,11 +17,11 @@ import click
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.errors import ToolchainError, UsageError
-from darknet_kit.train.follower import Follower
-from darknet_kit.train.rundetail import find_run
-from darknet_kit.train.runfolder import RunFolder, find_latest_run
-from darknet_kit.train.runlist import is_run_folder
-from darknet_kit.train.state import State
+from darknet_kit.train.runs.detail import find_run
+from darknet_kit.train.runs.folder import RunFolder, find_latest_run
+from darknet_kit.train.runs.follower import Follower
+from darknet_kit.train.runs.listing import is_run_folder
+from darknet_kit.train.runs.state import State
 
 _SECONDS = 1.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

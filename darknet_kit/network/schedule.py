@@ -7,6 +7,7 @@ what the engine makes of them.
 from dataclasses import dataclass
 
 from darknet_kit.errors import UsageError
+from darknet_kit.formats.cfg import Cfg
 
 _PER_CLASS = 2000
 _LEAST = 6000
@@ -35,6 +36,13 @@ class Schedule:
     burn_in: int
     learning_rate: float
     settings: tuple[Setting, ...]
+
+
+def effective_batch(cfg: Cfg) -> int:
+    """Return the images of one iteration: the engine works in whole mini-batches."""
+    batch = max(1, cfg.net.integer("batch", 1))
+    subdivisions = max(1, cfg.net.integer("subdivisions", 1))
+    return max(1, batch // subdivisions) * subdivisions
 
 
 def plan_schedule(

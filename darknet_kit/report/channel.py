@@ -9,8 +9,8 @@ from typing import Any
 
 from darknet_kit.formats.trainlog import Metrics
 from darknet_kit.report.gauges import list_gauges
-from darknet_kit.train.follower import Follower, Snapshot
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.follower import Follower, Snapshot
 
 _SECONDS = 1.0  # between two looks into the folder
 _POINTS = 2000  # of a curve, at first

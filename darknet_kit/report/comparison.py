@@ -16,7 +16,7 @@ from darknet_kit.report.summary import (
     format_loss,
     lowest_index,
 )
-from darknet_kit.train.history import History
+from darknet_kit.train.runs.history import History
 
 SETUP, NETWORK, KEYS, RESULT = "setup", "network", "cfg", "result"
 CAUSE = "cause"

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from darknet_kit.report.channel import Channel
 from darknet_kit.report.page import render_page
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
 
 _COOKIE = "dkit"
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]"))

@@ -25,8 +25,8 @@ from darknet_kit.report.partschart import has_parts, plot_parts
 from darknet_kit.report.samples import Sample
 from darknet_kit.report.telemetrychart import has_telemetry, plot_telemetry
 from darknet_kit.report.verdict import advise, conclude
-from darknet_kit.train.history import History
-from darknet_kit.train.rundetail import RunDetail
+from darknet_kit.train.runs.detail import RunDetail
+from darknet_kit.train.runs.history import History
 
 _MOST_EVENTS = 300
 _DULL = frozenset(("weights-saved", "weights-kept", "weights-pruned", "resized", "map"))

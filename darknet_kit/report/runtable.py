@@ -8,9 +8,9 @@ from typing import Any
 
 from darknet_kit.core.wording import counted, format_duration
 from darknet_kit.report.classtable import align_columns, cut_name
-from darknet_kit.train.rundetail import WeightsFile
-from darknet_kit.train.runlist import AttemptSummary, RunSummary
-from darknet_kit.train.state import State
+from darknet_kit.train.runs.detail import WeightsFile
+from darknet_kit.train.runs.listing import AttemptSummary, RunSummary
+from darknet_kit.train.runs.state import State
 
 _TITLES = ("run", "state", "iteration", "avg loss", "best mAP", "attempts", "time", "engine")
 _EVENT_KEYS = ("time", "event")

@@ -14,8 +14,8 @@ from rich.text import Text
 from darknet_kit.report.gauges import Gauge, list_gauges
 from darknet_kit.report.lettering import escape_controls
 from darknet_kit.report.summary import format_hours, format_loss
-from darknet_kit.train.follower import Follower, Snapshot
-from darknet_kit.train.state import State
+from darknet_kit.train.runs.follower import Follower, Snapshot
+from darknet_kit.train.runs.state import State
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _STYLES = {

@@ -9,8 +9,8 @@ from darknet_kit.report.apchart import rank_classes
 from darknet_kit.report.charts import known_results
 from darknet_kit.report.curves import find_rate_steps
 from darknet_kit.report.summary import computed_seconds, describe_ending, format_hours
-from darknet_kit.train.history import History
-from darknet_kit.train.state import State
+from darknet_kit.train.runs.history import History
+from darknet_kit.train.runs.state import State
 
 _FELL = 0.03  # of mAP below its best: more than calculations differ by from each other
 _FEW_RESULTS = 5

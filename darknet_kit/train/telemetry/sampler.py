@@ -15,7 +15,7 @@ from typing import Self
 from darknet_kit.formats.telemetry import format_telemetry_header, format_telemetry_row
 from darknet_kit.train.telemetry.gpu import GpuTrouble
 from darknet_kit.train.telemetry.table import open_table
-from darknet_kit.train.waiting import Waiting
+from darknet_kit.train.telemetry.waiting import Waiting
 
 _SHORTEST = 0.1  # seconds between two samples
 _PATIENCE = 5.0  # seconds: a driver that hangs may keep its caller for ever

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from darknet_kit.formats.telemetry import Telemetry
-from darknet_kit.train.load import Load, at_least, measure_load
+from darknet_kit.train.telemetry.load import Load, at_least, measure_load
 
 _FEWEST = 6  # samples, half a minute by default
 _OFTEN = 20.0  # per cent of the samples in which memory is swapped

@@ -13,8 +13,8 @@ from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.growing import GrowingTable, Tail, as_cell, as_number
 from darknet_kit.formats.logevent import Iteration
 from darknet_kit.formats.trainlog import Metrics
-from darknet_kit.train.runfolder import RunFolder
-from darknet_kit.train.state import State, judge_state
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.state import State, judge_state
 
 _TAIL_BYTES = 1 << 16  # of events and of the log
 _KEPT_EVENTS, _KEPT_LINES, _KEPT_SAMPLES = 40, 12, 720

@@ -16,14 +16,14 @@ from darknet_kit.core.moments import format_moment
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.kernellog import read_kernel_log
 from darknet_kit.engine.xid import FALLEN, Xid, find_xids, name_xid
-from darknet_kit.train.bottleneck import Bottleneck
-from darknet_kit.train.causes import Cause, Death, find_cause, find_said
-from darknet_kit.train.checkpoint import Checkpoint
-from darknet_kit.train.deaths import count_oom_kills, find_crash, find_oom_kill
+from darknet_kit.train.health.causes import Cause, Death, find_cause, find_said
+from darknet_kit.train.health.deaths import count_oom_kills, find_crash, find_oom_kill
+from darknet_kit.train.health.pulse import Pulse
+from darknet_kit.train.health.witness import Witness
 from darknet_kit.train.process import describe_end
-from darknet_kit.train.pulse import Pulse
+from darknet_kit.train.telemetry.bottleneck import Bottleneck
 from darknet_kit.train.telemetry.gpu import GpuTrouble
-from darknet_kit.train.witness import Witness
+from darknet_kit.train.weights.checkpoint import Checkpoint
 
 _TAIL_LINES = 20
 _REFUSED = (1, 2, 4)  # the embedded engine's exit codes for what another start would meet again

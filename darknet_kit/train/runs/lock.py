@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from darknet_kit.core.files import open_append
 from darknet_kit.errors import UsageError
-from darknet_kit.train.identity import Identity, identify
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.identity import Identity, identify
 
 _NAME = ".lock"
 _PATIENCE_SECONDS = 1.0  # `is_held` takes the lock for a moment

@@ -14,9 +14,9 @@ from darknet_kit.errors import AnyPath, DkitError, UsageError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.network.layers import weight_floats
-from darknet_kit.train.checkpoint import effective_batch
-from darknet_kit.train.runfolder import RunFolder
-from darknet_kit.train.runlist import RunSummary, is_run_folder, read_record, summarize_run
+from darknet_kit.network.schedule import effective_batch
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.listing import RunSummary, is_run_folder, read_record, summarize_run
 
 _LAST_EVENTS = 8
 _TAIL = 1 << 16  # bytes of events.jsonl

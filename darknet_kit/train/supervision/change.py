@@ -9,8 +9,8 @@ from pathlib import Path
 
 from darknet_kit.core.files import write_text
 from darknet_kit.formats.cfg import Cfg, set_value
-from darknet_kit.train.checkpoint import effective_batch
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.network.schedule import effective_batch
+from darknet_kit.train.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)

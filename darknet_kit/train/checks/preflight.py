@@ -15,8 +15,8 @@ from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import read_difficult
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
-from darknet_kit.train.enginecheck import check_engine, refuse
-from darknet_kit.train.start import check_start, tell_batch
+from darknet_kit.train.checks.engine import check_engine, refuse
+from darknet_kit.train.checks.start import check_start, tell_batch
 
 _DOUBTFUL = ("label-columns", "label-number", "bad-coordinate", "outside-box", "empty-box")
 

@@ -15,17 +15,17 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg, write_cfg
 from darknet_kit.formats.logevent import Event
 from darknet_kit.formats.logline import LogReader
-from darknet_kit.train.change import NO_CHANGE, Change
-from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
-from darknet_kit.train.farewell import Stopping
-from darknet_kit.train.keeping import Keeper, WeightsKept
-from darknet_kit.train.observer import Observer
+from darknet_kit.train.health.verdict import Ended, end, explain, format_exit, tell_end
+from darknet_kit.train.health.witness import Witness
 from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess
-from darknet_kit.train.recorder import Recorder
-from darknet_kit.train.retreat import drop_sound, hold_sound
-from darknet_kit.train.runfolder import BASE, RunFolder, RunSettings
-from darknet_kit.train.verdict import Ended, end, explain, format_exit, tell_end
-from darknet_kit.train.witness import Witness
+from darknet_kit.train.runs.folder import BASE, RunFolder, RunSettings
+from darknet_kit.train.runs.recorder import Recorder
+from darknet_kit.train.supervision.change import NO_CHANGE, Change
+from darknet_kit.train.supervision.farewell import Stopping
+from darknet_kit.train.supervision.retreat import drop_sound, hold_sound
+from darknet_kit.train.telemetry.observer import Observer
+from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.weights.keeping import Keeper, WeightsKept
 
 _ENDING = ".weights"  # hank-ai's passes over all other files
 _STOPPED = 130  # the embedded engine's exit code where anybody asked it to end

@@ -18,7 +18,7 @@ from darknet_kit.formats.datafile import missing_file, not_a_folder, parse_data
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.check import check_cfg
 from darknet_kit.network.heads import find_heads
-from darknet_kit.train.start import check_start, tell_batch
+from darknet_kit.train.checks.start import check_start, tell_batch
 
 _START_BYTES = 4096
 _BACKBONE = re.compile(r"\.conv\.[0-9]+$")

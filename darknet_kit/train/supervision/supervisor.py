@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 
 from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.train.attempt import Attempt, Plan, Tick, TrainEvent, find_best
-from darknet_kit.train.change import apply_change, read_change, write_change
-from darknet_kit.train.checkpoint import Checkpoint, find_checkpoint
-from darknet_kit.train.farewell import Farewell, Stopping
-from darknet_kit.train.keeping import recover_weights
-from darknet_kit.train.lock import only_writer
-from darknet_kit.train.policy import Decision, Limits, Past, count_failures, decide
+from darknet_kit.train.health.verdict import Ended
 from darknet_kit.train.process import TICK_SECONDS
-from darknet_kit.train.retreat import go_back
-from darknet_kit.train.runfolder import LOWER_RATE, RunFolder, RunSettings
-from darknet_kit.train.stopping import refuse_company
-from darknet_kit.train.verdict import Ended
+from darknet_kit.train.runs.folder import LOWER_RATE, RunFolder, RunSettings
+from darknet_kit.train.runs.lock import only_writer
+from darknet_kit.train.runs.stopping import refuse_company
+from darknet_kit.train.supervision.attempt import Attempt, Plan, Tick, TrainEvent, find_best
+from darknet_kit.train.supervision.change import apply_change, read_change, write_change
+from darknet_kit.train.supervision.farewell import Farewell, Stopping
+from darknet_kit.train.supervision.policy import Decision, Limits, Past, count_failures, decide
+from darknet_kit.train.supervision.retreat import go_back
+from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
+from darknet_kit.train.weights.keeping import recover_weights
 
 
 @dataclass(frozen=True, slots=True)

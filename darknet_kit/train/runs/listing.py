@@ -14,8 +14,8 @@ from typing import Any
 
 from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import AnyPath, UsageError
-from darknet_kit.train.runfolder import RunFolder
-from darknet_kit.train.state import State, judge_state
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.state import State, judge_state
 
 _TAIL = 4096  # bytes; a line of metrics.csv has about 80
 _TRACES = ("run.toml", "status.json", "attempts")

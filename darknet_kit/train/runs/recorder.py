@@ -26,9 +26,9 @@ from darknet_kit.formats.metrics import (
     format_map_row,
     format_metrics_row,
 )
-from darknet_kit.train.enginelog import EngineLog
-from darknet_kit.train.identity import identify
-from darknet_kit.train.runfolder import RunFolder, write_status
+from darknet_kit.train.runs.enginelog import EngineLog
+from darknet_kit.train.runs.folder import RunFolder, write_status
+from darknet_kit.train.runs.identity import identify
 
 
 class Recorder:

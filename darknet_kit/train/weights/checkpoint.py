@@ -12,6 +12,7 @@ from darknet_kit.errors import WeightsError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.layers import weight_floats
+from darknet_kit.network.schedule import effective_batch
 
 WEIGHTS_SUFFIXES = (".weights", ".backup")
 """How the names of weights end; `.backup` is what the 2018 original calls its last ones."""
@@ -25,13 +26,6 @@ class Checkpoint:
 
     path: Path
     iteration: int
-
-
-def effective_batch(cfg: Cfg) -> int:
-    """Return the images of one iteration: the engine works in whole mini-batches."""
-    batch = max(1, cfg.net.integer("batch", 1))
-    subdivisions = max(1, cfg.net.integer("subdivisions", 1))
-    return max(1, batch // subdivisions) * subdivisions
 
 
 def find_checkpoint(folder: Path, cfg: Cfg) -> Checkpoint | None:

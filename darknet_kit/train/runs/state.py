@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from darknet_kit.core.wording import format_duration
-from darknet_kit.train.identity import Identity
-from darknet_kit.train.lock import is_held, read_holder
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.identity import Identity
+from darknet_kit.train.runs.lock import is_held, read_holder
 
 SILENCE_SECONDS = 180.0  # the heartbeat comes every few seconds; clocks of machines differ
 

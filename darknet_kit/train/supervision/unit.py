@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from darknet_kit.errors import UsageError
-from darknet_kit.train.farewell import CHECKPOINT_EVERY
-from darknet_kit.train.runfolder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.supervision.farewell import CHECKPOINT_EVERY
 
 CARRIED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
 """Of the environment, what decides which programs, libraries and GPUs an engine finds."""

@@ -11,8 +11,8 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import AnyPath, CfgError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.formats.trainlog import Log, read_log
-from darknet_kit.train.runfolder import RunFolder, is_run
-from darknet_kit.train.runlist import RunSummary, summarize_run
+from darknet_kit.train.runs.folder import RunFolder, is_run
+from darknet_kit.train.runs.listing import RunSummary, summarize_run
 
 
 @dataclass(frozen=True, slots=True)

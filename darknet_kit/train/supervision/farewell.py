@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 
 from darknet_kit.formats.logevent import Iteration, WeightsSaved
-from darknet_kit.train.keeping import WeightsKept
-from darknet_kit.train.pace import Pace
+from darknet_kit.train.supervision.pace import Pace
+from darknet_kit.train.weights.keeping import WeightsKept
 
 CHECKPOINT_EVERY = 100  # iterations
 _PATIENCE_SECONDS = 60.0  # from the engine's word that it saves until the weights were looked at

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.train.change import Change, find_subdivisions
+from darknet_kit.train.supervision.change import Change, find_subdivisions
 
 HOPELESS = frozenset(
     {

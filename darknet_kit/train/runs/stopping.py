@@ -9,10 +9,10 @@ from typing import Any
 
 from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import DkitError, UsageError
-from darknet_kit.train.identity import Identity
-from darknet_kit.train.lock import is_held, read_holder
-from darknet_kit.train.runfolder import RunFolder
-from darknet_kit.train.state import SILENCE_SECONDS
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.identity import Identity
+from darknet_kit.train.runs.lock import is_held, read_holder
+from darknet_kit.train.runs.state import SILENCE_SECONDS
 
 AT_ONCE = signal.SIGQUIT
 """What ends a run at once; TERM and Ctrl-C let the engine come to its next checkpoint."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from darknet_kit.errors import WeightsError
 from darknet_kit.formats.weights import expected_bytes, read_weights_header
-from darknet_kit.train.checkpoint import WEIGHTS_SUFFIXES, is_finite
+from darknet_kit.train.weights.checkpoint import WEIGHTS_SUFFIXES, is_finite
 
 NOT_FINITE, DAMAGED = "not-finite", "damaged"
 _REJECTED = ".nan"

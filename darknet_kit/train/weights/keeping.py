@@ -16,10 +16,10 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.layers import weight_floats
-from darknet_kit.train.checkpoint import Checkpoint
-from darknet_kit.train.harvest import Harvested, Harvester, harvest
-from darknet_kit.train.recorder import Recorder
-from darknet_kit.train.runfolder import BACKUP, BASE, RunFolder, RunSettings
+from darknet_kit.train.runs.folder import BACKUP, BASE, RunFolder, RunSettings
+from darknet_kit.train.runs.recorder import Recorder
+from darknet_kit.train.weights.checkpoint import Checkpoint
+from darknet_kit.train.weights.harvest import Harvested, Harvester, harvest
 
 _NUMBERED = re.compile(rf"{BASE}_(\d+)\.weights")
 

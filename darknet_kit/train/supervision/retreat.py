@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from darknet_kit.formats.cfg import Cfg
-from darknet_kit.train.checkpoint import Checkpoint, iter_checkpoints
-from darknet_kit.train.runfolder import BASE, RunFolder
+from darknet_kit.train.runs.folder import BASE, RunFolder
+from darknet_kit.train.weights.checkpoint import Checkpoint, iter_checkpoints
 
 _ASIDE = ".diverged"
 _BEST = "_best.weights"

@@ -17,10 +17,10 @@ from darknet_kit.formats.logevent import (
 )
 from darknet_kit.formats.weights import expected_bytes
 from darknet_kit.network.layers import weight_floats
-from darknet_kit.train.causes import Cause
-from darknet_kit.train.deaths import count_oom_kills
-from darknet_kit.train.divergence import LossWatch
-from darknet_kit.train.pulse import Pulse
+from darknet_kit.train.health.causes import Cause
+from darknet_kit.train.health.deaths import count_oom_kills
+from darknet_kit.train.health.divergence import LossWatch
+from darknet_kit.train.health.pulse import Pulse
 from darknet_kit.train.telemetry.gpu import GpuTrouble
 
 _TAIL_LINES = 60  # hank-ai prints a long backtrace after what matters

@@ -1,0 +1,1 @@
+"""Run folders: made, written, locked, read, told apart by their state."""

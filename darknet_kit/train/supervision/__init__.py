@@ -1,0 +1,1 @@
+"""A training under way: attempts, what follows on a failed one, when one may be ended."""
