@@ -1,5 +1,6 @@
 """`dkit doctor`: this machine for real, the command's forms, and what keeps it from hanging."""
 
+import dataclasses
 import json
 import os
 import platform
@@ -38,7 +39,7 @@ from darknet_kit.engine.flavor import Features
 from darknet_kit.engine.modules import Told
 from darknet_kit.engine.trial import Trial
 from darknet_kit.errors import ToolchainError
-from darknet_kit.formats.cfg import read_cfg
+from darknet_kit.formats.cfg import read_cfg, set_value
 from tests.conftest import PROJECT, Ended
 from tests.recorded_machines import write, write_device, write_machine, write_working_gpu
 
@@ -189,20 +190,65 @@ def test_a_locale_with_decimal_commas(
     assert ("decimal-comma" in codes) is expected
 
 
-def test_no_room_for_the_weights_of_a_cfg(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("embedded", "keep", "least", "enough"),
+    [
+        # 64.43 million parameters of 4 bytes: 0.24 GiB; three numbered ones, _last, _best, _final,
+        # _sound and the one that is being written are 1.92 GiB; a log of 160,000 iterations 0.1.
+        (False, 3, 1.9, 2.1),
+        (False, 0, 5.0, 5.3),  # all sixteen, and five
+        (True, 3, 3.8, 4.1),  # momentum beside each
+    ],
+)
+def test_no_room_for_the_weights_of_a_cfg(
+    monkeypatch: pytest.MonkeyPatch, embedded: bool, keep: int, least: float, enough: float
+) -> None:
     cfg = read_cfg(PROJECT / "cfg/yolov4.cfg")
+    cfg = set_value(cfg, cfg.net, "max_batches", 160_000)
+    engine = dataclasses.replace(an_engine(True), embedded=embedded)
 
     def have(gib: float) -> set[str]:
         blocks = int(gib * (1 << 18))  # of 4 KiB
         told = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 10, 10, 10, 0, 255))
         monkeypatch.setattr(os, "statvfs", lambda _folder: told)
-        return {check.code for check in check_runs(Machine(), Path("/tmp"), cfg)}
+        wish = Wish(runs=Path("/tmp"), cfg=cfg, keep=keep)
+        wanted = probes._estimate(wish, Pending(lambda: engine, 5.0))
+        return {check.code for check in check_runs(Machine(), Path("/tmp"), wanted)}
 
-    # 64.43 million parameters of 4 bytes: 0.24 GiB; three numbered ones, _last, _best, _final and
-    # the one that is being written are 1.68 GiB.
-    assert "no-room" in have(1.6)
-    assert "little-room" in have(1.8)
-    assert not {"no-room", "little-room"} & have(6)
+    assert "no-room" in have(least)
+    assert "no-room" not in have(enough)
+    assert ("little-room" in have(enough)) is (enough < 5)
+    assert not {"no-room", "little-room"} & have(9)
+
+
+@pytest.mark.parametrize(
+    ("flavor", "features", "model", "said"),
+    [
+        (Flavor.ALEXEYAB, Features(gpu=False), "yolov4-tiny", "wrong-gradients"),
+        (Flavor.HANK_AI, Features(gpu=False), "yolov4-tiny", "wrong-gradients"),
+        (Flavor.ORIGINAL, Features(), "yolov4", "unsupported-by-engine"),
+        (Flavor.ALEXEYAB, Features(gpu=True, opencv=False), "mosaic", "no-opencv"),
+        (Flavor.ALEXEYAB, Features(gpu=True, opencv=True), "mosaic", ""),
+        (Flavor.ORIGINAL, Features(), "yolov3-tiny", ""),
+    ],
+)
+def test_what_train_refuses_is_not_called_ready(
+    flavor: Flavor, features: Features, model: str, said: str
+) -> None:
+    cfg = read_cfg(PROJECT / f"cfg/{'yolov4-tiny' if model == 'mosaic' else model}.cfg")
+    if model == "mosaic":
+        cfg = set_value(cfg, cfg.net, "mosaic", 1)
+    engine = Engine(Path("/opt/darknet"), flavor, features)
+    checks = tuple(darknet.check_choice(engine, cfg))
+    refused = [check for check in checks if check.code == "engine-refused"]
+    assert [check.evidence.rpartition(" ")[2] for check in refused] == [f"[{said}]"] * bool(said)
+    assert judge(Examination((ABSENT, *checks), engine), asked=True).trains is not bool(said)
+
+
+def test_an_engine_that_errs_on_a_cpu_is_told_without_a_cfg() -> None:
+    codes = [check.code for check in darknet.check_choice(an_engine(False), None)]
+    assert codes == ["engine", "wrong-gradients"]
+    assert [check.code for check in darknet.check_choice(an_engine(True), None)] == ["engine"]
 
 
 def test_images_lie_where_their_links_lead(tmp_path: Path) -> None:
@@ -218,7 +264,7 @@ def test_a_folder_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(os, "access", lambda *_: False)
     full = os.statvfs_result((4096, 4096, 1 << 30, 1 << 30, 1 << 30, 1000, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _folder: full)
-    codes = {check.code for check in check_runs(Machine(), Path("/"), None)}
+    codes = {check.code for check in check_runs(Machine(), Path("/"))}
     assert {"read-only", "no-inodes"} <= codes
 
 
@@ -311,6 +357,12 @@ ABSENT = found("no-gpu", "no NVIDIA GPU on the PCI bus")
             [GPU, found("darknet-lacks-gpu", "/usr/bin/darknet has code for 6.1")],
             an_engine(True),  # which is another one
             "ready to train on GPU 0: NVIDIA H200 with /opt/darknet",
+        ),
+        (
+            [ABSENT, found("no-room", "this training takes 2.0 GiB, /runs has 1.0")],
+            an_engine(False),
+            "not ready: /opt/darknet is here, but this training takes 2.0 GiB, /runs has 1.0 "
+            "(no-room)",
         ),
         ([GPU], None, "cannot train: no engine answered"),
         ([GPU, found("no-engine", "nothing here")], None, "cannot train: nothing here"),

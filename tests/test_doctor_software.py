@@ -13,7 +13,7 @@ from darknet_kit.doctor import opencv
 from darknet_kit.doctor.check import Check
 from darknet_kit.doctor.compiler import check_compiler
 from darknet_kit.doctor.cuda import check_toolchain
-from darknet_kit.doctor.darknet import check_darknets, check_engine
+from darknet_kit.doctor.darknet import check_choice, check_darknets
 from darknet_kit.doctor.examination import examine
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.opencv import check_python_opencv
@@ -239,7 +239,7 @@ def test_no_darknet_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", str(tmp_path))
     assert by_code(check_darknets(NOTHING)).keys() == {"no-darknet"}
     error = ToolchainError("no engine was found", code="no-engine", hint="Make one.")
-    assert [check.cure for check in check_engine(error)] == ["Make one."]
+    assert [check.cure for check in check_choice(error, None)] == ["Make one."]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from darknet_kit.doctor.redaction import redact
 from darknet_kit.doctor.rows import Group, Verdict
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import read_cfg
+from darknet_kit.network.estimate import KEEP
 from darknet_kit.train.checks.inspection import FileKind, sort_files
 
 _INDENT = " " * 11
@@ -45,6 +46,13 @@ _WIDEST = 100
     show_default=True,
     help="Where runs are to be kept.",
 )
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=KEEP,
+    show_default=True,
+    help="How many of the numbered weights a run is to keep; 0: all.",
+)
 @click.option("--deep", is_flag=True, help="Read and decode images of DATA, try each engine.")
 @click.option(
     "--report", is_flag=True, help="Print a block to paste into an issue, without private names."
@@ -56,11 +64,14 @@ _WIDEST = 100
     show_default=True,
     help="Look at a recorded machine's files; no program is asked.",
 )
-def doctor(files: tuple[str, ...], runs: Path, deep: bool, report: bool, sysroot: Path) -> Outcome:
+def doctor(
+    files: tuple[str, ...], runs: Path, keep: int, deep: bool, report: bool, sysroot: Path
+) -> Outcome:
     """Look at this machine: GPU, driver, CUDA, compilers, disk.
 
-    Inside a virtual machine as on its host. With CFG, the room that its weights take is compared
-    with the disk; with DATA, where its images lie. Exit code 1 says that there are problems.
+    Inside a virtual machine as on its host. With CFG, whether the engine here trains it, and
+    whether the disk has room for what that writes; with DATA, where its images lie. Exit code 1
+    says that there are problems.
     """
     given = sort_files(files)
     if FileKind.WEIGHTS in given:
@@ -75,6 +86,7 @@ def doctor(files: tuple[str, ...], runs: Path, deep: bool, report: bool, sysroot
         machine=Machine(sysroot),
         runs=runs.expanduser(),
         cfg=read_cfg(cfg) if cfg else None,
+        keep=keep,
         data=Path(data) if data else None,
         deep=deep,
     )

@@ -21,10 +21,10 @@ from darknet_kit.core.wording import counted
 from darknet_kit.dataset.reading import Dataset, read_dataset
 from darknet_kit.engine.command import can_map
 from darknet_kit.engine.find import AUTO, Engine, find_engine
+from darknet_kit.engine.suitability import check_engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.network.schedule import effective_batch
-from darknet_kit.train.checks.engine import check_engine
 from darknet_kit.train.checks.preflight import check_run
 from darknet_kit.train.checks.room import check_room
 from darknet_kit.train.checks.start import check_images_there, check_same_batch

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 
 from darknet_kit.doctor.check import Check, found
+from darknet_kit.engine.command import can_map
 from darknet_kit.engine.cuda import show_capability
 from darknet_kit.engine.find import EMBEDDED, Engine, find_engine, iter_darknets
+from darknet_kit.engine.flaws import errs_on_cpu
 from darknet_kit.engine.gpucode import read_gpu_code
 from darknet_kit.engine.nvml import NvmlFacts
+from darknet_kit.engine.suitability import check_engine
 from darknet_kit.engine.trial import try_training
-from darknet_kit.errors import ToolchainError
+from darknet_kit.errors import ToolchainError, UsageError
+from darknet_kit.formats.cfg import Cfg
 
 
 def check_darknets(nvml: NvmlFacts) -> Iterator[Check]:
@@ -48,12 +52,27 @@ def choose_engine() -> Engine | ToolchainError:
         return error
 
 
-def check_engine(engine: Engine | ToolchainError) -> Iterator[Check]:
-    """Say what `dkit train` takes."""
+def check_choice(engine: Engine | ToolchainError, cfg: Cfg | None) -> Iterator[Check]:
+    """Say what `dkit train` takes, and whether it will train this network. Raises CfgError."""
     if isinstance(engine, ToolchainError):
         yield found("no-engine", engine.message, engine.hint)
-    else:
-        yield found("engine", f"{engine}: {engine.reason}")
+        return
+    yield found("engine", f"{engine}: {engine.reason}")
+    if cfg is not None:
+        yield from _check_network(engine, cfg)
+    elif errs_on_cpu(engine):
+        yield found("wrong-gradients", str(engine))
+
+
+def _check_network(engine: Engine, cfg: Cfg) -> Iterator[Check]:
+    """Ask what a training asks before its first iteration."""
+    try:
+        warnings = check_engine(cfg, engine, with_map=can_map(engine.flavor), force=False)
+    except (UsageError, ToolchainError) as error:
+        yield found("engine-refused", f"{engine}: {error.message} [{error.code}]", error.hint)
+        return
+    for warning in warnings:
+        yield found("engine-doubt", warning)
 
 
 def _check_darknet(engine: Engine, nvml: NvmlFacts) -> Iterator[Check]:

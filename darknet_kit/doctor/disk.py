@@ -10,17 +10,10 @@ from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.mounts import find_mount, read_mounts
 from darknet_kit.doctor.surroundings import find_surroundings
 from darknet_kit.doctor.system import GIB
-from darknet_kit.errors import CfgError
-from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import iter_image_list, read_data
-from darknet_kit.formats.weights import expected_bytes
-from darknet_kit.network.estimate import count_numbered
-from darknet_kit.network.layers import weight_floats
 
 _LITTLE = 5 * GIB
 _SAMPLE = 512
-_KEPT = 3  # numbered weights, by the default of `dkit train --keep`
-_OTHERS = 4  # _last, _best, _final, and one that is being written
 # Each opening of a file is a question to another machine, or to the hypervisor's.
 _FAR = frozenset(
     {
@@ -32,12 +25,15 @@ _NEAR_FUSE = frozenset({"fuse.ntfs-3g", "fuse.overlayfs", "fuse.fuse-overlayfs"}
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
-def check_runs(machine: Machine, runs: Path, cfg: Cfg | None) -> Iterator[Check]:
-    """Look at where runs are kept: room, kind, whether it may be written, whether it lasts."""
+def check_runs(machine: Machine, runs: Path, wanted: int = 0) -> Iterator[Check]:
+    """Look at where runs are kept: room, kind, whether it may be written, whether it lasts.
+
+    `wanted` are the bytes that a run will take.
+    """
     folder = _find_existing(machine, runs)
     kind = _find_kind(machine, folder)
     if machine.is_here:
-        yield from _check_room(folder, kind, cfg)
+        yield from _check_room(folder, kind, wanted)
     else:
         yield found("disk", f"runs: {folder}, {kind or 'unknown'}")
     if kind in _IN_MEMORY:
@@ -70,11 +66,10 @@ def is_far(kind: str) -> bool:
     return kind in _FAR or (kind.startswith("fuse") and kind not in _NEAR_FUSE)
 
 
-def _check_room(folder: Path, kind: str, cfg: Cfg | None) -> Iterator[Check]:
+def _check_room(folder: Path, kind: str, wanted: int) -> Iterator[Check]:
     told = os.statvfs(folder)
     free = told.f_bavail * told.f_frsize
-    wanted = _estimate_weights(cfg) if cfg else 0
-    needed = f", of which this cfg's weights take {wanted / GIB:.1f}" if wanted else ""
+    needed = f", of which this training takes {wanted / GIB:.1f}" if wanted else ""
     yield found("disk", f"runs: {folder}, {kind or 'unknown'}, {free / GIB:.1f} GiB free{needed}")
     if not os.access(folder, os.W_OK | os.X_OK):
         yield found("read-only", f"{folder} may not be written into")
@@ -82,20 +77,10 @@ def _check_room(folder: Path, kind: str, cfg: Cfg | None) -> Iterator[Check]:
         yield found("no-inodes", f"{folder}: all {told.f_files:,} are used")
     if wanted > free:
         yield found(
-            "no-room", f"weights take {wanted / GIB:.1f} GiB, {folder} has {free / GIB:.1f}"
+            "no-room", f"this training takes {wanted / GIB:.1f} GiB, {folder} has {free / GIB:.1f}"
         )
     elif free < _LITTLE:
         yield found("little-room", f"{folder} has {free / GIB:.1f} GiB")
-
-
-def _estimate_weights(cfg: Cfg) -> int:
-    """Return the bytes of weights that lie there at one time, of all that the schedule writes."""
-    try:
-        numbered = count_numbered(cfg.net.integer("max_batches"))
-        floats = weight_floats(cfg)
-    except CfgError:  # `dkit check` says why
-        return 0
-    return expected_bytes(floats or 0) * (min(numbered, _KEPT) + _OTHERS)
 
 
 def _find_existing(machine: Machine, path: Path) -> Path:

@@ -120,8 +120,8 @@ _DISK = {
     "no-room": Row(
         Group.DISK,
         _PROBLEM,
-        "less room than the weights of this cfg take; Darknet does not tell",
-        "Free some, or name another disk with --runs.",
+        "less room than weights and log of this cfg take; Darknet does not tell",
+        "Free some, keep fewer with --keep, or name another disk with --runs.",
     ),
     "little-room": Row(
         Group.DISK,

@@ -10,7 +10,7 @@ import msgspec
 from darknet_kit.doctor.check import Check
 from darknet_kit.doctor.compiler import check_compiler
 from darknet_kit.doctor.cuda import check_driver, check_toolchain, check_toolkit, read_recorded
-from darknet_kit.doctor.darknet import check_darknets, check_engine, check_trials
+from darknet_kit.doctor.darknet import check_choice, check_darknets, check_trials
 from darknet_kit.doctor.deep import check_decoding, check_multiplication, check_reading
 from darknet_kit.doctor.disk import check_images, check_runs, draw_images
 from darknet_kit.doctor.gpu import check_cards, check_gpus, check_xids
@@ -35,6 +35,7 @@ from darknet_kit.engine.nvml import NvmlFacts, read_nvml_facts
 from darknet_kit.engine.toolchain import find_toolchain
 from darknet_kit.errors import ToolchainError
 from darknet_kit.formats.cfg import Cfg
+from darknet_kit.network.estimate import KEEP, estimate_disk
 
 RECORD = "nvml.json"  # in a recorded tree
 _QUICK = 10.0  # seconds for files, which answer at once unless a disk hangs
@@ -61,12 +62,14 @@ class Probe:
 class Wish:
     """What is to be looked at: a machine, where runs are kept, what is to be trained.
 
-    `data` is the .data file whose images are to be read; `deep` asks for what takes seconds.
+    `keep` is how many numbered weights stay, 0 for all; `data` is the .data file whose images are
+    to be read; `deep` asks for what takes seconds.
     """
 
     machine: Machine = field(default_factory=Machine)
     runs: Path = Path("runs")
     cfg: Cfg | None = None
+    keep: int = KEEP
     data: Path | None = None
     deep: bool = False
 
@@ -81,7 +84,8 @@ def list_probes(wish: Wish, engine: Pending[Engine | ToolchainError] | None) -> 
     log = Pending(lambda: _read_kernel_log(machine), _QUICK)
     probes = _list_file_probes(wish, nvml, log)
     if engine:
-        return [*probes, *_list_program_probes(nvml, engine)]
+        return [*probes, *_list_program_probes(wish, nvml, engine)]
+    probes.append(Probe(Group.DISK, lambda: check_runs(machine, wish.runs), _QUICK))
     return [*probes, Probe(Group.CUDA, lambda: _check_recorded(machine, nvml), _DRIVER + 1)]
 
 
@@ -130,7 +134,6 @@ def _list_file_probes(wish: Wish, nvml: Pending[NvmlFacts], log: Pending[str]) -
         ),
         Probe(Group.GPU, lambda: check_xids(log.result_or("")), _QUICK + 1),
         Probe(Group.CUDA, lambda: check_driver(nvml.result_or(NvmlFacts())), _DRIVER + 1),
-        Probe(Group.DISK, lambda: check_runs(machine, wish.runs, wish.cfg), _QUICK),
     ]
     if data := wish.data:
         probes.append(Probe(Group.DISK, lambda: check_images(machine, draw_images(data)), _QUICK))
@@ -146,8 +149,9 @@ def _check_recorded(machine: Machine, nvml: Pending[NvmlFacts]) -> Iterable[Chec
 
 
 def _list_program_probes(
-    nvml: Pending[NvmlFacts], engine: Pending[Engine | ToolchainError]
+    wish: Wish, nvml: Pending[NvmlFacts], engine: Pending[Engine | ToolchainError]
 ) -> list[Probe]:
+    machine, runs, cfg = wish.machine, wish.runs, wish.cfg
     quiet = NvmlFacts()
     tools = Pending(lambda: find_toolchain(driver=_as_driver(nvml.result_or(quiet))), _TOOLS)
 
@@ -157,10 +161,20 @@ def _list_program_probes(
         Probe(Group.OPENCV, lambda: check_development(tools.result()), _TOOLS),
         Probe(Group.OPENCV, check_python_opencv, _SLOW),
         Probe(Group.DARKNET, lambda: check_darknets(nvml.result_or(quiet)), _SLOW),
-        Probe(Group.DARKNET, lambda: check_engine(engine.result()), _SLOW),
+        Probe(Group.DARKNET, lambda: check_choice(engine.result(), cfg), _SLOW),
         Probe(Group.PYTHON, check_python, _QUICK),
         Probe(Group.PYTHON, lambda: check_torch(nvml.result_or(quiet)), _SLOW),
+        Probe(Group.DISK, lambda: check_runs(machine, runs, _estimate(wish, engine)), _SLOW),
     ]
+
+
+def _estimate(wish: Wish, engine: Pending[Engine | ToolchainError]) -> int:
+    """Return the bytes that a run will take. Raises CfgError."""
+    if wish.cfg is None:
+        return 0
+    chosen = engine.result_or(None)
+    with_state = isinstance(chosen, Engine) and chosen.embedded
+    return estimate_disk(wish.cfg, keep=wish.keep, with_state=with_state, full_log=False)
 
 
 def _as_driver(nvml: NvmlFacts) -> Driver:

@@ -10,7 +10,8 @@ from darknet_kit.engine.find import Engine
 
 # What explains best why there is no GPU to train on comes first.
 _REASONS = ("card-for-guest", "integrated-gpu", "no-gpu")
-_OF_DISK = frozenset({"no-room", "read-only", "no-inodes"})
+# These end every training that was asked about, on whatever it computes.
+_ENDING = frozenset({"no-room", "read-only", "no-inodes", "engine-refused"})
 _OF_TORCH = frozenset({"torch-lacks-gpu", "computes-wrong"})
 
 
@@ -35,16 +36,17 @@ def judge(examination: Examination, *, asked: bool) -> Readiness:
         because = next((check.evidence for check in checks if check.code == "no-engine"), "")
         return Readiness(False, False, f"cannot train: {because or 'no engine answered'}")
     name = "the embedded engine" if engine.embedded else str(engine.path)
+    blocking = _find_blocking(checks, engine)
+    if blocking:
+        here = f"{name} and {gpus[0]} are" if gpus else f"{name} is"
+        told = f"not ready: {here} here, but {blocking.evidence} ({blocking.code})"
+        return Readiness(False, bool(gpus), told)
     if not gpus:
         because = _explain(checks)
         return Readiness(True, False, f"trains on the CPU only, with {name}, because {because}")
     if engine.features.gpu is False:
         because = f"{name} computes on the CPU, and nothing else is here for {gpus[0]}"
         return Readiness(True, False, f"trains on the CPU only, because {because}")
-    blocking = _find_blocking(checks, engine)
-    if blocking:
-        told = f"not ready: {name} and {gpus[0]} are here, but {blocking.evidence}"
-        return Readiness(False, True, f"{told} ({blocking.code})")
     return Readiness(True, True, f"ready to train on {' and '.join(gpus)} with {name}")
 
 
@@ -59,9 +61,9 @@ def _explain(checks: Sequence[Check]) -> str:
 
 
 def _find_blocking(checks: Sequence[Check], engine: Engine) -> Check | None:
-    """Return a problem that ends a training with this engine on a GPU that works."""
+    """Return a problem that ends a training with this engine."""
     for check in checks:
         of_engine = str(engine) in check.evidence or (engine.embedded and check.code in _OF_TORCH)
-        if check.code in _OF_DISK or (check.verdict is Verdict.PROBLEM and of_engine):
+        if check.code in _ENDING or (check.verdict is Verdict.PROBLEM and of_engine):
             return check
     return None

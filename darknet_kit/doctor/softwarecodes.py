@@ -147,6 +147,25 @@ _DARKNET = {
         "`dkit build --rebuild` for a darknet; or train with another one: `dkit train --engine`.",
     ),
     "engine": Row(Group.DARKNET, _OK, "what `dkit train` takes, and why"),
+    "engine-refused": Row(
+        Group.DARKNET,
+        _PROBLEM,
+        "`dkit train` will not train this cfg with this engine",
+        "Train with another one: `dkit train --engine`.",
+    ),
+    "engine-doubt": Row(
+        Group.DARKNET,
+        _WARNING,
+        "this engine trains this cfg less well than it could",
+        "Train with another one (`dkit train --engine`), or change the cfg.",
+    ),
+    "wrong-gradients": Row(
+        Group.DARKNET,
+        _WARNING,
+        "on a CPU this darknet computes wrong gradients for [route], [upsample] and [shortcut]; "
+        "`dkit train` refuses those",
+        "`pip install 'darknet-kit[torch]'` brings the embedded engine, which is right.",
+    ),
     "no-engine": Row(
         Group.DARKNET,
         _PROBLEM,

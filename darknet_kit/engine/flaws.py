@@ -40,17 +40,26 @@ class Flaw:
 
 def find_ruinous(cfg: Cfg, engine: Engine) -> list[Flaw]:
     """Return why a training with this engine teaches a network something else; mostly nothing."""
-    if engine.embedded or engine.flavor is Flavor.ORIGINAL:
+    if not _is_fork(engine):
         return []
     kinds = {canonical_kind(section.kind) for section in cfg.layers}
     found = []
     if untrained := sorted(_NEVER_TRAINED & kinds):
         message = f"{engine.flavor} darknet never trains {_name(untrained)}: they stay as they are"
         found.append(Flaw("never-trained", message, _advise(cfg)))
-    if engine.features.gpu is False and (wrong := sorted(_WRONG_ON_CPU & kinds - {*untrained})):
+    if errs_on_cpu(engine) and (wrong := sorted(_WRONG_ON_CPU & kinds - {*untrained})):
         message = f"on a CPU, {engine.flavor} darknet computes wrong gradients for {_name(wrong)}"
         found.append(Flaw("wrong-gradients", message, _advise(cfg, "on a GPU")))
     return found
+
+
+def errs_on_cpu(engine: Engine) -> bool:
+    """Tell whether an engine computes gradients on a CPU, and wrong ones where layers branch."""
+    return _is_fork(engine) and engine.features.gpu is False
+
+
+def _is_fork(engine: Engine) -> bool:
+    return not engine.embedded and engine.flavor is not Flavor.ORIGINAL
 
 
 def _name(kinds: list[str]) -> str:
@@ -66,7 +75,7 @@ def _advise(cfg: Cfg, *ways: str) -> str:
 
 def iter_doubts(cfg: Cfg, engine: Engine, *, with_map: bool) -> Iterator[str]:
     """Yield sentences on what an engine computes less well than it could. Raises CfgError."""
-    if engine.embedded or engine.flavor is Flavor.ORIGINAL:
+    if not _is_fork(engine):
         return
     scale = cfg.net.number("loss_scale", 1.0)
     if engine.features.cudnn_half and scale not in (0, 1):

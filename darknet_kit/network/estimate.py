@@ -15,6 +15,8 @@ from darknet_kit.network.heads import find_heads
 from darknet_kit.network.layers import Layer, infer_layers, total_bflops
 from darknet_kit.network.parameters import is_normalized
 
+KEEP = 3
+"""How many of the numbered weights stay in a run, unless told otherwise."""
 _FLOAT_BYTES = 4
 CUDA_BYTES = 600_000_000
 """What CUDA and its libraries take before the first array; more on some drivers."""

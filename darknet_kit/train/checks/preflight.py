@@ -10,12 +10,12 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.dataset.check import ListCheck, check_list, require_trainable
 from darknet_kit.dataset.reading import Dataset, iter_listed
 from darknet_kit.engine.find import Engine
+from darknet_kit.engine.suitability import check_engine, refuse
 from darknet_kit.errors import CfgError, UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.datafile import read_difficult
 from darknet_kit.formats.yolo import label_path
 from darknet_kit.network.check import check_cfg
-from darknet_kit.train.checks.engine import check_engine, refuse
 from darknet_kit.train.checks.start import check_start, tell_batch
 
 _DOUBTFUL = ("label-columns", "label-number", "bad-coordinate", "outside-box", "empty-box")

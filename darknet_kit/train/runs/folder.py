@@ -29,11 +29,11 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.formats.cfg import Cfg, write_cfg
 from darknet_kit.formats.datafile import format_data, format_lines, iter_image_list, locate
+from darknet_kit.network.estimate import KEEP
 
 BASE = "project"
 BACKUP = "backup"
 """The folder of an attempt, where the engine runs, into which it writes weights."""
-KEEP = 3
 # AlexeyAB's adds a line each time that it reads an image without a label, or a label that is wrong.
 _ENDLESS = ("bad.list", "bad_label.list")
 LOWER_RATE, STOP = "lower-rate", "stop"
