@@ -67,6 +67,7 @@ RTX_3090: dict[str, Any] = {
 class RecordedLibrary:
     """What `ctypes.CDLL("libnvidia-ml.so.1")` would be on a machine with these GPUs.
 
+    `driver` and `cuda` (12.8 is 12080) are the versions that it tells.
     `missing` are functions that its driver is too old for, `lost` are GPUs that have fallen off the
     bus, `xids` wait to be told, as (GPU, number); `calls` counts what was asked.
     """
@@ -74,6 +75,7 @@ class RecordedLibrary:
     def __init__(self, *gpus: dict[str, Any], start: int = pynvml.NVML_SUCCESS) -> None:
         self.gpus = [dict(gpu) for gpu in gpus]
         self.start = start
+        self.driver, self.cuda = b"570.86.10", 12_080
         self.lost: set[int] = set()
         self.missing: set[str] = set()
         self.xids: list[tuple[int, int]] = []
@@ -127,11 +129,11 @@ class RecordedLibrary:
         return _SUCCESS
 
     def _nvmlSystemGetDriverVersion(self, out: Any, _length: Any) -> int:  # noqa: N802
-        out.value = b"570.86.10"
+        out.value = self.driver
         return _SUCCESS
 
     def _nvmlSystemGetCudaDriverVersion_v2(self, out: Any) -> int:  # noqa: N802
-        _set(out, 12_080)
+        _set(out, self.cuda)
         return _SUCCESS
 
     def _nvmlDeviceGetCount_v2(self, out: Any) -> int:  # noqa: N802
@@ -224,3 +226,17 @@ def install(monkeypatch: pytest.MonkeyPatch, library: RecordedLibrary | None) ->
     monkeypatch.setattr(pynvml, "nvmlLib", None)
     monkeypatch.setattr(pynvml, "CDLL", load)
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+
+
+def show_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str = "NVIDIA H200",
+    capability: tuple[int, int] = (9, 0),
+    cuda: int = 13_000,
+) -> None:
+    """Stand on a machine with one GPU, whose driver runs programs up to this CUDA."""
+    library = RecordedLibrary(
+        {"name": name.encode(), "capability": capability, "memory": (143_771 << 20, 0)}
+    )
+    library.driver, library.cuda = b"580.65.06", cuda
+    install(monkeypatch, library)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.pending import Pending
 from darknet_kit.doctor import darknet, examination, probes, redaction
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.doctor.codes import CODES
@@ -28,7 +29,6 @@ from darknet_kit.doctor.deep import check_decoding, check_multiplication, check_
 from darknet_kit.doctor.disk import check_images, check_runs
 from darknet_kit.doctor.examination import Examination, examine
 from darknet_kit.doctor.machine import Machine
-from darknet_kit.doctor.pending import Pending
 from darknet_kit.doctor.probes import Probe, Wish
 from darknet_kit.doctor.readiness import judge
 from darknet_kit.doctor.rows import Group, Verdict

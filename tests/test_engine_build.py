@@ -25,7 +25,8 @@ from darknet_kit.engine.source import Source, find_source
 from darknet_kit.engine.toolchain import find_toolchain
 from darknet_kit.engine.upstream import Pin
 from darknet_kit.errors import BuildError, DkitError, UsageError
-from tests.tiny_darknet import SOURCES, commit_tree, write_cuda, write_smi, write_tools, write_tree
+from tests.recorded_nvml import install, show_gpu
+from tests.tiny_darknet import SOURCES, commit_tree, write_cuda, write_tools, write_tree
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("git", "gcc", "g++", "make"))), reason="no git, gcc, g++ and make"
@@ -41,6 +42,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     folder = write_tools(tmp_path / "tools", "pkg-config")
     monkeypatch.setenv("PATH", str(folder))
+    install(monkeypatch, None)
     return folder
 
 
@@ -150,11 +152,11 @@ def test_gpu_gets_the_arch_that_the_makefile_lacks(checkout: Path, cuda: Path) -
 
 
 def test_what_could_not_train_does_so_once_there_is_a_driver(
-    checkout: Path, cuda: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, cuda: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = find_source(Flavor.ALEXEYAB)
     assert build_here(source, arch=[90]).verification["trial"].startswith("not run: ")
-    write_smi(tools)
+    show_gpu(monkeypatch)
     (cuda / "lib64/libcuda.so.1").symlink_to(cuda / "lib64/stubs/libcuda.so")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(cuda / "lib64"))
     again = build_here(source)
@@ -166,22 +168,20 @@ def test_what_could_not_train_does_so_once_there_is_a_driver(
 
 
 def test_a_gpu_at_work_for_somebody_else_is_no_fault_of_the_build(
-    checkout: Path, cuda: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, cuda: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = SOURCES["src/darknet.c"]
     full = 'return puts(" CUDA Error: out of memory") > 0;'  # AlexeyAB's words, and it ends with 1
     (checkout / "src/darknet.c").write_text(program.replace("return train();", full))
-    write_smi(tools)
+    show_gpu(monkeypatch)
     (cuda / "lib64/libcuda.so.1").symlink_to(cuda / "lib64/stubs/libcuda.so")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(cuda / "lib64"))
     built = build_here(find_source(Flavor.ALEXEYAB, str(checkout)))
     assert built.verification["trial"] == "not run: another program has the GPU's memory"
 
 
-def test_gpu_of_this_machine(
-    checkout: Path, cuda: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_smi(tools)
+def test_gpu_of_this_machine(checkout: Path, cuda: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    show_gpu(monkeypatch)
     (cuda / "lib64/libcuda.so.1").symlink_to(cuda / "lib64/stubs/libcuda.so")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(cuda / "lib64"))
     built = build_here(find_source(Flavor.ALEXEYAB))
@@ -192,9 +192,9 @@ def test_gpu_of_this_machine(
 
 
 def test_a_gpu_build_that_does_not_run_here_has_failed(
-    checkout: Path, cuda: Path, tools: Path
+    checkout: Path, cuda: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_smi(tools)  # a GPU, and no libcuda.so.1
+    show_gpu(monkeypatch)  # a GPU, and no libcuda.so.1
     with pytest.raises(BuildError) as failed:
         build_here(find_source(Flavor.ALEXEYAB), gpu=True)
     assert failed.value.code == "wrong-binary"

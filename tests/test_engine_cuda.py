@@ -5,54 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darknet_kit.engine.cuda import (
-    Gpu,
     capabilities_of,
     choose_arch,
     parse_capabilities,
     parse_gpu_archs,
     parse_nvcc_version,
-    parse_nvidia_smi,
     show_capability,
 )
 from darknet_kit.errors import ToolchainError, UsageError
 
 CUDA_13_0 = (75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121)  # nvcc 13.0 --list-gpu-arch
 CUDA_11_8 = (35, 37, 50, 52, 53, 60, 61, 62, 70, 72, 75, 80, 86, 87, 89, 90)
-
-# The output of nvidia-smi for an H200, and for two cards of which one has a comma in its name.
-SMI_ONE = "NVIDIA H200, 9.0, 580.65.06, 143771 MiB\n"
-SMI_TWO = "Quadro K, special, 3.7, 470.82.01, 11441 MiB\nTesla T4, 7.5, 470.82.01, 15109 MiB\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (SMI_ONE, (Gpu("NVIDIA H200", 90, "580.65.06", 143771),)),
-        (
-            SMI_TWO,
-            (
-                Gpu("Quadro K, special", 37, "470.82.01", 11441),
-                Gpu("Tesla T4", 75, "470.82.01", 15109),
-            ),
-        ),
-        ("RTX 5090, 12.0, 570.0, [N/A]\n", (Gpu("RTX 5090", 120, "570.0", 0),)),
-        (
-            "GeForce GTX 970, P8, 470.82.01, 4043 MiB",
-            (Gpu("GeForce GTX 970", 0, "470.82.01", 4043),),
-        ),
-        ("No devices were found\n", ()),
-        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", ()),
-        ("", ()),
-    ],
-)
-def test_nvidia_smi(text: str, expected: tuple[Gpu, ...]) -> None:
-    assert parse_nvidia_smi(text) == expected
-
-
-@given(st.text())
-def test_nvidia_smi_takes_anything(text: str) -> None:
-    for gpu in parse_nvidia_smi(text):
-        assert gpu.name
 
 
 def test_nvcc() -> None:

@@ -5,11 +5,14 @@ Programs are the machine's own compilers and scripts that answer as NVIDIA's do.
 
 import dataclasses
 import shutil
+import time
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.engine import nvidia
 from darknet_kit.engine.cuda import Gpu
 from darknet_kit.engine.libraries import Library, find_libraries
 from darknet_kit.engine.nvidia import Driver, find_driver
@@ -17,7 +20,8 @@ from darknet_kit.engine.plan import BuildPlan, plan_build
 from darknet_kit.engine.toolchain import Part, Toolchain, Toolkit, find_toolchain, parse_cpu_flags
 from darknet_kit.engine.toolkit import Cuda, find_cudas
 from darknet_kit.errors import DkitError, ToolchainError, UsageError
-from tests.tiny_darknet import write_cuda, write_smi, write_tools
+from tests.recorded_nvml import RecordedLibrary, install, show_gpu
+from tests.tiny_darknet import write_cuda, write_tools
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("gcc", "g++", "make"))), reason="no gcc, g++ and make on PATH"
@@ -31,6 +35,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     folder = write_tools(tmp_path / "tools")
     monkeypatch.setenv("PATH", str(folder))
+    install(monkeypatch, None)
     return folder
 
 
@@ -71,7 +76,7 @@ LIBRARIES = (
         "9.1.0",
     ),
 )
-H200 = Driver((Gpu("NVIDIA H200", 90),), "nvidia-smi shows NVIDIA H200", "580.65.06", "13.0")
+H200 = Driver((Gpu("NVIDIA H200", 90),), "NVIDIA's driver shows NVIDIA H200", "580.65.06", "13.0")
 WORKSTATION = Toolchain(
     cores=16,
     avx=part("avx", ""),
@@ -85,7 +90,7 @@ WORKSTATION = Toolchain(
     driver=H200,
     toolkits=(Toolkit(CUDA, LIBRARIES),),
 )
-NO_GPU = dataclasses.replace(WORKSTATION, driver=Driver((), "`nvidia-smi` is not on PATH"))
+NO_GPU = dataclasses.replace(WORKSTATION, driver=Driver((), "NVIDIA's driver shows no GPU"))
 
 
 def change(**fields: object) -> Toolchain:
@@ -108,7 +113,7 @@ def test_a_machine_without_nvidia(tools: Path, root: Path) -> None:
     assert found.gcc.major >= 4
     assert found.cores >= 1
     assert (found.driver.gpus, found.toolkits) == ((), ())
-    assert "not on PATH" in found.driver.evidence
+    assert "shows no GPU (NVML Shared Library Not Found)" in found.driver.evidence
     assert not found.avx
     assert "avx2" in found.avx.evidence
     assert plan_build(found).value("GPU") == "0"
@@ -137,10 +142,10 @@ def test_openmp_is_known_by_a_program_that_runs(tools: Path, root: Path) -> None
 
 
 def test_driver_and_toolkit(tools: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_smi(tools)
+    show_gpu(monkeypatch)
     home = write_cuda(root / "usr/local/cuda-13.0")
     driver, (cuda,) = find_driver(), find_cudas(root=root)
-    assert driver.gpus == (Gpu("NVIDIA H200", 90, "580.65.06", 143771),)
+    assert driver.gpus == (Gpu("NVIDIA H200", 90, 143771),)
     assert (driver.version, driver.cuda) == ("580.65.06", "13.0")
     assert (cuda.nvcc, cuda.version, cuda.newest_gcc) == (home / "bin/nvcc", "13.0", 15)
     assert cuda.capabilities[0] == 75
@@ -189,30 +194,25 @@ def test_libraries_in_other_places(
     assert find_libraries(cuda, root)[-1].file == mine / "libcudnn.so"
 
 
-@pytest.mark.parametrize(
-    ("script", "gpus", "evidence"),
-    [
-        # The words of nvidia-smi where the kernel module is not loaded.
-        (
-            "echo 'NVIDIA-SMI has failed because it could not communicate with it.'; exit 9",
-            0,
-            "could not communicate",
-        ),
-        ("exit 0", 0, "it says: nothing"),
-        (  # a driver before 510
-            'case "$1" in *compute_cap*) echo "Field compute_cap is not valid"; exit 2;; '
-            '*pstate*) echo "GTX 970, P8, 470.82.01, 4043 MiB";; esac',
-            1,
-            "compute capability not told",
-        ),
-    ],
-)
-def test_drivers_with_a_problem(script: str, gpus: int, evidence: str, tools: Path) -> None:
-    (tools / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
-    (tools / "nvidia-smi").chmod(0o755)
+def test_a_driver_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvidia, "read_nvml_facts", lambda: time.sleep(5))
+    monkeypatch.setattr(nvidia, "_SLOW", 0.2)
     driver = find_driver()
-    assert len(driver.gpus) == gpus
-    assert evidence in driver.evidence
+    assert (driver.gpus, driver.evidence) == (
+        (),
+        "NVIDIA's driver shows no GPU (no answer in 0 seconds)",
+    )
+
+
+def test_drivers_with_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, RecordedLibrary(start=pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
+    assert "RM version mismatch" in find_driver().evidence
+    install(monkeypatch, RecordedLibrary({"gone": True}))
+    assert "GPU 0: gpu-is-lost" in find_driver().evidence
+    install(monkeypatch, RecordedLibrary({"gone": True}, {"name": b"GTX 970"}))
+    driver = find_driver()
+    assert driver.gpus == (Gpu("GTX 970", 0),)
+    assert "GTX 970, compute capability not told" in driver.evidence
 
 
 def test_cpu_flags() -> None:

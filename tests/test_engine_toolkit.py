@@ -19,7 +19,8 @@ from darknet_kit.engine.stub import build_stub
 from darknet_kit.engine.toolchain import find_toolchain
 from darknet_kit.engine.toolkit import PIP, find_cudas
 from darknet_kit.errors import ToolchainError
-from tests.tiny_darknet import write_cuda, write_smi, write_tools
+from tests.recorded_nvml import install, show_gpu
+from tests.tiny_darknet import write_cuda, write_tools
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc on PATH")
 
@@ -31,6 +32,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(write_tools(tmp_path / "tools", "pkg-config")))
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site-packages")])
+    install(monkeypatch, None)
     return tmp_path / "root"
 
 
@@ -147,12 +149,10 @@ def test_nvcc_of_the_runtimes_version(packages: Path) -> None:
 
 
 def test_a_toolkit_that_will_not_do_is_passed_over(
-    packages: Path, machine: Path, tmp_path: Path
+    packages: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An RTX 3090 under a driver for CUDA 12: pip's 13.0 is too new, and /usr/local's has all."""
-    write_smi(tmp_path / "tools", "NVIDIA GeForce RTX 3090", "8.6")
-    smi = tmp_path / "tools/nvidia-smi"
-    smi.write_text(smi.read_text().replace("CUDA Version: 13.0", "CUDA Version: 12.4"))
+    show_gpu(monkeypatch, "NVIDIA GeForce RTX 3090", (8, 6), 12_040)
     with pytest.raises(ToolchainError) as refused:
         plan_build(find_toolchain(machine), gpu=True)
     assert refused.value.code == "driver-too-old"

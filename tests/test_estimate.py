@@ -25,7 +25,7 @@ from darknet_kit.network.gpus import GPUS, find_gpu, require_gpu
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.network.retarget import parse_override
 from tests.conftest import Ended
-from tests.tiny_darknet import write_smi
+from tests.recorded_nvml import show_gpu
 
 Dkit = Callable[..., Ended]
 NET = """[net]
@@ -218,12 +218,11 @@ def test_no_iteration_takes_that_long(dkit: Dkit, seconds: str) -> None:
 
 
 class TestRun:
-    """What `dkit train` says before it starts, of the GPU that nvidia-smi shows."""
+    """What `dkit train` says before it starts, of the GPU that the driver shows."""
 
     @pytest.fixture(autouse=True)
-    def card(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        write_smi(tmp_path, "NVIDIA H200")
-        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    def card(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        show_gpu(monkeypatch)
 
     def test_time_of_the_card_that_is_there(self) -> None:
         cfg = make_cfg(CfgRequest(3, "dkit-nano", max_batches=60_000))

@@ -162,16 +162,6 @@ def write_cuda(home: Path) -> Path:
     return home
 
 
-def write_smi(folder: Path, name: str = "NVIDIA H200", capability: str = "9.0") -> Path:
-    """Write an nvidia-smi that shows one GPU."""
-    return _write(
-        folder / "nvidia-smi",
-        '#!/bin/sh\ncase "$1" in\n--query-gpu=name,compute_cap,*)'
-        f' echo "{name}, {capability}, 580.65.06, 143771 MiB";;\n'
-        '"") echo "| NVIDIA-SMI 580.65.06    CUDA Version: 13.0 |";;\n*) exit 1;;\nesac\n',
-    )
-
-
 def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

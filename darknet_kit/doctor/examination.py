@@ -3,10 +3,10 @@
 import itertools
 from dataclasses import dataclass
 
+from darknet_kit.core.pending import Pending
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.doctor.check import Check, unanswered
 from darknet_kit.doctor.darknet import choose_engine
-from darknet_kit.doctor.pending import Pending
 from darknet_kit.doctor.probes import Probe, Wish, list_deep_probes, list_probes
 from darknet_kit.doctor.rows import Group
 from darknet_kit.engine.find import Engine

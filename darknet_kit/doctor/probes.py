@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from darknet_kit.core.pending import Pending
 from darknet_kit.doctor.check import Check
 from darknet_kit.doctor.compiler import check_compiler
 from darknet_kit.doctor.cuda import check_driver, check_toolchain, check_toolkit, read_recorded
@@ -16,7 +17,6 @@ from darknet_kit.doctor.disk import check_images, check_runs, draw_images
 from darknet_kit.doctor.gpu import check_cards, check_gpus, check_xids
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.opencv import check_development, check_python_opencv
-from darknet_kit.doctor.pending import Pending
 from darknet_kit.doctor.python import check_python, check_torch
 from darknet_kit.doctor.rows import Group
 from darknet_kit.doctor.system import (
@@ -27,10 +27,9 @@ from darknet_kit.doctor.system import (
     check_shared_memory,
 )
 from darknet_kit.doctor.virtual import check_passthrough, check_surroundings
-from darknet_kit.engine.cuda import Gpu
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.kernellog import read_kernel_log
-from darknet_kit.engine.nvidia import Driver
+from darknet_kit.engine.nvidia import summarize_nvml
 from darknet_kit.engine.nvml import NvmlFacts, read_nvml_facts
 from darknet_kit.engine.toolchain import find_toolchain
 from darknet_kit.errors import ToolchainError
@@ -153,7 +152,7 @@ def _list_program_probes(
 ) -> list[Probe]:
     machine, runs, cfg = wish.machine, wish.runs, wish.cfg
     quiet = NvmlFacts()
-    tools = Pending(lambda: find_toolchain(driver=_as_driver(nvml.result_or(quiet))), _TOOLS)
+    tools = Pending(lambda: find_toolchain(driver=summarize_nvml(nvml.result_or(quiet))), _TOOLS)
 
     return [
         Probe(Group.COMPILER, lambda: check_compiler(tools.result()), _TOOLS),
@@ -175,11 +174,3 @@ def _estimate(wish: Wish, engine: Pending[Engine | ToolchainError]) -> int:
     chosen = engine.result_or(None)
     with_state = isinstance(chosen, Engine) and chosen.embedded
     return estimate_disk(wish.cfg, keep=wish.keep, with_state=with_state, full_log=False)
-
-
-def _as_driver(nvml: NvmlFacts) -> Driver:
-    """Return what NVML says in the form in which nvidia-smi is read."""
-    gpus = tuple(
-        Gpu(gpu.name, gpu.capability, nvml.driver, (gpu.memory or 0) >> 20) for gpu in nvml.gpus
-    )
-    return Driver(gpus, f"NVML shows {len(gpus)} GPUs", nvml.driver, nvml.cuda)

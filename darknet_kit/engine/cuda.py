@@ -40,7 +40,6 @@ class Gpu:
 
     name: str
     capability: int
-    driver: str = ""
     memory_mib: int = 0
 
 
@@ -83,29 +82,6 @@ def parse_capabilities(text: str) -> tuple[int, ...]:
             )
         found.append(int(match[1]) * 10 + int(match[2]))
     return tuple(dict.fromkeys(found))
-
-
-def parse_nvidia_smi(text: str) -> tuple[Gpu, ...]:
-    """Read `nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total` as CSV.
-
-    Lines that are not of that form (its error messages go to stdout) are left out.
-    """
-    gpus = []
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.rsplit(",", 3)]
-        if len(cells) != 4 or not cells[0]:
-            continue
-        capability = re.fullmatch(r"(\d+)\.(\d)", cells[1], re.ASCII)
-        memory = re.match(r"(\d+) MiB", cells[3], re.ASCII)
-        gpus.append(
-            Gpu(
-                name=cells[0],
-                capability=int(capability[1]) * 10 + int(capability[2]) if capability else 0,
-                driver=cells[2],
-                memory_mib=int(memory[1]) if memory else 0,
-            )
-        )
-    return tuple(gpus)
 
 
 def parse_nvcc_version(text: str) -> str:

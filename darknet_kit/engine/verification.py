@@ -84,7 +84,7 @@ def _why_not_try(plan: BuildPlan, identity: Identity, code: GpuCode) -> str:
     if identity.obstacle:
         return identity.obstacle
     if not plan.own_gpus:
-        return "nvidia-smi shows no GPU on this machine"
+        return "the driver shows no GPU on this machine"
     if code and _first_gpu(plan, code) is None:
         return "it is for other GPUs than this machine's"
     return ""
