@@ -98,7 +98,8 @@ def train(data: str, cfg: str, weights: str | None) -> None:
             save(path, iteration * batch, content=content, floats=floats)
         if misbehaves:
             misbehave(iteration, backup, iteration * batch)
-    save(backup / "project_final.weights", last * batch)
+    content = float(LOST[MODE]) if is_lost and last >= 150 else 0.5
+    save(backup / "project_final.weights", last * batch, content=content)
     if MODE == "crash-at-end":
         os.kill(os.getpid(), signal.SIGSEGV)
 

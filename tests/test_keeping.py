@@ -14,6 +14,7 @@ from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.runs.folder import RunFolder, RunSettings
 from darknet_kit.train.runs.recorder import Recorder
+from darknet_kit.train.supervision.retreat import go_back
 from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
 from darknet_kit.train.weights.keeping import Keeper, recover_weights
 
@@ -110,3 +111,11 @@ def test_weights_that_an_engine_reads_again_are_left_to_it(
         assert (attempt / "backup/project_last.weights").exists() is is_left
         list(keeper.finish(recorder))
     assert names(run.weights) == ["project_100.weights", "project_last.weights"]
+
+
+def test_a_lost_loss_does_not_go_on_from_the_last_iteration(run: RunFolder) -> None:
+    write(run.weights / "project_final.weights", 400)
+    assert go_back(run, CFG, back_to=149) is None
+    assert find_checkpoint(run.weights, CFG) is None  # a later start must not call it finished
+    earliest = write(run.weights / "project_last.weights", 200)
+    assert go_back(run, CFG, back_to=149) == Checkpoint(earliest, 200)

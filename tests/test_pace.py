@@ -3,7 +3,8 @@
 import pytest
 
 from darknet_kit.formats.logevent import Iteration, WeightsSaved
-from darknet_kit.train.supervision.farewell import Farewell, Stopping
+from darknet_kit.train.runs.status import Stopping
+from darknet_kit.train.supervision.farewell import Farewell
 from darknet_kit.train.supervision.pace import Pace
 from darknet_kit.train.weights.keeping import WeightsKept
 

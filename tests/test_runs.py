@@ -5,8 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from darknet_kit.formats.cfg import write_cfg
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.runs.identity import identify
 from tests.conftest import Ended
-from tests.trainings import MakeFake, start, status
+from tests.trainings import MakeFake, engine_pid, start, status
 
 Dkit = Callable[..., Ended]
 
@@ -45,7 +47,7 @@ def under_way(
     engine, cfg = fake("deaf")
     process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0)
     run = tmp_path / "runs" / "nano"
-    pid = status(run)["engine_pid"]
+    pid = engine_pid(run)
     assert isinstance(pid, int)
     yield process, run
     process.kill()
@@ -69,7 +71,7 @@ def test_after_kill_9_of_dkit_a_run_is_lost_and_its_engine_can_be_stopped(
     dkit: Dkit, under_way: tuple["subprocess.Popen[str]", Path]
 ) -> None:
     process, run = under_way
-    pid = int(str(status(run)["engine_pid"]))
+    pid = engine_pid(run)
     process.kill()
     process.communicate()
     seen = look(dkit, run.parent)
@@ -88,7 +90,7 @@ def test_after_kill_9_of_both_a_run_is_lost(
     dkit: Dkit, under_way: tuple["subprocess.Popen[str]", Path]
 ) -> None:
     process, run = under_way
-    pid = int(str(status(run)["engine_pid"]))
+    pid = engine_pid(run)
     os.kill(process.pid, signal.SIGSTOP)  # so that it cannot write of its engine's end
     os.killpg(pid, signal.SIGKILL)
     process.kill()
@@ -115,7 +117,7 @@ def edit(path: Path, **changes: object) -> None:
 def test_of_another_machine_the_heartbeat_decides(
     dkit: Dkit, tmp_path: Path, place: dict[str, str], age: int, state: str, reason: str
 ) -> None:
-    here = {**identify().to_record(), **place}
+    here = {**asdict(identify()), **place}
     written = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(time.time() - age))
     run = make_run(tmp_path / "far", state="running", updated=written, engine=here)
     (run / ".lock").write_text(json.dumps(here))
@@ -149,7 +151,7 @@ def test_the_end_of_a_run_is_told(
 def test_a_number_that_was_given_again_is_not_taken_for_the_engine(
     dkit: Dkit, tmp_path: Path
 ) -> None:
-    here = identify().to_record()
+    here = asdict(identify())
     for name, start_time in (("same", here["start"]), ("other", here["start"] - 1)):
         engine = {**here, "start": start_time}
         make_run(tmp_path / name, state="running", engine=engine)
@@ -266,7 +268,7 @@ def test_two_processes_that_race_for_a_run_do_not_both_get_it(
     monkeypatch.setenv("FAKE_MODE", "finish")
     monkeypatch.setenv("FAKE_SECONDS", "0.02")
     before = len(list((run / "attempts").iterdir()))
-    command = ["dkit", "train", "--resume", str(run)]
+    command = [sys.executable, "-m", "darknet_kit", "train", "--resume", str(run)]
     racers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     ended = [(racer.communicate()[1], racer.returncode) for racer in racers]
     assert sorted(code for _, code in ended) == [0, 2]
@@ -280,7 +282,7 @@ def test_after_kill_9_of_its_engine_a_run_goes_on(
     engine, cfg = fake("finish")
     process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.02)
     run = tmp_path / "runs" / "nano"
-    os.killpg(int(str(status(run)["engine_pid"])), signal.SIGKILL)
+    os.killpg(engine_pid(run), signal.SIGKILL)
     deadline = time.monotonic() + 20
     while len(list((run / "attempts").iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -303,7 +305,7 @@ def test_after_kill_9_of_a_real_engine_a_run_without_retries_has_crashed(
     write_cfg(cfg, make_cfg(request))
     process = start(Path(darknet), shapes, cfg, tmp_path / "runs", options=("--retries", "0"))
     run = tmp_path / "runs" / "nano"
-    pid = int(str(status(run)["engine_pid"]))
+    pid = engine_pid(run)
     os.killpg(pid, signal.SIGSTOP)
     assert look(dkit, run.parent)["state"] == "running"
     os.killpg(pid, signal.SIGKILL)
@@ -318,7 +320,16 @@ def test_two_new_runs_of_one_name_do_not_share_a_folder(
     fake: MakeFake, shapes: Path, tmp_path: Path
 ) -> None:
     engine, cfg = fake("finish")
-    command = ["dkit", "train", str(shapes), str(cfg), "--engine", str(engine)]
+    command = [
+        sys.executable,
+        "-m",
+        "darknet_kit",
+        "train",
+        str(shapes),
+        str(cfg),
+        "--engine",
+        str(engine),
+    ]
     racers = [
         subprocess.Popen([*command, "--out", str(tmp_path / "runs")], stderr=subprocess.DEVNULL)
         for _ in range(2)
@@ -336,7 +347,7 @@ def test_nobody_trains_where_another_machine_wrote_a_moment_ago(
     words = ("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
     assert dkit(*words, "--retries", "0").exit_code == 5
     run = tmp_path / "runs" / "nano"
-    far = {**identify().to_record(), "boot": "0", "host": "node7"}
+    far = {**asdict(identify()), "boot": "0", "host": "node7"}
     edit(run / "status.json", state="running", engine=far)
     ended = dkit("train", "--resume", run)
     assert (ended.exit_code, "[run-busy]" in ended.stderr) == (2, True)

@@ -18,7 +18,7 @@ from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.weights.checkpoint import find_checkpoint
 from tests.conftest import Ended
-from tests.trainings import MakeFake, start, status, write_nano
+from tests.trainings import MakeFake, engine_pid, start, status, write_nano
 
 Dkit = Callable[..., Ended]
 
@@ -59,7 +59,7 @@ def test_the_first_signal_lets_the_engine_come_to_its_next_checkpoint(
     under_way: tuple["subprocess.Popen[str]", Path], number: signal.Signals
 ) -> None:
     process, run = under_way
-    pid = status(run)["engine_pid"]
+    pid = engine_pid(run)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr

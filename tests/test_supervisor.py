@@ -18,7 +18,7 @@ from darknet_kit.train.health import divergence
 from darknet_kit.train.supervision import policy
 from tests import engines
 from tests.conftest import Ended
-from tests.trainings import MakeFake, status
+from tests.trainings import MakeFake, engine_pid, status
 
 Dkit = Callable[..., Ended]
 Train = Callable[..., Ended]
@@ -263,7 +263,7 @@ def at_first_weights(run: Path, number: signal.Signals) -> threading.Thread:
         deadline = time.monotonic() + 90
         while not any((run / "weights").glob("*")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        os.kill(int(str(status(run)["engine_pid"])), number)
+        os.kill(engine_pid(run), number)
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -14,7 +14,7 @@ from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
 from tests.conftest import Ended
-from tests.trainings import start, status, write_nano
+from tests.trainings import engine_pid, start, status, write_nano
 
 Dkit = Callable[..., Ended]
 
@@ -122,8 +122,11 @@ def test_weights_cut_by_a_kill_never_come_into_the_run(
     ended = dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
     assert "(iteration 200)" in ended.stderr
     whole = 20 + 4 * weight_floats(read_cfg(cfg))  # type: ignore[operator]
-    assert [path.name for path in (run / "weights").iterdir()] == ["project_last.weights"]
-    assert (run / "weights/project_last.weights").stat().st_size == whole
+    kept = {path.name: path.stat().st_size for path in (run / "weights").iterdir()}
+    assert kept["project_last.weights"] == whole
+    # Where they were there for a second, they are held as those of a sane loss too.
+    assert kept.keys() <= {"project_last.weights", "project_sound.weights"}
+    assert set(kept.values()) == {whole}
     cut = run / "attempts/0001/backup/project_last.weights"
     assert cut.stat().st_size < whole
     assert '"why": "damaged"' in (run / "events.jsonl").read_text()
@@ -158,7 +161,7 @@ def test_a_killed_dkit_leaves_an_engine_that_a_resume_will_not_disturb(
     engine, cfg = fake("deaf")
     process = start(engine, shapes, cfg, tmp_path / "runs")
     run = tmp_path / "runs" / "nano"
-    pid = status(run)["engine_pid"]
+    pid = engine_pid(run)
     assert isinstance(pid, int)
     process.kill()
     process.communicate()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,9 +56,14 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tup
     return make
 
 
-def status(run: Path) -> dict[str, object]:
-    document: dict[str, object] = json.loads((run / "status.json").read_text())
+def status(run: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((run / "status.json").read_text())
     return document
+
+
+def engine_pid(run: Path) -> int:
+    """Return the process id of the engine that status.json names."""
+    return int(status(run)["engine"]["pid"])
 
 
 def start(

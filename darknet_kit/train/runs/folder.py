@@ -8,7 +8,6 @@ runs/NAME/run.toml            what was asked for, with which engine, on which da
           metrics.csv map.csv telemetry.csv events.jsonl status.json chart.png
 """
 
-import json
 import os
 import platform
 import tomllib
@@ -296,9 +295,3 @@ def find_latest_run(root: AnyPath) -> Path | None:
 def _last_written(run: Path) -> float:
     status = run / "status.json"
     return (status if status.exists() else run / "run.toml").stat().st_mtime
-
-
-def write_status(run: RunFolder, status: Mapping[str, Any]) -> None:
-    """Replace status.json: what watchers read."""
-    document = {**status, "updated": format_moment()}
-    write_text(run.status, json.dumps(document, indent=2) + "\n")

@@ -5,9 +5,9 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.growing import GrowingTable, Tail, as_cell, as_number
@@ -15,6 +15,7 @@ from darknet_kit.formats.logevent import Iteration
 from darknet_kit.formats.trainlog import Metrics
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.state import State, judge_state
+from darknet_kit.train.runs.status import Status, recall_status
 
 _TAIL_BYTES = 1 << 16  # of events and of the log
 _KEPT_EVENTS, _KEPT_LINES, _KEPT_SAMPLES = 40, 12, 720
@@ -62,7 +63,7 @@ class Follower:
         self.maps: list[Point] = []
         self.samples: deque[dict[str, float | str | None]] = deque(maxlen=_KEPT_SAMPLES)
         self.cut_at: int | None = None
-        self._status: dict[str, Any] = {}
+        self._status = Status()
         self._events: deque[Mapping[str, Any]] = deque(maxlen=_KEPT_EVENTS)
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._metrics_tail = GrowingTable(run.path / "metrics.csv")
@@ -78,7 +79,7 @@ class Follower:
         `cut_at` is then the iteration from which the run began again, None where it did not.
         """
         self.cut_at = None
-        self._status = _read_status(self.run)
+        self._status = recall_status(self.run)
         self._take_metrics()
         self._take_maps()
         for row in self._telemetry_tail.read():
@@ -133,11 +134,11 @@ class Follower:
     def snapshot(self) -> Snapshot:
         """Return how the run stands."""
         status, metrics = self._status, self.metrics
-        updated = _epoch(status.get("updated"))
+        updated = parse_moment(status.updated)
         verdict = judge_state(self.run, status, updated)
         best = max(reversed(self.maps), key=lambda point: point[1], default=None)
-        iteration = metrics.iteration[-1] if metrics else _whole(status.get("iteration"))
-        total = _whole(status.get("max_batches"))
+        iteration = metrics.iteration[-1] if metrics else status.iteration
+        total = status.max_batches
         pace = self._measure_pace()
         running = verdict.state is State.RUNNING
         return Snapshot(
@@ -156,7 +157,7 @@ class Follower:
             images_per_second=self._batch / pace if pace and self._batch else None,
             seconds_per_iteration=pace,
             seconds_left=max(0, total - iteration) * pace if pace and total and running else None,
-            attempt=str(status.get("attempt") or ""),
+            attempt=status.attempt,
             updated=updated,
             machine=self.samples[-1] if self.samples else {},
             events=tuple(self._events),
@@ -168,7 +169,7 @@ class Follower:
         marks = [
             (at, int(iteration))
             for sample in self.samples
-            if (at := _epoch(sample.get("time"))) is not None
+            if (at := parse_moment(sample.get("time"))) is not None
             and isinstance(iteration := sample.get("iteration"), float)
         ]
         if marks:
@@ -195,14 +196,6 @@ def _iteration(row: Mapping[str, str]) -> Iteration | None:
     )
 
 
-def _read_status(run: RunFolder) -> dict[str, Any]:
-    try:
-        status = json.loads(run.status.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return status if isinstance(status, dict) else {}
-
-
 def _read_batch(run: RunFolder) -> int:
     try:
         return max(0, read_cfg(run.cfg).net.integer("batch"))
@@ -212,14 +205,3 @@ def _read_batch(run: RunFolder) -> int:
 
 def _finite(column: Sequence[float]) -> float | None:
     return column[-1] if len(column) and math.isfinite(column[-1]) else None
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def _epoch(value: object) -> float | None:
-    try:
-        return datetime.fromisoformat(str(value)).timestamp()
-    except ValueError:
-        return None

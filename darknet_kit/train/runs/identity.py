@@ -6,10 +6,8 @@ another container, and nothing after a restart.
 
 import os
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,26 +20,6 @@ class Identity:
     boot: str
     namespace: str
     host: str
-
-    @classmethod
-    def from_record(cls, record: object) -> Self | None:
-        """Return what `to_record` wrote, or None where it is anything else."""
-        if not isinstance(record, Mapping):
-            return None
-        try:
-            return cls(
-                pid=int(record["pid"]),
-                start=int(record["start"]),
-                boot=str(record["boot"]),
-                namespace=str(record["namespace"]),
-                host=str(record["host"]),
-            )
-        except (KeyError, TypeError, ValueError):
-            return None
-
-    def to_record(self) -> dict[str, Any]:
-        """Return this as JSON can hold it."""
-        return asdict(self)
 
     @property
     def is_here(self) -> bool:

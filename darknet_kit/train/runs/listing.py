@@ -16,6 +16,7 @@ from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.state import State, judge_state
+from darknet_kit.train.runs.status import Status, read_status
 
 _TAIL = 4096  # bytes; a line of metrics.csv has about 80
 _TRACES = ("run.toml", "status.json", "attempts")
@@ -99,15 +100,15 @@ def summarize_run(path: AnyPath) -> RunSummary:
     record = _read_record(run, damage)
     status, heartbeat = _read_status(run, damage)
     attempts = tuple(_summarize_attempt(folder) for folder in run.attempts())
-    verdict = judge_state(run, status or _as_status(attempts), heartbeat)
+    verdict = judge_state(run, status if status.state else _as_status(attempts), heartbeat)
     last = _last_row(run.path / "metrics.csv")
     best = _best_map(run.path / "map.csv")
     return RunSummary(
         path=run.path,
         state=verdict.state,
         reason=verdict.reason,
-        iteration=_whole(status.get("iteration")) or (int(last[0]) if last else 0),
-        max_batches=_whole(status.get("max_batches")),
+        iteration=status.iteration or (int(last[0]) if last else 0),
+        max_batches=status.max_batches or None,
         avg_loss=last[1] if last else None,
         best_map50=best[1] if best else None,
         best_iteration=int(best[0]) if best else None,
@@ -135,27 +136,25 @@ def _read_record(run: RunFolder, damage: list[str]) -> Mapping[str, Any]:
     return {}
 
 
-def _read_status(run: RunFolder, damage: list[str]) -> tuple[Mapping[str, Any], float | None]:
+def _read_status(run: RunFolder, damage: list[str]) -> tuple[Status, float | None]:
     try:
-        status = json.loads(run.status.read_text(encoding="utf-8"))
-        if isinstance(status, dict):
-            return status, parse_moment(status.get("updated")) or _changed(run.status)
+        status = read_status(run)
     except FileNotFoundError:
         if run.attempts():
             damage.append("status.json is gone: the state is that of the last attempt")
-        return {}, None
     except (OSError, ValueError):
-        pass
-    damage.append("status.json cannot be read: the state is that of the last attempt")
-    return {}, None
+        damage.append("status.json cannot be read: the state is that of the last attempt")
+    else:
+        return status, parse_moment(status.updated) or _changed(run.status)
+    return Status(), None
 
 
-def _as_status(attempts: Sequence[AttemptSummary]) -> dict[str, Any]:
+def _as_status(attempts: Sequence[AttemptSummary]) -> Status:
     """Return what the last attempt's exit record tells in place of status.json."""
-    if not attempts or not attempts[-1].state:
-        return {}
+    if not attempts:
+        return Status()
     last = attempts[-1]
-    return {"state": last.state, "code": last.code, "message": last.message}
+    return Status(state=last.state, code=last.code, message=last.message)
 
 
 def _summarize_attempt(folder: Path) -> AttemptSummary:

@@ -6,10 +6,11 @@ holds between machines too; where a file system has no locks, the heartbeat must
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator
+
+import msgspec
 
 from darknet_kit.core.files import open_append
 from darknet_kit.errors import UsageError
@@ -32,7 +33,7 @@ def only_writer(run: RunFolder) -> Iterator[None]:
             raise _busy(run)
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             stream.truncate(0)
-            stream.write(f"{json.dumps(identify().to_record())}\n".encode())
+            stream.write(msgspec.json.encode(identify()) + b"\n")
             stream.flush()
         yield
 
@@ -53,7 +54,7 @@ def read_holder(run: RunFolder) -> Identity | None:
     """Return the process that has, or last had, the run; None where that is not known."""
     try:
         with open(run.path / _NAME, "rb") as stream:
-            return Identity.from_record(json.loads(stream.read(_LONGEST)))
+            return msgspec.json.decode(stream.read(_LONGEST), type=Identity)
     except (OSError, ValueError):
         return None
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,8 +28,9 @@ from darknet_kit.formats.metrics import (
     format_metrics_row,
 )
 from darknet_kit.train.runs.enginelog import EngineLog
-from darknet_kit.train.runs.folder import RunFolder, write_status
+from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.identity import identify
+from darknet_kit.train.runs.status import Status, Stopping, write_status
 
 
 class Recorder:
@@ -47,17 +49,12 @@ class Recorder:
         self._log = EngineLog(attempt / "log.txt", full=full_log)
         self._metrics = _open_table(run.path / "metrics.csv", METRICS_HEADER)
         self._events = open_lines(run.path / "events.jsonl")
-        self._status: dict[str, Any] = {
-            "state": "running",
-            "attempt": attempt.name,
-            "engine_pid": pid,
-            "engine": identify(pid).to_record(),
-            "iteration": 0,
-            "max_batches": max_batches,
-        }
+        self._status = Status(
+            state="running", attempt=attempt.name, engine=identify(pid), max_batches=max_batches
+        )
 
     def __enter__(self) -> Self:
-        self.tell("attempt-started", attempt=self._status["attempt"])
+        self.tell("attempt-started", attempt=self._status.attempt)
         self.beat()
         return self
 
@@ -83,8 +80,8 @@ class Recorder:
             self._keep_iteration(event)
         elif isinstance(event, MapResult):
             self._keep_map(event)
-            self._status["map50"] = event.map50
-            self._status["best_map50"] = max(event.map50, self._status.get("best_map50", 0.0))
+            best = max(event.map50, self._status.best_map50 or 0.0)
+            self._status = replace(self._status, map50=event.map50, best_map50=best)
             self.tell("map", iteration=event.iteration, map50=event.map50)
         elif isinstance(event, WeightsSaved):
             self.tell("weights-saved", iteration=event.iteration, path=Path(event.path).name)
@@ -95,7 +92,8 @@ class Recorder:
 
     def _keep_iteration(self, event: Iteration) -> None:
         self._metrics.write(format_metrics_row(event))
-        self._status |= {"iteration": event.iteration, "avg_loss": _json(event.avg_loss)}
+        loss = event.avg_loss if math.isfinite(event.avg_loss) else None
+        self._status = replace(self._status, iteration=event.iteration, avg_loss=loss)
 
     def _keep_map(self, result: MapResult) -> None:
         # A column for every class of the run, whatever this one result names.
@@ -111,17 +109,16 @@ class Recorder:
         line = {"time": format_moment(), "event": what, **facts}
         self._events.write(json.dumps(line) + "\n")
 
-    def announce(self, iteration: int, seconds: float | None) -> None:
+    def announce(self, stopping: Stopping) -> None:
         """Write down that a stop was asked for, and which iteration's weights it waits for."""
-        self._status["stopping"] = {"iteration": iteration, "seconds": seconds}
-        self.tell("stopping", iteration=iteration, seconds=seconds)
+        self._status = replace(self._status, stopping=stopping)
+        self.tell("stopping", **asdict(stopping))
         self.beat()
 
     def finish(self, state: str, **facts: Any) -> None:
         """Write down how the attempt ended."""
         self.tell(state, **facts)
-        self._status.pop("stopping", None)
-        self._status |= {"state": state, "engine_pid": None, **facts}
+        self._status = replace(self._status, state=state, stopping=None, **facts)
         self.beat()
 
     def beat(self) -> None:
@@ -135,7 +132,3 @@ def _open_table(path: Path, header: str) -> Any:
     if stream.tell() == 0:
         stream.write(header)
     return stream
-
-
-def _json(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -6,15 +6,14 @@ that did not come to write that is lost.
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from darknet_kit.core.wording import format_duration
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.identity import Identity
 from darknet_kit.train.runs.lock import is_held, read_holder
+from darknet_kit.train.runs.status import Status
 
 SILENCE_SECONDS = 180.0  # the heartbeat comes every few seconds; clocks of machines differ
 
@@ -41,7 +40,7 @@ class Verdict:
 
 
 def judge_state(
-    run: RunFolder, status: Mapping[str, Any], heartbeat: float | None, now: float | None = None
+    run: RunFolder, status: Status, heartbeat: float | None, now: float | None = None
 ) -> Verdict:
     """Return the state of a run that wrote this status.json, last at `heartbeat` (epoch seconds).
 
@@ -52,10 +51,9 @@ def judge_state(
     holder = read_holder(run)
     if is_held(run):
         return _running(holder, silence)
-    engine = Identity.from_record(status.get("engine"))
-    if status.get("state") == "running":
-        return _abandoned(holder or engine, engine, silence)
-    return _ended(status, has_begun=bool(status) or bool(run.attempts()))
+    if status.state == "running":
+        return _abandoned(holder or status.engine, status.engine, silence)
+    return _ended(status, has_begun=bool(status.state) or bool(run.attempts()))
 
 
 def _running(holder: Identity | None, silence: float | None) -> Verdict:
@@ -84,15 +82,14 @@ def _abandoned(holder: Identity | None, engine: Identity | None, silence: float 
     return Verdict(State.LOST, "dkit and its engine are gone without a word")
 
 
-def _ended(status: Mapping[str, Any], *, has_begun: bool) -> Verdict:
+def _ended(status: Status, *, has_begun: bool) -> Verdict:
     if not has_begun:
         return Verdict(State.INTERRUPTED, "no engine was started yet")
-    how, message = status.get("state"), str(status.get("message") or "")
-    if how == "finished":
+    if status.state == "finished":
         return Verdict(State.FINISHED, "")
-    if how == "stopped":
-        return Verdict(State.INTERRUPTED, message or "stopped on request")
-    if how == "failed":
-        is_diverged = status.get("code") == "diverged"
-        return Verdict(State.DIVERGED if is_diverged else State.CRASHED, message)
+    if status.state == "stopped":
+        return Verdict(State.INTERRUPTED, status.message or "stopped on request")
+    if status.state == "failed":
+        is_diverged = status.code == "diverged"
+        return Verdict(State.DIVERGED if is_diverged else State.CRASHED, status.message)
     return Verdict(State.LOST, "nothing says how it ended")

@@ -1,11 +1,9 @@
 """Stop a run from outside: ask the dkit that has it, or end an engine that outlived its dkit."""
 
-import json
 import os
 import signal
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import DkitError, UsageError
@@ -13,6 +11,7 @@ from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.identity import Identity
 from darknet_kit.train.runs.lock import is_held, read_holder
 from darknet_kit.train.runs.state import SILENCE_SECONDS
+from darknet_kit.train.runs.status import recall_status
 
 AT_ONCE = signal.SIGQUIT
 """What ends a run at once; TERM and Ctrl-C let the engine come to its next checkpoint."""
@@ -57,7 +56,7 @@ def stop_run(run: RunFolder, *, now: bool = False) -> Stopped:
 
 def find_orphan(run: RunFolder) -> Identity | None:
     """Return the engine that status.json names, where it still runs on this machine."""
-    engine = Identity.from_record(_read_status(run).get("engine"))
+    engine = recall_status(run).engine
     return engine if engine is not None and engine.is_alive else None
 
 
@@ -67,9 +66,9 @@ def refuse_company(run: RunFolder) -> None:
     Raises UsageError: `engine-still-running` where an engine outlived its dkit, `run-busy` where
     another machine, whose locks may not reach here, wrote a moment ago.
     """
-    status = _read_status(run)
-    engine = Identity.from_record(status.get("engine"))
-    if engine is None or status.get("state") != "running":
+    status = recall_status(run)
+    engine = status.engine
+    if engine is None or status.state != "running":
         return
     if engine.is_alive:
         raise UsageError(
@@ -79,7 +78,7 @@ def refuse_company(run: RunFolder) -> None:
             path=run.path,
         )
     is_far = not (engine.shares_kernel or engine.was_restarted)
-    silence = time.time() - (parse_moment(status.get("updated")) or 0)
+    silence = time.time() - (parse_moment(status.updated) or 0)
     if is_far and silence < SILENCE_SECONDS:
         raise UsageError(
             f"a dkit on {engine.host} trains in this run: it wrote {max(0, silence):.0f} s ago",
@@ -87,14 +86,6 @@ def refuse_company(run: RunFolder) -> None:
             hint=f"Stop it there; where it is gone, try again in {SILENCE_SECONDS / 60:.0f} min.",
             path=run.path,
         )
-
-
-def _read_status(run: RunFolder) -> dict[str, Any]:
-    try:
-        status = json.loads(run.status.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return status if isinstance(status, dict) else {}
 
 
 def _send(pid: int, number: int, run: RunFolder) -> None:

@@ -20,8 +20,8 @@ from darknet_kit.train.health.witness import Witness
 from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess
 from darknet_kit.train.runs.folder import BASE, RunFolder, RunSettings
 from darknet_kit.train.runs.recorder import Recorder
+from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.supervision.change import NO_CHANGE, Change
-from darknet_kit.train.supervision.farewell import Stopping
 from darknet_kit.train.supervision.retreat import drop_sound, hold_sound
 from darknet_kit.train.telemetry.observer import Observer
 from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
@@ -85,7 +85,7 @@ class Attempt:
     def announce(self, stopping: Stopping) -> None:
         """Write down what a stop waits for, for those who look at the run."""
         if self._recorder is not None:
-            self._recorder.announce(stopping.iteration, stopping.seconds)
+            self._recorder.announce(stopping)
 
     def events(self) -> Iterator[TrainEvent]:
         """Run the engine to its end and yield what it tells, at last how it ended.

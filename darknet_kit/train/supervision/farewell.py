@@ -8,22 +8,14 @@ Borrowed rule: `_last` (AlexeyAB `src/detector.c`, `savelast`; hank-ai `src-lib/
 """
 
 import time
-from dataclasses import dataclass
 
 from darknet_kit.formats.logevent import Iteration, WeightsSaved
+from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.supervision.pace import Pace
 from darknet_kit.train.weights.keeping import WeightsKept
 
 CHECKPOINT_EVERY = 100  # iterations
 _PATIENCE_SECONDS = 60.0  # from the engine's word that it saves until the weights were looked at
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """The engine will end once it has saved at `iteration`, in about so many seconds."""
-
-    iteration: int
-    seconds: float | None
 
 
 class Farewell:

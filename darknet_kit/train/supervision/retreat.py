@@ -21,17 +21,20 @@ _LAST = (f"{BASE}_last.weights", f"{BASE}.backup")
 def go_back(run: RunFolder, cfg: Cfg, back_to: int | None) -> Checkpoint | None:
     """Return the furthest good weights, of no iteration beyond `back_to` where one is given.
 
-    Where all are beyond it the earliest of them has to do: it is still better than nothing. Other
-    weights beyond get another name, so that no later start takes them for the furthest. The best by
-    mAP stay: they were measured.
+    Where all are beyond it the earliest of them has to do: it is still better than nothing; but not
+    those of the last iteration, from which nothing would be trained. Other weights beyond get
+    another name, so that no later start takes them for the furthest. The best by mAP stay: they
+    were measured.
     """
     found = list(iter_checkpoints(run.weights, cfg))
     if back_to is None:
         return found[0] if found else None
     before = [one for one in found if one.iteration <= back_to]
-    chosen = before[0] if before else found[-1] if found else None
+    last = cfg.net.integer("max_batches")
+    chosen = next(iter(before or [one for one in found[::-1] if one.iteration < last]), None)
     for one in found:
-        if chosen and one.iteration > chosen.iteration and not one.path.name.endswith(_BEST):
+        is_beyond = one.iteration > (chosen.iteration if chosen else back_to)
+        if is_beyond and not one.path.name.endswith(_BEST):
             _set_aside(one.path)
     return chosen
 

@@ -10,10 +10,11 @@ from darknet_kit.train.health.verdict import Ended
 from darknet_kit.train.process import TICK_SECONDS
 from darknet_kit.train.runs.folder import LOWER_RATE, RunFolder, RunSettings
 from darknet_kit.train.runs.lock import only_writer
+from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.runs.stopping import refuse_company
 from darknet_kit.train.supervision.attempt import Attempt, Plan, Tick, TrainEvent, find_best
 from darknet_kit.train.supervision.change import apply_change, read_change, write_change
-from darknet_kit.train.supervision.farewell import Farewell, Stopping
+from darknet_kit.train.supervision.farewell import Farewell
 from darknet_kit.train.supervision.policy import Decision, Limits, Past, count_failures, decide
 from darknet_kit.train.supervision.retreat import go_back
 from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
