@@ -20,8 +20,8 @@ from darknet_kit.doctor.opencv import check_python_opencv
 from darknet_kit.doctor.probes import Wish
 from darknet_kit.doctor.python import judge_torch
 from darknet_kit.engine import modules
-from darknet_kit.engine.driver import find_needed_driver, is_older
-from darknet_kit.engine.libraries import Library
+from darknet_kit.engine.driver import Fit, find_needed_driver, judge_driver
+from darknet_kit.engine.libraries import Library, find_conflict
 from darknet_kit.engine.modules import Told
 from darknet_kit.engine.nvml import GpuFacts, NvmlFacts
 from darknet_kit.errors import ToolchainError
@@ -60,18 +60,24 @@ def test_which_driver_a_cuda_needs(cuda: str, oldest: str, shipped: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("version", "than", "older"),
+    ("cuda", "version", "runs", "fit"),
     [
-        ("525.60.13", "525.60.14", True),
-        ("525.147.05", "525.60.13", False),
-        ("470.42.01", "525", True),
-        ("525.60.13", "525", False),
-        ("", "525", False),
-        ("525", "", False),
+        ("12.0", "525.60.12", "", Fit.OLDER),
+        ("12.0", "525.147.05", "", Fit.WELL),
+        ("12.0", "470.42.01", "", Fit.TOO_OLD),
+        ("12.0", "", "", Fit.WELL),
+        ("7.5", "340.29", "", Fit.WELL),
+        # What the driver says, counts: with cuda-compat 13.0, one of 535 runs programs of it.
+        ("13.0", "535.183.01", "13.0", Fit.WELL),
+        ("13.0", "535.183.01", "12.2", Fit.TOO_OLD),
+        ("12.8", "535.183.01", "12.2", Fit.OLDER),
+        ("11.8", "535.183.01", "12.2", Fit.WELL),
+        ("10.2", "418.39", "10.1", Fit.TOO_OLD),  # before 11, each toolkit needs its own driver
+        ("13.9", "580.65.06", "13.0", Fit.OLDER),
     ],
 )
-def test_versions_are_compared_by_their_numbers(version: str, than: str, older: bool) -> None:
-    assert is_older(version, than) is older
+def test_a_driver_against_a_cuda(cuda: str, version: str, runs: str, fit: Fit) -> None:
+    assert judge_driver(cuda, version, runs) is fit
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ def test_versions_are_compared_by_their_numbers(version: str, than: str, older: 
     ],
 )
 def test_a_driver_against_cuda_13(driver: str, code: str) -> None:
-    told = dataclasses.replace(H200, driver=driver)
+    told = dataclasses.replace(H200, driver=driver, cuda="")
     found = by_code(check_toolchain(WORKSTATION, told))
     assert {"driver-too-old", "driver-older"} & found.keys() == ({code} if code else set())
 
@@ -125,14 +131,16 @@ def test_more_toolkits_are_named() -> None:
         ("9.1.0", "libcudnn.so.9.1.0", "cudnn"),
         ("9.1.0", "libcudnn.so.9", "cudnn"),
         ("9.1.0", "libcudnn.so.8.9.7", "cudnn-mismatch"),
-        ("8.9.7", "libcudnn.so.8.9.2", "cudnn-mismatch"),
+        ("8.9.7", "libcudnn.so.8.5.0", "cudnn-mismatch"),
+        ("8.9.7", "libcudnn.so.8.9.2", "cudnn"),
         ("", "libcudnn.so.9", "cudnn"),
     ],
 )
 def test_cudnn_header_and_library(tmp_path: Path, header: str, library: str, code: str) -> None:
     (tmp_path / library).touch()
     (tmp_path / "libcudnn.so").symlink_to(library)
-    cudnn = Library("cudnn", tmp_path / "cudnn.h", tmp_path / "libcudnn.so", header)
+    file = tmp_path / "libcudnn.so"
+    cudnn = Library("cudnn", tmp_path / "cudnn.h", file, header, find_conflict(header, file))
     found = by_code(check_toolchain(with_toolkit(libraries=(*LIBRARIES[:4], cudnn)), H200))
     assert {"cudnn", "cudnn-mismatch", "no-cudnn"} & found.keys() == {code}
 
@@ -163,7 +171,7 @@ def test_a_recorded_toolkit_is_read_from_its_files(
     found = by_code(examine(Wish(machine=Machine(tmp_path))).checks)
     assert found["cuda"].startswith("11.8 (")
     assert "needs driver 450.80.02, this is 440.33.01" in found["driver-too-old"]
-    assert "header 8.9.7, library 8.5.0" in found["cudnn-mismatch"]
+    assert "header is of version 8.9.7 and the library of 8.5.0" in found["cudnn-mismatch"]
 
 
 def test_a_complete_compiler() -> None:
@@ -186,13 +194,20 @@ def test_a_compiler_that_hangs() -> None:
 
 
 def test_a_gcc_that_nvcc_refuses_unless_an_older_one_is_there() -> None:
-    found = {check.code: check for check in check_compiler(change(gcc=part("gcc", "16.1.0")))}
-    assert "accepts gcc up to 15, this is 16.1.0" in found["gcc-too-new"].evidence
+    new = change(gcc=part("gcc", "16.1.0"))
+    found = {check.code: check for check in check_toolchain(new, H200)}
+    assert "gcc up to 15, and this machine has 16.1.0" in found["gcc-too-new"].evidence
     assert "g++-15" in found["gcc-too-new"].cure
     older = dataclasses.replace(
         with_toolkit(host_compiler="/usr/bin/g++-15"), gcc=part("gcc", "16.1.0")
     )
-    assert "gcc-too-new" not in by_code(check_compiler(older))
+    assert "gcc-too-new" not in by_code(check_toolchain(older, H200))
+    # Nor where another toolkit accepts this one.
+    newer = dataclasses.replace(new.toolkits[0].cuda, newest_gcc=16)
+    both = dataclasses.replace(
+        new, toolkits=(*new.toolkits, dataclasses.replace(new.toolkits[0], cuda=newer))
+    )
+    assert "gcc-too-new" not in by_code(check_toolchain(both, H200))
 
 
 def write_darknet(path: Path, says: str, code: bytes = b"") -> Path:

@@ -314,6 +314,42 @@ def test_what_is_refused(toolchain: Toolchain, options: dict[str, object], code:
     assert isinstance(refused.value, UsageError) == usage
 
 
+@pytest.mark.parametrize(
+    ("driver", "install", "pip"),
+    [
+        # NVIDIA's list of CUDA GPUs, and its release notes: what ended with which.
+        (H200, "CUDA 11.8 or newer", True),
+        (dataclasses.replace(H200, cuda="12.4"), "CUDA 11.8 or newer", False),
+        (Driver((Gpu("GTX 1080", 61),), "", "580.65.06", "13.0"), "CUDA 12.9 or older", False),
+        (
+            Driver((Gpu("Tesla K80", 37), Gpu("RTX 2080", 75)), "", "470.42.01", "11.4"),
+            "CUDA 11.8 or older",
+            False,
+        ),
+    ],
+)
+def test_the_cuda_to_install_is_one_for_these_gpus(driver: Driver, install: str, pip: bool) -> None:
+    with pytest.raises(ToolchainError) as refused:
+        plan_build(change(toolkits=(), driver=driver), gpu=True)
+    assert refused.value.hint.startswith(f"Install {install} from NVIDIA")
+    assert ("--cuda pip" in refused.value.hint) is pip
+
+
+def test_what_no_package_cures_is_told_first() -> None:
+    """A toolkit that lacks a library, and would not compile for the GPU with it either."""
+    lacking = with_toolkit(libraries=(Library("cudart", None, None), *LIBRARIES[1:]))
+    with pytest.raises(ToolchainError) as refused:
+        plan_build(lacking, arch=[37])
+    assert refused.value.code == "gpu-too-old-for-cuda"
+    assert "needs CUDA 11.8 or older" in refused.value.message
+
+
+def test_a_machine_whose_gpu_is_not_shown_is_told_of_the_doctor() -> None:
+    (note, *_) = plan_build(NO_GPU).notes
+    assert note.startswith("for the CPU: NVIDIA's driver shows no GPU")
+    assert "`dkit doctor`" in note
+
+
 def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence() -> None:
     plan = plan_build(change(toolkits=()))
     assert not plan.gpu

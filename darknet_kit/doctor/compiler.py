@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.engine.target import OLDEST_CMAKE
 from darknet_kit.engine.toolchain import Toolchain
+from darknet_kit.engine.version import version_numbers
 
 
 def check_compiler(toolchain: Toolchain) -> Iterator[Check]:
-    """Look at gcc, g++, make, git, CMake and OpenMP, and at whether nvcc accepts this gcc."""
+    """Look at gcc, g++, make, git, CMake and OpenMP."""
     parts = (toolchain.gcc, toolchain.gxx, toolchain.make, toolchain.git)
     missing = [part for part in parts if not part.version]
     if missing:
@@ -17,26 +18,9 @@ def check_compiler(toolchain: Toolchain) -> Iterator[Check]:
     else:
         yield found("compiler", ", ".join(f"{part.name} {part.version}" for part in parts))
     cmake = toolchain.cmake
-    if _is_new_enough(cmake.version):
+    if version_numbers(cmake.version) >= OLDEST_CMAKE:
         yield found("cmake", cmake.evidence)
     else:
         yield found("no-cmake", cmake.evidence)
     if toolchain.gcc and not toolchain.openmp:
         yield found("no-openmp", toolchain.openmp.evidence)
-    yield from _check_gcc(toolchain)
-
-
-def _is_new_enough(version: str) -> bool:
-    return tuple(int(number) for number in version.split(".")[:2] if number) >= OLDEST_CMAKE
-
-
-def _check_gcc(toolchain: Toolchain) -> Iterator[Check]:
-    cuda, gcc = toolchain.cuda, toolchain.gcc
-    if cuda is None or not cuda.newest_gcc or toolchain.host_compiler:
-        return
-    if gcc.major > cuda.newest_gcc:
-        yield found(
-            "gcc-too-new",
-            f"CUDA {cuda.version} accepts gcc up to {cuda.newest_gcc}, this is {gcc.version}",
-            f"`apt-get install g++-{cuda.newest_gcc}`; dkit then finds it by itself.",
-        )

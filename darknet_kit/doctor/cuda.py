@@ -3,20 +3,26 @@
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from darknet_kit.doctor.check import Check, found
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.engine.cuda import capabilities_of, choose_arch
-from darknet_kit.engine.driver import find_needed_driver, is_older
+from darknet_kit.engine.driver import Fit, find_needed_driver, judge_driver
 from darknet_kit.engine.libraries import Library, find_libraries
 from darknet_kit.engine.nvml import NvmlFacts
-from darknet_kit.engine.target import choose_target
+from darknet_kit.engine.target import choose_target, list_lacking
 from darknet_kit.engine.toolchain import Toolchain, Toolkit
 from darknet_kit.engine.toolkit import Cuda
+from darknet_kit.engine.version import version_numbers
 from darknet_kit.errors import ToolchainError
 
 _VERSION = re.compile(r'"cuda"\s*:\s*\{[^}]*"version"\s*:\s*"(\d+\.\d+)|CUDA Version (\d+\.\d+)')
+# Why there is none to take, by the words of `dkit build`; what else there is, is compared below.
+_REFUSED = {
+    "no-nvcc": "no-nvcc",
+    "cuda-incomplete": "cuda-incomplete",
+    "host-compiler-too-new": "gcc-too-new",
+}
 
 
 def check_driver(nvml: NvmlFacts) -> Iterator[Check]:
@@ -28,22 +34,22 @@ def check_driver(nvml: NvmlFacts) -> Iterator[Check]:
 
 def check_toolchain(toolchain: Toolchain, nvml: NvmlFacts) -> Iterator[Check]:
     """Look at the toolkit that `dkit build` takes for these GPUs, or would if nothing hindered."""
-    if not toolchain.toolkits:
-        if nvml.gpus:
-            yield found("no-nvcc", "no nvcc on PATH, by CUDA_HOME, below /usr/local or from pip")
-        return
-    first = toolchain.toolkits[0]
+    first = toolchain.toolkits[0] if toolchain.toolkits else None
     if not nvml.gpus:  # nothing is built for one here
-        yield found("cuda", f"{first.cuda.version} ({first.cuda.nvcc})")
+        if first:
+            lacking = ", ".join(one.name for one in list_lacking(first))
+            without = f", without {lacking}" if lacking else ""
+            yield found("cuda", f"{first.cuda.version} ({first.cuda.nvcc}){without}")
         return
     try:
         taken = choose_target(toolchain, True, ()).toolkit or first
     except ToolchainError as error:
         taken = first
-        if error.code == "cuda-incomplete":
-            yield found("cuda-incomplete", error.message, error.hint)
-    yield from check_toolkit(taken, nvml)
-    yield from _name_others(toolchain, taken)
+        if error.code in _REFUSED:
+            yield found(_REFUSED[error.code], error.message, error.hint)
+    if taken:
+        yield from check_toolkit(taken, nvml)
+        yield from _name_others(toolchain, taken)
 
 
 def check_toolkit(toolkit: Toolkit, nvml: NvmlFacts) -> Iterator[Check]:
@@ -75,7 +81,7 @@ def read_recorded(machine: Machine) -> Toolkit | None:
     toolkits = list_toolkits(machine)
     if not toolkits:
         return None
-    place, version = max(toolkits, key=lambda one: [int(part) for part in one[1].split(".")])
+    place, version = max(toolkits, key=lambda one: version_numbers(one[1]))
     home = machine.root / place[1:]
     capabilities = capabilities_of(version)
     cuda = Cuda(home / "bin/nvcc", version, capabilities, (home / "include",), (home / "lib64",))
@@ -91,15 +97,18 @@ def _name_others(toolchain: Toolchain, taken: Toolkit) -> Iterator[Check]:
 
 def _check_driver_against(cuda: Cuda, nvml: NvmlFacts) -> Iterator[Check]:
     needed = find_needed_driver(cuda.version)
-    if is_older(nvml.driver, needed.oldest):
+    fit = judge_driver(cuda.version, nvml.driver, nvml.cuda)
+    if fit is Fit.TOO_OLD:
         yield found(
             "driver-too-old",
-            f"CUDA {cuda.version} needs driver {needed.oldest}, this is {nvml.driver}",
+            f"CUDA {cuda.version} needs driver {needed.oldest or 'of its time'}, this is "
+            f"{nvml.driver}",
         )
-    elif is_older(nvml.driver, needed.shipped):
+    elif fit is Fit.OLDER:
         yield found(
             "driver-older",
-            f"CUDA {cuda.version} came with driver {needed.shipped}, this is {nvml.driver}",
+            f"CUDA {cuda.version} came with driver {needed.shipped or needed.oldest}, this is "
+            f"{nvml.driver}",
         )
 
 
@@ -116,19 +125,7 @@ def _check_cudnn(cudnn: Library | None) -> Iterator[Check]:
     if cudnn is None or cudnn.missing:
         yield found("no-cudnn", cudnn.evidence if cudnn else "not looked for")
         return
-    held = _read_library_version(cudnn.file)
-    told = f"header {cudnn.version or 'of unknown version'}, library {held or 'without a number'}"
-    same = all(
-        ours == theirs
-        for ours, theirs in zip(held.split("."), cudnn.version.split("."), strict=False)
-    )
-    if held and cudnn.version and not same:
-        yield found("cudnn-mismatch", f"{told} ({cudnn.evidence})")
+    if cudnn.conflict:
+        yield found("cudnn-mismatch", cudnn.evidence)
     else:
-        yield found("cudnn", told)
-
-
-def _read_library_version(file: Path | None) -> str:
-    """Return the number in the name of what libcudnn.so leads to, like 9.1.0, or 9 of a wheel's."""
-    name = os.path.basename(os.path.realpath(file)) if file else ""
-    return name.partition(".so.")[2]
+        yield found("cudnn", f"{cudnn.version or 'of unknown version'}: {cudnn.evidence}")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from darknet_kit.engine.version import version_numbers
 from darknet_kit.errors import ToolchainError, UsageError
 
 TENSOR_CORES = 70  # the first capability with them: below it half precision gains nothing
@@ -97,7 +98,7 @@ def parse_gpu_archs(text: str) -> tuple[int, ...]:
 
 def capabilities_of(version: str) -> tuple[int, ...]:
     """Return what a CUDA like 12.4 compiles for. Its own nvcc knows best, from 11.1 on."""
-    number = _parse_version(version)
+    number = version_numbers(version)[:2]
     return tuple(
         sorted(one for one, (first, last) in _SPANS.items() if first <= number <= (last or number))
     )
@@ -114,11 +115,6 @@ def last_cuda(capability: int) -> str:
     one that is not known."""
     span = _SPANS.get(capability)
     return _show_version(span[1]) if span and span[1] else ""
-
-
-def _parse_version(version: str) -> Version:
-    match = re.match(r"(\d+)\.(\d+)", version, re.ASCII)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _show_version(version: Version) -> str:

@@ -6,8 +6,10 @@ each toolkit needs the driver that came with it. The second table is that of the
 notes (CUDA Toolkit and Corresponding Driver Versions, Linux x86_64, first release of each).
 """
 
-import re
 from dataclasses import dataclass
+from enum import Enum
+
+from darknet_kit.engine.version import version_numbers
 
 _GENERATIONS = {13: "580", 12: "525", 11: "450.80.02"}
 _SHIPPED = {
@@ -42,6 +44,14 @@ _SHIPPED = {
 }
 
 
+class Fit(Enum):
+    """How a driver suits a CUDA. One that is OLDER runs what was compiled for the very GPU."""
+
+    WELL = "well"
+    OLDER = "older"
+    TOO_OLD = "too old"
+
+
 @dataclass(frozen=True, slots=True)
 class NeededDriver:
     """The oldest driver on which programs of a CUDA start, and the one that came with it.
@@ -61,11 +71,23 @@ def find_needed_driver(cuda: str) -> NeededDriver:
     return NeededDriver(_GENERATIONS.get(major, shipped), shipped)
 
 
-def is_older(version: str, than: str) -> bool:
+def judge_driver(cuda: str, version: str, runs: str) -> Fit:
+    """Compare a toolkit with a driver of this version, which says that it runs CUDA `runs`.
+
+    What it says counts: NVIDIA's package cuda-compat lets it run more than its version tells.
+    """
+    needed = find_needed_driver(cuda)
+    theirs, ours = version_numbers(cuda)[:2], version_numbers(runs)[:2]
+    if not ours:
+        if _is_older(version, needed.oldest):
+            return Fit.TOO_OLD
+        return Fit.OLDER if _is_older(version, needed.shipped) else Fit.WELL
+    if ours >= theirs:
+        return Fit.WELL
+    return Fit.OLDER if ours[0] == theirs[0] and theirs[0] in _GENERATIONS else Fit.TOO_OLD
+
+
+def _is_older(version: str, than: str) -> bool:
     """Compare versions like 525.60.13 number by number; an unknown one is not older."""
-    ours, theirs = _numbers(version), _numbers(than)
+    ours, theirs = version_numbers(version), version_numbers(than)
     return bool(ours and theirs) and ours < theirs
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version, re.ASCII)]

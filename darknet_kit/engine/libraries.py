@@ -8,6 +8,7 @@ from pathlib import Path
 
 from darknet_kit.engine import wheels
 from darknet_kit.engine.toolkit import Cuda, read_header
+from darknet_kit.engine.version import version_numbers
 
 # What darknet includes and links with, by the library's name.
 _HEADERS = {
@@ -76,15 +77,17 @@ def _find_library(name: str, cuda: Cuda, root: Path) -> Library:
     files = (_find_shared_object(folder, name) for folder in folders)
     file = next((path for path in files if path), None)
     version = _read_cudnn_version(header.parent) if name == "cudnn" and header else ""
-    return Library(name, header, file, version, _find_conflict(version, file))
+    return Library(name, header, file, version, find_conflict(version, file))
 
 
-def _find_conflict(version: str, file: Path | None) -> str:
-    """Say that a header and a shared object, by its number, are of different major versions."""
-    numbers = _numbers(file.resolve().name.partition(".so.")[2]) if file else []
-    if not version or not numbers or version.partition(".")[0] == str(numbers[0]):
+def find_conflict(version: str, file: Path | None) -> str:
+    """Say that a header and a shared object are of different versions, as far as the latter's name
+    tells (`.so.9`, `.so.8.9.7`); patches of one version go together."""
+    held = file.resolve().name.partition(".so.")[2] if file else ""
+    pairs = zip(version_numbers(version)[:2], version_numbers(held)[:2], strict=False)
+    if all(ours == theirs for ours, theirs in pairs):
         return ""
-    return f"the header is of version {version} and the library of {numbers[0]}"
+    return f"the header is of version {version} and the library of {held}"
 
 
 def _iter_includes(cuda: Cuda, root: Path) -> Iterator[Path]:
@@ -121,11 +124,7 @@ def _find_shared_object(folder: Path, name: str) -> Path | None:
     if plain.is_file():
         return plain
     numbered = folder.glob(f"lib{name}.so.*")
-    return max(numbered, key=lambda path: _numbers(path.name), default=None)
-
-
-def _numbers(name: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", name, re.ASCII)]
+    return max(numbered, key=lambda path: version_numbers(path.name), default=None)
 
 
 def _read_cudnn_version(folder: Path) -> str:

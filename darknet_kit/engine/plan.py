@@ -10,6 +10,7 @@ from darknet_kit.engine.makefile import plan_make
 from darknet_kit.engine.setting import Setting, is_numbered, used_libraries
 from darknet_kit.engine.target import Target, choose_target, refuse_without_tools
 from darknet_kit.engine.toolchain import Toolchain
+from darknet_kit.engine.version import version_numbers
 from darknet_kit.errors import UsageError
 
 OPTIONAL = ("cudnn", "cudnn-half", "opencv", "openmp", "avx")
@@ -128,7 +129,7 @@ def _warn_of_alexeyab(toolchain: Toolchain, settings: Sequence[Setting]) -> list
             "layers wrongly: their gradients pile up. Debian's `darknet` does not have that fault"
         )
     version = toolchain.find_library("cudnn").version
-    if values["CUDNN"] == "1" and tuple(int(n) for n in version.split(".")[:2] if n) >= (8, 5):
+    if values["CUDNN"] == "1" and version_numbers(version) >= (8, 5):
         notes.append(
             f"with cuDNN {version}, training with mAP may stop at the first mAP; where it does, "
             "build --without cudnn, or make subdivisions equal to batch"

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine import wheels
-from darknet_kit.engine.cuda import Arch, choose_arch
+from darknet_kit.engine.cuda import Arch, choose_arch, first_cuda, last_cuda
+from darknet_kit.engine.driver import Fit, find_needed_driver, judge_driver
+from darknet_kit.engine.libraries import Library
 from darknet_kit.engine.nvidia import Driver
 from darknet_kit.engine.toolchain import Toolchain, Toolkit
 from darknet_kit.engine.toolkit import Cuda
+from darknet_kit.engine.version import version_numbers
 from darknet_kit.errors import ToolchainError, UsageError
 
 # For the driver's own library, the linker makes do with a stub.
@@ -45,8 +48,7 @@ def refuse_without_tools(
         )
     if flavor is not Flavor.HANK_AI:
         return
-    version = tuple(int(number) for number in toolchain.cmake.version.split(".")[:2] if number)
-    if version < OLDEST_CMAKE:
+    if version_numbers(toolchain.cmake.version) < OLDEST_CMAKE:
         raise ToolchainError(
             f"hank-ai's Darknet needs CMake 3.24 or newer: {toolchain.cmake.evidence}",
             code="no-cmake",
@@ -80,9 +82,12 @@ def choose_target(toolchain: Toolchain, gpu: bool | None, arch: Sequence[int]) -
             raise ToolchainError(
                 f"no NVIDIA GPU to compile for: {toolchain.driver.evidence}",
                 code="no-gpu",
-                hint="To build for another machine's GPU, name its compute capability: --arch 8.6.",
+                hint="`dkit doctor` says why. To build for another machine's GPU, name its compute "
+                "capability: --arch 8.6.",
             )
-        return Target(False, f"no NVIDIA GPU: {toolchain.driver.evidence}")
+        told = toolchain.driver.evidence
+        note = f"for the CPU: {told}; where this machine has one, `dkit doctor` says why"
+        return Target(False, told, notes=(note,))
     reason = "named with --arch" if arch else toolchain.driver.evidence
     try:
         return replace(_take_toolkit(toolchain, arch), reason=reason)
@@ -110,17 +115,44 @@ def _take_toolkit(toolchain: Toolchain, arch: Sequence[int]) -> Target:
     if errors:
         raise errors[0]
     raise ToolchainError(
-        "there is no nvcc, CUDA's compiler, on PATH or in /usr/local/cuda",
+        "there is no nvcc, CUDA's compiler, on PATH, by CUDA_HOME, below /usr/local or from pip",
         code="no-nvcc",
-        hint=f"Install NVIDIA's CUDA toolkit, or, without root: {wheels.install_line()}; or name "
-        "its folder with --cuda.",
+        hint=f"Install {_name_cuda(toolchain, arch)} from NVIDIA, or name its folder with --cuda"
+        f"{_offer_wheels(toolchain, arch)}.",
     )
 
 
+def _name_cuda(toolchain: Toolchain, arch: Sequence[int]) -> str:
+    """Name the CUDAs that compile for these GPUs."""
+    wanted = _list_wanted(toolchain, arch)
+    if last := min(filter(None, map(last_cuda, wanted)), key=version_numbers, default=""):
+        return f"CUDA {last} or older"
+    first = max(filter(None, map(first_cuda, wanted)), key=version_numbers, default="")
+    return f"CUDA {first} or newer" if first else "a CUDA toolkit"
+
+
+def _offer_wheels(toolchain: Toolchain, arch: Sequence[int]) -> str:
+    """Offer pip's packages where they suit GPUs and driver; they begin with CUDA 13."""
+    driver = toolchain.driver
+    too_old = any(last_cuda(one) for one in _list_wanted(toolchain, arch))
+    if too_old or judge_driver(wheels.FIRST_CUDA, driver.version, driver.cuda) is Fit.TOO_OLD:
+        return ""
+    return f"; without root: {wheels.install_line()} and --cuda pip"
+
+
+def _list_wanted(toolchain: Toolchain, arch: Sequence[int]) -> Sequence[int]:
+    return arch or [gpu.capability for gpu in toolchain.driver.gpus if gpu.capability]
+
+
 def _choose_arch(toolchain: Toolchain, toolkit: Toolkit, arch: Sequence[int]) -> Arch:
-    """Return what to compile for. Raises ToolchainError naming the first thing that is missing."""
+    """Return what to compile for. Raises ToolchainError naming the first thing that is wrong, those
+    first that no package cures."""
     cuda = toolkit.cuda
-    _refuse_incomplete(toolkit)
+    if arch:
+        chosen = choose_arch(arch, cuda.capabilities, cuda.version)
+    else:
+        chosen = _choose_own_arch(toolchain.driver, cuda)
+    _refuse_incomplete(toolkit, _offer_wheels(toolchain, arch))
     newest = cuda.newest_gcc
     if newest and toolchain.gcc.major > newest and not toolkit.host_compiler:
         raise ToolchainError(
@@ -129,15 +161,17 @@ def _choose_arch(toolchain: Toolchain, toolkit: Toolkit, arch: Sequence[int]) ->
             code="host-compiler-too-new",
             hint=f"`apt-get install g++-{newest}`; dkit then finds it by itself.",
         )
-    if arch:
-        return choose_arch(arch, cuda.capabilities, cuda.version)
-    return _choose_own_arch(toolchain.driver, cuda)
+    return chosen
 
 
-def _refuse_incomplete(toolkit: Toolkit) -> None:
+def list_lacking(toolkit: Toolkit) -> list[Library]:
+    """Return the libraries that every build for a GPU needs and a toolkit lacks."""
+    return [one for one in toolkit.libraries if one.name in _NEEDED_FOR_GPU and not one]
+
+
+def _refuse_incomplete(toolkit: Toolkit, offer: str) -> None:
     """Refuse a toolkit that lacks a part that every build needs."""
-    cuda = toolkit.cuda
-    lacking = [one for one in toolkit.libraries if one.name in _NEEDED_FOR_GPU and not one]
+    cuda, lacking = toolkit.cuda, list_lacking(toolkit)
     files = [file for one in lacking for file in one.missing]
     parts = [one.name for one in lacking]
     if cuda.wheels:
@@ -152,7 +186,7 @@ def _refuse_incomplete(toolkit: Toolkit) -> None:
         package = f"cuda-libraries-dev-{cuda.version.replace('.', '-')}"
         hint = (
             f"`apt-get install {package}` from NVIDIA's repository, or name their folders with "
-            f"CPATH and LIBRARY_PATH; without root, {wheels.install_line()} and --cuda pip."
+            f"CPATH and LIBRARY_PATH{offer}."
         )
     raise ToolchainError(
         f"CUDA {cuda.version} ({cuda.nvcc}) is incomplete: {', '.join(files)} not found",
@@ -162,12 +196,14 @@ def _refuse_incomplete(toolkit: Toolkit) -> None:
 
 
 def _choose_own_arch(driver: Driver, cuda: Cuda) -> Arch:
-    if driver.cuda and int(driver.cuda.partition(".")[0]) < cuda.major:
+    if judge_driver(cuda.version, driver.version, driver.cuda) is Fit.TOO_OLD:
+        oldest = find_needed_driver(cuda.version).oldest
         raise ToolchainError(
-            f"the driver {driver.version} runs programs up to CUDA {driver.cuda}, and nvcc is "
-            f"CUDA {cuda.version}",
+            f"the driver {driver.version} runs programs up to CUDA {driver.cuda or '?'}, and nvcc "
+            f"is CUDA {cuda.version}",
             code="driver-too-old",
-            hint="Update the driver, or install an older CUDA and name it with --cuda.",
+            hint=f"Update the driver{f' to {oldest} or newer' if oldest else ''}, or install an "
+            "older CUDA, where dkit finds it or --cuda names it.",
         )
     own = [gpu.capability for gpu in driver.gpus if gpu.capability]
     if not own:

@@ -16,6 +16,7 @@ from darknet_kit.engine.cuda import (
     parse_nvcc_version,
     show_capability,
 )
+from darknet_kit.engine.version import version_numbers
 from darknet_kit.errors import ToolchainError
 
 AUTO, PIP = "auto", "pip"
@@ -92,12 +93,8 @@ def _iter_nvcc(choice: str, root: Path) -> Iterator[Path]:
         yield Path(on_path)
     yield root / "usr/local/cuda/bin/nvcc"
     versioned = (root / "usr/local").glob("cuda-*/bin/nvcc")
-    yield from sorted(versioned, key=_numbers, reverse=True)
+    yield from sorted(versioned, key=lambda path: version_numbers(str(path)), reverse=True)
     yield from wheels.iter_nvcc()
-
-
-def _numbers(path: Path) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", str(path), re.ASCII)]
 
 
 def _ask_nvcc(nvcc: Path) -> Cuda | None:

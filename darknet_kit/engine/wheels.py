@@ -13,6 +13,8 @@ from pathlib import Path
 from darknet_kit.core.contents import read_small
 
 FOLDER = "nvidia"
+FIRST_CUDA = "13.0"
+"""The first CUDA of which pip has the compiler."""
 _PACKAGES = {
     "nvcc": "nvidia-cuda-nvcc",
     "cicc": "nvidia-nvvm",
