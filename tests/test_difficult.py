@@ -14,7 +14,8 @@ from darknet_kit.errors import DatasetError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.datafile import parse_data, read_data
 from darknet_kit.train.checks.preflight import check_run
-from darknet_kit.train.runs.folder import RunSettings, create_run
+from darknet_kit.train.runs.creation import create_run
+from darknet_kit.train.runs.record import RunSettings
 from tests.conftest import Ended
 
 from .engines import alexeyab, original, run_engine, write_tiny_cfg

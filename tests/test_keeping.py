@@ -12,7 +12,8 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import write_cfg
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
-from darknet_kit.train.runs.folder import RunFolder, RunSettings
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.record import RunSettings
 from darknet_kit.train.runs.recorder import Recorder
 from darknet_kit.train.supervision.retreat import go_back
 from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint

@@ -24,7 +24,7 @@ from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.checks.room import check_room
 from darknet_kit.train.checks.start import check_same_batch, check_start, tell_batch
-from darknet_kit.train.runs.folder import RunSettings, open_run
+from darknet_kit.train.runs.record import RunSettings, open_run
 from tests.conftest import Ended
 from tests.engines import alexeyab, original, run_engine
 from tests.test_engine_find import GPU_LINES, write_engine

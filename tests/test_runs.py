@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +15,18 @@ from typing import Any
 
 import pytest
 
-from darknet_kit.formats.cfg import write_cfg
+from darknet_kit.core.flavor import Flavor
+from darknet_kit.dataset.reading import read_dataset
+from darknet_kit.engine.find import Engine
+from darknet_kit.engine.flavor import Features
+from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.model import CfgRequest, make_cfg
+from darknet_kit.train.runs.creation import create_run
 from darknet_kit.train.runs.identity import identify
+from darknet_kit.train.runs.record import RunSettings
 from tests.conftest import Ended
-from tests.trainings import MakeFake, engine_pid, start, status
+from tests.recorded_nvml import RTX_3090, RecordedLibrary, install
+from tests.trainings import MakeFake, engine_pid, start, status, write_nano
 
 Dkit = Callable[..., Ended]
 
@@ -354,3 +362,20 @@ def test_nobody_trains_where_another_machine_wrote_a_moment_ago(
     assert "node7" in ended.stderr
     edit(run / "status.json", updated="2026-01-01T00:00:00+0000")
     assert "[run-busy]" not in dkit("train", "--resume", run, "--retries", "0").stderr
+
+
+@pytest.mark.parametrize(("gpu", "names"), [(None, ["NVIDIA GeForce RTX 3090"]), (False, [])])
+def test_a_run_names_the_gpus_that_its_engine_may_use(
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gpu: bool | None,
+    names: list[str],
+) -> None:
+    install(monkeypatch, RecordedLibrary(RTX_3090))
+    cfg = read_cfg(write_nano(tmp_path / "nano.cfg", 300))
+    engine = Engine(Path("/e/darknet"), Flavor.ALEXEYAB, Features(gpu=gpu))
+    settings = RunSettings(str(shapes), str(cfg.path))
+    run = create_run(tmp_path / "run", read_dataset(shapes), cfg, settings, engine)
+    host = tomllib.loads(run.record.read_text())["host"]
+    assert (host["gpus"], host["driver"]) == (names, "570.86.10" if names else "")

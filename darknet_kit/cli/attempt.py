@@ -15,7 +15,8 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.errors import DkitError, TrainError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.health.verdict import Ended
-from darknet_kit.train.runs.folder import RunFolder, RunSettings
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.record import RunSettings
 from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.runs.stopping import AT_ONCE
 from darknet_kit.train.supervision.attempt import AttemptStarted, Tick

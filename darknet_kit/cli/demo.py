@@ -28,7 +28,9 @@ from darknet_kit.formats.cfg import Cfg, read_cfg, write_cfg
 from darknet_kit.formats.trainlog import read_log
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.checks.preflight import check_run
-from darknet_kit.train.runs.folder import RunFolder, RunSettings, create_run, open_run
+from darknet_kit.train.runs.creation import create_run
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.record import RunSettings, open_run
 
 _CLASSES = ("disc", "square", "triangle")
 _MODEL = "dkit-nano"

@@ -21,7 +21,8 @@ from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.datafile import iter_image_list, read_names
 from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.tree import walk_tree
-from darknet_kit.train.runs.folder import BASE, RunFolder, open_run
+from darknet_kit.train.runs.folder import BASE, RunFolder
+from darknet_kit.train.runs.record import open_run
 from darknet_kit.train.weights.checkpoint import find_checkpoint
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from darknet_kit.evaluate.detect import detect
 from darknet_kit.formats.datafile import iter_image_list, read_names
 from darknet_kit.formats.telemetry import read_telemetry
 from darknet_kit.train.runs.detail import describe_run
-from darknet_kit.train.runs.folder import RunFolder, is_run, open_run
+from darknet_kit.train.runs.folder import RunFolder, is_run
 from darknet_kit.train.runs.history import History, read_history
+from darknet_kit.train.runs.record import open_run
 from darknet_kit.train.telemetry.bottleneck import find_bottleneck
 
 if TYPE_CHECKING:

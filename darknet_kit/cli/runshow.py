@@ -1,6 +1,5 @@
 """`dkit runs show`: one run with its settings, attempts, weights, events, and what to do next."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +17,7 @@ from darknet_kit.report.runtable import (
 )
 from darknet_kit.train.runs.detail import RunDetail, describe_run, find_run
 from darknet_kit.train.runs.listing import RunSummary
+from darknet_kit.train.runs.record import EngineRecord
 from darknet_kit.train.runs.state import State
 
 
@@ -52,40 +52,37 @@ def list_detail(detail: RunDetail) -> dict[str, Any]:
     weights = [{**asdict(file), "path": str(file.path)} for file in detail.weights]
     return {
         **list_facts(detail.summary),
-        "record": detail.record,
+        "record": asdict(detail.record),
         "weights": weights,
         "events": list(detail.events),
     }
 
 
 def _facts(detail: RunDetail) -> list[str]:
-    run, settings = detail.summary, detail.record.get("settings")
+    run, settings = detail.summary, detail.record.settings
     facts = {
         "iteration": format_progress(run),
         "avg loss": format_loss(run.avg_loss),
         "best mAP": format_best(run),
         "time": f"{format_duration(run.seconds)}, last {format_time(run.written)}",
-        "engine": _describe_engine(detail.record.get("engine"), run.engine),
+        "engine": _describe_engine(detail.record.engine, run.engine),
     }
-    for key, value in settings.items() if isinstance(settings, Mapping) else ():
-        if value not in ("", [], False):
+    for key, value in asdict(settings).items() if settings else ():
+        if value not in ("", (), False):
             facts[key.replace("_", " ")] = _tell_setting(value)
     width = max(map(len, facts))
     return [f"  {key:<{width}}  {value}" for key, value in facts.items()]
 
 
 def _tell_setting(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "on" if value is True else str(value)
 
 
-def _describe_engine(record: object, name: str) -> str:
-    if not isinstance(record, Mapping):
-        return name or "-"
-    words = [name, str(record.get("commit") or "")[:8], str(record.get("features") or "")]
-    path = str(record.get("path") or "")
-    return ", ".join(word for word in (*words, path) if word and word != "torch")
+def _describe_engine(engine: EngineRecord, name: str) -> str:
+    words = (name, engine.commit[:8], engine.features, engine.path)
+    return ", ".join(word for word in words if word and word != "torch") or "-"
 
 
 def _next_command(run: RunSummary) -> str:

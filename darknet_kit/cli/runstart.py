@@ -13,7 +13,8 @@ from darknet_kit.engine.find import AUTO, Engine
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.health.verdict import Ended
-from darknet_kit.train.runs.folder import RunFolder, RunSettings
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.record import RunSettings
 
 __all__ = ["UNITS", "Way", "begin_run", "choose_way"]
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from darknet_kit.network.estimate import KEEP
-from darknet_kit.train.runs.folder import LOWER_RATE, STOP, RunSettings
+from darknet_kit.train.runs.record import LOWER_RATE, STOP, RunSettings
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 

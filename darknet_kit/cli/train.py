@@ -28,14 +28,9 @@ from darknet_kit.network.schedule import effective_batch
 from darknet_kit.train.checks.preflight import check_run
 from darknet_kit.train.checks.room import check_room
 from darknet_kit.train.checks.start import check_images_there, check_same_batch
-from darknet_kit.train.runs.folder import (
-    RunSettings,
-    create_run,
-    find_latest_run,
-    free_name,
-    keep_settings,
-    open_run,
-)
+from darknet_kit.train.runs.creation import create_run, free_name
+from darknet_kit.train.runs.folder import find_latest_run
+from darknet_kit.train.runs.record import RunSettings, keep_settings, open_run
 
 _LATEST = "latest"
 

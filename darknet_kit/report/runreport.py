@@ -4,7 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -172,7 +172,7 @@ def _format_time(value: object) -> str:
 
 
 def _list_settings(detail: RunDetail | None) -> Mapping[str, Mapping[str, str]]:
-    record = detail.record if detail else {}
+    record = asdict(detail.record) if detail and detail.record.settings else {}
     tables = {group: table for group, table in record.items() if isinstance(table, dict)}
     return {
         group: {key: _as_text(value) for key, value in table.items()}
@@ -186,14 +186,13 @@ def _as_text(value: object) -> str:
 
 def _list_commands(history: History, detail: RunDetail | None) -> list[str]:
     """Return what to type to do this training again, and to go on with it."""
-    settings = (detail.record if detail else {}).get("settings")
-    if not isinstance(settings, dict) or not settings.get("data"):
+    settings = detail.record.settings if detail else None
+    if settings is None:
         return [f"dkit plot-log {shlex.quote(str(history.path))}"]
-    start = [str(settings[name]) for name in ("data", "cfg", "weights") if settings.get(name)]
-    options = [] if settings.get("map", True) else ["--no-map"]
-    gpus = settings.get("gpus")
-    if isinstance(gpus, list) and gpus:
-        options += ["--gpus", ",".join(map(str, gpus))]
+    start = [name for name in (settings.data, settings.cfg, settings.weights) if name]
+    options = [] if settings.map else ["--no-map"]
+    if settings.gpus:
+        options += ["--gpus", ",".join(map(str, settings.gpus))]
     run = shlex.quote(str(history.path))
     return [
         shlex.join(["dkit", "train", *start, *options]),

@@ -10,7 +10,8 @@ from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.formats.datafile import iter_image_list
 from darknet_kit.formats.weights import WeightsHeader, read_weights_header
 from darknet_kit.network.schedule import effective_batch
-from darknet_kit.train.runs.folder import RunFolder, RunSettings
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.record import RunSettings
 
 _NUMBERED = re.compile(r"_(\d{2,9})\.weights$")
 _LARGEST_BATCH = 4096

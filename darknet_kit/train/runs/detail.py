@@ -16,7 +16,8 @@ from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.schedule import effective_batch
 from darknet_kit.train.runs.folder import RunFolder
-from darknet_kit.train.runs.listing import RunSummary, is_run_folder, read_record, summarize_run
+from darknet_kit.train.runs.listing import RunSummary, is_run_folder, summarize_run
+from darknet_kit.train.runs.record import RunRecord, recall_record
 
 _LAST_EVENTS = 8
 _TAIL = 1 << 16  # bytes of events.jsonl
@@ -47,7 +48,7 @@ class RunDetail:
     """A run: its line of the table, run.toml, its weights by age, and the last events."""
 
     summary: RunSummary
-    record: Mapping[str, Any]
+    record: RunRecord
     weights: tuple[WeightsFile, ...]
     events: tuple[Mapping[str, Any], ...]
 
@@ -68,13 +69,9 @@ def find_run(name: AnyPath, root: AnyPath = "runs") -> Path:
 def describe_run(path: AnyPath, last_events: int = _LAST_EVENTS) -> RunDetail:
     """Return all that a run folder tells, of its events the last ones."""
     run = RunFolder(Path(path).absolute())
-    try:
-        record = read_record(run)
-    except (OSError, ValueError):  # the summary says so
-        record = {}
     return RunDetail(
         summary=summarize_run(run.path),
-        record=record,
+        record=recall_record(run),
         weights=tuple(sorted(_iter_weights(run), key=lambda file: file.written)),
         events=tuple(_last_events(run.path / "events.jsonl", last_events)),
     )

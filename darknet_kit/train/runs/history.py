@@ -1,11 +1,9 @@
 """A training to look back on: a run folder, or a bare log with its cfg where one is known."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import AnyPath, CfgError
@@ -13,6 +11,7 @@ from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.train.runs.folder import RunFolder, is_run
 from darknet_kit.train.runs.listing import RunSummary, summarize_run
+from darknet_kit.train.runs.record import EngineRecord, recall_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +69,26 @@ def _beside(log: Path) -> Path | None:
 
 
 def _read_settings(run: RunFolder) -> dict[str, str]:
-    try:
-        record = tomllib.loads(run.record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    record = recall_record(run)
+    settings = record.settings
+    if settings is None:
         return {}
-    engine, settings, host = (_table(record, name) for name in ("engine", "settings", "host"))
     images = _count_lines(run.path / "train.txt")
     told = {
-        "engine": _name_engine(engine),
-        "data": os.path.basename(str(settings.get("data") or "")),
+        "engine": _name_engine(record.engine),
+        "data": os.path.basename(settings.data),
         "training images": f"{images:,}" if images else "",
-        "start": os.path.basename(str(settings.get("weights") or "")) or "random weights",
-        "GPUs": ", ".join(map(str, settings.get("gpus") or ())),
-        "GPU": str(host.get("gpu") or ""),
-        "host": str(host.get("processor") or ""),
+        "start": os.path.basename(settings.weights) or "random weights",
+        "GPUs": ", ".join(map(str, settings.gpus)),
+        "GPU": ", ".join(record.host.gpus),
+        "host": record.host.processor,
     }
     return {name: value for name, value in told.items() if value}
 
 
-def _name_engine(engine: Mapping[str, Any]) -> str:
-    parts = (engine.get("flavor"), engine.get("version"), str(engine.get("commit") or "")[:8])
-    name = "torch" if engine.get("path") == "torch" else ""
-    return " ".join(part for part in (name, *map(str, filter(None, parts))) if part)
-
-
-def _table(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    table = record.get(name)
-    return table if isinstance(table, dict) else {}
+def _name_engine(engine: EngineRecord) -> str:
+    name = "torch" if engine.path == "torch" else ""
+    return " ".join(filter(None, (name, engine.flavor, engine.version, engine.commit[:8])))
 
 
 def _count_lines(path: Path) -> int:

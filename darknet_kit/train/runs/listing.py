@@ -6,15 +6,14 @@ with it as a sentence.
 
 import json
 import os
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.record import EngineRecord, RunRecord, read_record
 from darknet_kit.train.runs.state import State, judge_state
 from darknet_kit.train.runs.status import Status, read_status
 
@@ -114,26 +113,21 @@ def summarize_run(path: AnyPath) -> RunSummary:
         best_iteration=int(best[0]) if best else None,
         attempts=attempts,
         seconds=sum(attempt.ended - attempt.began for attempt in attempts),
-        engine=_name_engine(record.get("engine")),
+        engine=_name_engine(record.engine),
         written=heartbeat or _changed(run.record) or _changed(run.path) or 0.0,
         orphan=verdict.orphan,
         damage=tuple(damage),
     )
 
 
-def read_record(run: RunFolder) -> Mapping[str, Any]:
-    """Return run.toml. Raises OSError, ValueError."""
-    return tomllib.loads(run.record.read_text(encoding="utf-8"))
-
-
-def _read_record(run: RunFolder, damage: list[str]) -> Mapping[str, Any]:
+def _read_record(run: RunFolder, damage: list[str]) -> RunRecord:
     try:
         return read_record(run)
     except FileNotFoundError:
         damage.append("run.toml is gone, without which a run cannot go on")
     except (OSError, ValueError):
         damage.append("run.toml cannot be read, without which a run cannot go on")
-    return {}
+    return RunRecord()
 
 
 def _read_status(run: RunFolder, damage: list[str]) -> tuple[Status, float | None]:
@@ -218,12 +212,8 @@ def _numbers(first: bytes, second: bytes) -> tuple[float, float] | None:
         return None
 
 
-def _name_engine(record: object) -> str:
-    if not isinstance(record, Mapping):
-        return ""
-    if record.get("path") == "torch":
-        return f"torch {record.get('version') or ''}".strip()
-    return str(record.get("flavor") or "")
+def _name_engine(engine: EngineRecord) -> str:
+    return f"torch {engine.version}".strip() if engine.path == "torch" else engine.flavor
 
 
 def _changed(path: Path) -> float | None:

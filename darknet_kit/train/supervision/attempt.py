@@ -18,7 +18,8 @@ from darknet_kit.formats.logline import LogReader
 from darknet_kit.train.health.verdict import Ended, end, explain, format_exit, tell_end
 from darknet_kit.train.health.witness import Witness
 from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess
-from darknet_kit.train.runs.folder import BASE, RunFolder, RunSettings
+from darknet_kit.train.runs.folder import BASE, RunFolder
+from darknet_kit.train.runs.record import RunSettings
 from darknet_kit.train.runs.recorder import Recorder
 from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.supervision.change import NO_CHANGE, Change

@@ -8,8 +8,9 @@ from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.health.verdict import Ended
 from darknet_kit.train.process import TICK_SECONDS
-from darknet_kit.train.runs.folder import LOWER_RATE, RunFolder, RunSettings
+from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.lock import only_writer
+from darknet_kit.train.runs.record import LOWER_RATE, RunSettings
 from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.runs.stopping import refuse_company
 from darknet_kit.train.supervision.attempt import Attempt, Plan, Tick, TrainEvent, find_best

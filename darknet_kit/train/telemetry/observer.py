@@ -7,7 +7,8 @@ from typing import Self
 from darknet_kit.formats.datafile import iter_image_list
 from darknet_kit.formats.logevent import Event, Iteration
 from darknet_kit.formats.telemetry import read_telemetry
-from darknet_kit.train.runs.folder import RunFolder, RunSettings
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.record import RunSettings
 from darknet_kit.train.runs.recorder import Recorder
 from darknet_kit.train.telemetry.bottleneck import Bottleneck, find_bottleneck
 from darknet_kit.train.telemetry.gpu import GpuTrouble

@@ -16,7 +16,8 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.network.layers import weight_floats
-from darknet_kit.train.runs.folder import BACKUP, BASE, RunFolder, RunSettings
+from darknet_kit.train.runs.folder import BACKUP, BASE, RunFolder
+from darknet_kit.train.runs.record import RunSettings
 from darknet_kit.train.runs.recorder import Recorder
 from darknet_kit.train.weights.checkpoint import Checkpoint
 from darknet_kit.train.weights.harvest import Harvested, Harvester, harvest
