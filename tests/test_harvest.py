@@ -129,7 +129,8 @@ def test_no_half_file_is_ever_seen_under_a_name_of_the_run(folders: tuple[Path, 
         if (weights / "project_last.weights").exists():
             read.add((weights / "project_last.weights").read_bytes())
     writer.join()
-    found = harvester.take() + harvester.finish()
+    assert harvester.finish() is None
+    found = harvester.take()
     assert read <= wholes
     assert len(found) > 1
     assert not any(one.flaw for one in found)

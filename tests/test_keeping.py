@@ -10,12 +10,14 @@ import pytest
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import write_cfg
+from darknet_kit.formats.logevent import Iteration, WeightsSaved
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.record import RunSettings
 from darknet_kit.train.runs.recorder import Recorder
-from darknet_kit.train.supervision.retreat import go_back
+from darknet_kit.train.supervision.retreat import drop_sound, go_back, hold_sound
+from darknet_kit.train.weights import harvest
 from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
 from darknet_kit.train.weights.keeping import Keeper, recover_weights
 
@@ -120,3 +122,59 @@ def test_a_lost_loss_does_not_go_on_from_the_last_iteration(run: RunFolder) -> N
     assert find_checkpoint(run.weights, CFG) is None  # a later start must not call it finished
     earliest = write(run.weights / "project_last.weights", 200)
     assert go_back(run, CFG, back_to=149) == Checkpoint(earliest, 200)
+
+
+def test_what_the_embedded_engine_saved_is_told_when_its_next_line_comes(run: RunFolder) -> None:
+    attempt = run.new_attempt()
+    keeper = Keeper(run, attempt, EMBEDDED, CFG, RunSettings("d", "c"))
+    with Recorder(run, attempt, max_batches=400, pid=0) as recorder:
+        keeper.note(WeightsSaved(100, "backup/project_last.weights"))
+        assert list(keeper.look(recorder)) == []
+        keeper.note(Iteration(101, 1.0, 1.0, 0.001, 1.0, 808))
+        assert [one.name for one in keeper.look(recorder)] == ["project_last.weights"]
+        assert list(keeper.look(recorder)) == []
+        write(run.weights / ".project_200.weights.part", 200, share=0.5)  # it was killed there
+        assert list(keeper.finish(recorder)) == []
+    assert names(run.weights) == []
+
+
+def test_weights_that_cannot_come_in_end_an_attempt(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harvest, "_PATIENCE_SECONDS", 0.0)
+    attempt = run.new_attempt()
+    keeper = Keeper(run, attempt, DARKNET, CFG, RunSettings("d", "c", keep=0))
+    with Recorder(run, attempt, max_batches=400, pid=0) as recorder:
+        run.weights.rmdir()
+        write(attempt / "backup/project_last.weights", 100)
+        looks = (list(keeper.look(recorder)) for _ in iter(lambda: time.sleep(0.02), 0))
+        with pytest.raises(FileNotFoundError):
+            next(kept for kept in looks if kept)
+        keeper.close()
+    recover_weights(run, CFG)
+    assert names(run.weights) == ["project_last.weights"]
+
+
+def test_weights_of_a_sane_loss_are_held_with_their_state(run: RunFolder) -> None:
+    last, state = run.weights / "project_last.weights", run.weights / "project_last.state"
+    for iteration in (100, 200):
+        last.unlink(missing_ok=True)  # as a rename does, which leaves the held file alone
+        write(last, iteration)
+        state.unlink(missing_ok=True)
+        state.write_text(f"state of {iteration}")
+        for _ in range(2):  # two events of one file
+            hold_sound(run, last.name)
+    last.unlink()
+    write(last, 300, value=float("nan"))
+    state.unlink()
+    sound = run.weights / "project_sound.weights"
+    assert find_checkpoint(run.weights, CFG) == Checkpoint(sound, 200)
+    assert sound.with_suffix(".state").read_text() == "state of 200"
+    drop_sound(run)
+    assert names(run.weights) == [last.name]
+
+
+def test_of_one_file_under_two_names_the_engines_own_is_taken(run: RunFolder) -> None:
+    last = write(run.weights / "project_last.weights", 100)
+    hold_sound(run, last.name)
+    assert find_checkpoint(run.weights, CFG) == Checkpoint(last, 100)

@@ -379,3 +379,21 @@ def test_a_run_names_the_gpus_that_its_engine_may_use(
     run = create_run(tmp_path / "run", read_dataset(shapes), cfg, settings, engine)
     host = tomllib.loads(run.record.read_text())["host"]
     assert (host["gpus"], host["driver"]) == (names, "570.86.10" if names else "")
+
+
+def test_the_heart_of_a_run_beats_while_its_engine_is_silent(
+    dkit: Dkit, fake: MakeFake, shapes: Path, tmp_path: Path
+) -> None:
+    engine, cfg = fake("silent")  # from iteration 120 on
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0)
+    run = tmp_path / "runs" / "nano"
+    beats: dict[object, object] = {}
+    deadline = time.monotonic() + 60
+    while len(beats) < 3 and time.monotonic() < deadline:
+        seen = status(run)
+        if seen["iteration"] == 120:
+            beats[seen["updated"]] = look(dkit, run.parent)["state"]
+        time.sleep(0.1)
+    process.send_signal(signal.SIGQUIT)
+    process.communicate(timeout=60)
+    assert list(beats.values()) == ["running"] * 3

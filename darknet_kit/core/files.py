@@ -45,7 +45,8 @@ class WriteError(DkitError):
     """A file or folder could not be written; nothing half-written is left."""
 
 
-def _write_error(error: OSError, path: AnyPath) -> WriteError:
+def as_write_error(error: OSError, path: AnyPath) -> WriteError:
+    """Return what a failed write means and what to do about it."""
     reason = error.strerror or str(error)
     code, message, hint = _CURES.get(
         error.errno or 0, ("cannot-write", reason, "Check the disk, then run the command again.")
@@ -86,7 +87,7 @@ def replacing(path: AnyPath, *, binary: bool = False) -> Iterator[IO[Any]]:
         with contextlib.suppress(OSError):
             os.unlink(part)
         if isinstance(error, OSError):
-            raise _write_error(error, target) from error
+            raise as_write_error(error, target) from error
         raise
 
 
@@ -198,7 +199,7 @@ def make_folder(path: AnyPath) -> Path:
             path=path,
         ) from error
     except OSError as error:
-        raise _write_error(error, path) from error
+        raise as_write_error(error, path) from error
     return Path(path)
 
 
@@ -272,7 +273,7 @@ def _link_error(error: OSError, place: str) -> WriteError:
             hint="Name a folder on one that has, such as ext4 or xfs.",
             path=place,
         )
-    return _write_error(error, place)
+    return as_write_error(error, place)
 
 
 def open_append(path: AnyPath, *, binary: bool = False) -> IO[Any]:
@@ -280,4 +281,4 @@ def open_append(path: AnyPath, *, binary: bool = False) -> IO[Any]:
     try:
         return _open(path, "ab" if binary else "a")
     except OSError as error:
-        raise _write_error(error, path) from error
+        raise as_write_error(error, path) from error

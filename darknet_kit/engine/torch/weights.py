@@ -16,7 +16,7 @@ from torch import Tensor
 from darknet_kit.core.files import replacing
 from darknet_kit.engine.torch.layers.layer import TorchLayer
 from darknet_kit.engine.torch.network import Network
-from darknet_kit.errors import AnyPath, WeightsError
+from darknet_kit.errors import AnyPath, TrainError, WeightsError
 from darknet_kit.formats.weights import (
     WeightsHeader,
     format_weights_header,
@@ -77,14 +77,26 @@ def load_weights(
 def save_weights(network: Network, path: AnyPath, seen: int, *, cutoff: int | None = None) -> None:
     """Write a network, or its layers before number `cutoff`, as AlexeyAB's fork would.
 
-    `seen` counts the images of the training. Raises WriteError; no half file is left.
+    `seen` counts the images of the training. Raises WriteError, TrainError (`diverged`) where a
+    value is NaN or infinite; no half file is left, and what was there stays.
     """
     with replacing(path, binary=True) as stream:
         stream.write(format_weights_header(seen))
         for layer in network.built[:cutoff]:
             for tensor in layer.stored():
                 values = tensor.detach().to("cpu", torch.float32).contiguous()
+                if not values.isfinite().all():
+                    raise _not_finite(layer.index, path)
                 stream.write(values.numpy().astype(_FLOAT, copy=False).data)
+
+
+def _not_finite(layer: int, path: AnyPath) -> TrainError:
+    return TrainError(
+        f"layer {layer} holds NaN or infinite values; these weights are not written",
+        code="diverged",
+        hint="Try half the learning_rate; the weights saved before are still good.",
+        path=path,
+    )
 
 
 def _count(tensors: Iterable[Tensor]) -> int:

@@ -118,6 +118,12 @@ _SAID: tuple[tuple[str, str, str, str], ...] = (
         "`dkit doctor` looks at GPU and driver; heat, power and overclocking are common reasons.",
     ),
     (
+        "diverged",
+        r"(layer \d+ holds NaN or infinite values)",
+        "the training is lost: {0}",
+        "Lower the learning_rate, and look at labels and anchors: dkit check",
+    ),
+    (
         "missing-library",
         r"error while loading shared libraries: ([^:\s]+)",
         "the engine misses the library {0}",

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
-from darknet_kit.core.files import WriteError
+from darknet_kit.core.files import WriteError, as_write_error
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.formats.logevent import (
     EngineError,
@@ -27,6 +27,7 @@ _TAIL_LINES = 60  # hank-ai prints a long backtrace after what matters
 _LONGEST_LINE = 300
 _FULL_DISK_BYTES = 1 << 20
 _FREE_SPACE = "Free some space; a run of many numbered weights needs less with --keep 1."
+_LOOK_AT_DISK = "Look at the disk, and at who may write there."
 # Engines print thousands of these; the log reader knows none of them to tell anything.
 _DETAIL = (b"v3 ", b" total_bbox", b"total_bbox", b"Region ", b"Loaded: ")
 
@@ -122,11 +123,14 @@ class Witness:
         message = f"the engine does not end, though it was killed{before}"
         self.trouble = Cause("engine-does-not-end", message, "Reboot, then resume the run.")
 
-    def refuse_disk(self, error: OSError | WriteError) -> None:
-        """Take in that dkit itself could not write into the run: the disk is full."""
-        where = error.path if isinstance(error, WriteError) else error.filename
-        message = f"the disk is full: dkit cannot write {where or 'the log'}"
-        self.trouble = self.trouble or Cause("disk-full", message, _FREE_SPACE)
+    def note_unwritten(self, error: OSError | WriteError) -> None:
+        """Take in that dkit itself could not write into the run."""
+        if isinstance(error, OSError):
+            error = as_write_error(error, error.filename or self._folder)
+        is_full = error.code == "disk-full"
+        code, cure = (error.code, _FREE_SPACE) if is_full else ("cannot-write", _LOOK_AT_DISK)
+        message = f"dkit {error.message} ({error.path})"
+        self.trouble = self.trouble or Cause(code, message, cure)
 
     def _look_at_disk(self) -> None:
         """Find weights that were cut because the disk is full: no engine says so."""

@@ -47,11 +47,11 @@ class EngineLog:
 
     def close(self) -> None:
         """Close the file; the detail of an iteration that never ended is kept line by line."""
-        self._stream.writelines(self._pending)
-        self._pending.clear()
-        if (left_out := self._complaints - _MOST_COMPLAINTS) > 0:
-            self._stream.write(b"# dkit: %d more complaints of images and labels\n" % left_out)
-        self._stream.close()
+        with self._stream:
+            self._stream.writelines(self._pending)
+            self._pending.clear()
+            if (left_out := self._complaints - _MOST_COMPLAINTS) > 0:
+                self._stream.write(b"# dkit: %d more complaints of images and labels\n" % left_out)
 
 
 def _last_count(line: bytes) -> bytes:

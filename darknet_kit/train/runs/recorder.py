@@ -30,7 +30,7 @@ from darknet_kit.formats.metrics import (
 from darknet_kit.train.runs.enginelog import EngineLog
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.identity import identify
-from darknet_kit.train.runs.status import Status, Stopping, write_status
+from darknet_kit.train.runs.status import Status, Stopping, recall_status, write_status
 
 
 class Recorder:
@@ -67,8 +67,9 @@ class Recorder:
         if error is not None:
             with contextlib.suppress(DkitError, OSError):
                 self.finish("failed", code="dkit", message=str(error))
-        for stream in (self._log, self._metrics, self._events):
-            stream.close()
+        for stream in (self._events, self._metrics, self._log):
+            with contextlib.suppress(OSError):  # of a full disk; how it ended is written by now
+                stream.close()
 
     def keep_line(self, line: bytes) -> None:
         """Take in a line of the engine's output."""
@@ -123,8 +124,23 @@ class Recorder:
 
     def beat(self) -> None:
         """Show that somebody is there, about every second, whether the engine prints or not."""
-        self._log.flush()
         write_status(self._run, self._status)
+        self._log.flush()
+
+
+def tell_finished(run: RunFolder, iteration: int) -> None:
+    """Write down that a run is finished, where the dkit that trained it did not come to that.
+
+    Raises WriteError.
+    """
+    status = recall_status(run)
+    if status.state == "finished":
+        return
+    with open_lines(run.path / "events.jsonl") as events:
+        facts = {"time": format_moment(), "event": "finished", "iteration": iteration}
+        events.write(json.dumps(facts) + "\n")
+    status = replace(status, state="finished", iteration=iteration, stopping=None)
+    write_status(run, replace(status, code="", message="", evidence=()))
 
 
 def _open_table(path: Path, header: str) -> Any:

@@ -1,6 +1,5 @@
 """One attempt at a run: an engine process followed to its end."""
 
-import errno
 import json
 import shlex
 import time
@@ -21,6 +20,7 @@ from darknet_kit.train.process import ABRUPT, GENTLE, EngineProcess
 from darknet_kit.train.runs.folder import BASE, RunFolder
 from darknet_kit.train.runs.record import RunSettings
 from darknet_kit.train.runs.recorder import Recorder
+from darknet_kit.train.runs.reserve import give_reserve, take_reserve
 from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.supervision.change import NO_CHANGE, Change
 from darknet_kit.train.supervision.retreat import drop_sound, hold_sound
@@ -30,7 +30,6 @@ from darknet_kit.train.weights.keeping import Keeper, WeightsKept
 
 _ENDING = ".weights"  # hank-ai's passes over all other files
 _STOPPED = 130  # the embedded engine's exit code where anybody asked it to end
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +102,14 @@ class Attempt:
         how = GENTLE if self._engine.embedded else ABRUPT
         process = EngineProcess(command, folder, stdin_text(self._engine), how)
         self._process = process
+        take_reserve(self._run)
         try:
             if self._stopped:
                 process.stop()
             try:
                 ended = yield from self._record(process, folder, keeper, witness)
-            except (OSError, WriteError) as error:
-                if not _is_full(error):
-                    raise
-                witness.refuse_disk(error)
+            except (OSError, WriteError) as error:  # not even how it ended can be written
+                witness.note_unwritten(error)
                 ended = self._judge(witness, process.end(), process.pid)
             yield ended
         finally:
@@ -134,11 +132,18 @@ class Attempt:
             if self._plan.why:
                 recorder.tell("retrying", why=self._plan.why)
             with Observer(self._run, folder, self._settings, process.pid) as observer:
-                yield from self._follow(process, recorder, keeper, observer, witness)
+                try:
+                    yield from self._follow(process, recorder, keeper, observer, witness)
+                except (OSError, WriteError) as error:
+                    witness.note_unwritten(error)
                 returncode = process.end()
+            give_reserve(self._run)
             observer.report(recorder)
             witness.troubles += observer.troubles
-            yield from keeper.finish(recorder)
+            try:
+                yield from keeper.finish(recorder)
+            except (OSError, WriteError) as error:
+                witness.note_unwritten(error)
             ended = self._judge(witness, returncode, process.pid)
             ended = replace(ended, bottleneck=observer.find_bottleneck())
             write_text(folder / "exit.json", format_exit(ended, returncode, began))
@@ -182,15 +187,8 @@ class Attempt:
         reader = LogReader()
         for line in process.lines():
             if line is None:
-                recorder.beat()
                 observer.report(recorder)
-                witness.tick()
-                for what, facts in witness.take_news():
-                    recorder.tell(what, **facts)
-                for kept in keeper.look(recorder):
-                    if witness.loss.is_sound:
-                        hold_sound(self._run, kept.name)
-                    yield kept
+                yield from self._look_around(recorder, keeper, witness)
                 yield Tick()
             else:
                 recorder.keep_line(line)
@@ -198,6 +196,7 @@ class Attempt:
                 for event in reader.feed(line):
                     recorder.keep_event(event)
                     observer.note(event)
+                    keeper.note(event)
                     witness.note(event)
                     yield event
                 witness.hear(line)
@@ -207,6 +206,19 @@ class Attempt:
             if line is None and process.is_stuck():
                 witness.give_up()
                 return
+
+    def _look_around(
+        self, recorder: Recorder, keeper: Keeper, witness: Witness
+    ) -> Iterator[WeightsKept]:
+        """Do what is due about every second, whatever the engine does."""
+        recorder.beat()
+        witness.tick()
+        for what, facts in witness.take_news():
+            recorder.tell(what, **facts)
+        for kept in keeper.look(recorder):
+            if witness.loss.is_sound:
+                hold_sound(self._run, kept.name)
+            yield kept
 
     def _ends_itself(self, witness: Witness) -> bool:
         """Tell whether the engine will end without being asked: the embedded one at a NaN."""
@@ -233,9 +245,3 @@ def find_best(run: RunFolder, engine: Engine) -> Path | None:
     name = best_weights_name(engine.flavor, BASE)
     path = run.weights / name if name else None
     return path if path is not None and path.exists() else None
-
-
-def _is_full(error: OSError | WriteError) -> bool:
-    if isinstance(error, WriteError):
-        return error.code == "disk-full"
-    return error.errno in _FULL

@@ -22,7 +22,8 @@ from darknet_kit.train.supervision.change import Change, find_subdivisions
 HOPELESS = frozenset(
     {
         *("missing-label", "bad-label", "missing-file", "unreadable-image", "wrong-cfg"),
-        *("wrong-weights", "disk-full", "gpu-lost", "no-gpu", "old-driver", "wrong-gpu-code"),
+        *("wrong-weights", "disk-full", "cannot-write", "gpu-lost", "no-gpu"),
+        *("old-driver", "wrong-gpu-code"),
         *("missing-library", "illegal-instruction", "engine-gone", "shared-memory-full"),
         *("engine-refused", "engine-does-not-end"),
     }

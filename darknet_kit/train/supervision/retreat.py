@@ -10,11 +10,11 @@ from pathlib import Path
 
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.runs.folder import BASE, RunFolder
-from darknet_kit.train.weights.checkpoint import Checkpoint, iter_checkpoints
+from darknet_kit.train.weights.checkpoint import SOUND, Checkpoint, iter_checkpoints
 
 _ASIDE = ".diverged"
 _BEST = "_best.weights"
-_SOUND = f"{BASE}_sound.weights"
+_STATE = ".state"
 _LAST = (f"{BASE}_last.weights", f"{BASE}.backup")
 
 
@@ -40,23 +40,32 @@ def go_back(run: RunFolder, cfg: Cfg, back_to: int | None) -> Checkpoint | None:
 
 
 def hold_sound(run: RunFolder, name: str) -> None:
-    """Hold the last weights, which came from a sane loss; costs a file, but no copying."""
+    """Hold the last weights, which came from a sane loss; costs a file, but no copying.
+
+    So too the embedded engine's state of them.
+    """
     if name not in _LAST:
         return
-    part = run.weights / f".{_SOUND}.part"
-    with contextlib.suppress(OSError):  # a file system without hard links
-        part.unlink(missing_ok=True)
-        os.link(run.weights / name, part)
-        os.replace(part, run.weights / _SOUND)
+    weights, sound = run.weights / name, run.weights / SOUND
+    states = weights.with_suffix(_STATE), sound.with_suffix(_STATE)
+    states = weights.with_suffix(_STATE), sound.with_suffix(_STATE)
+    for source, held in ((weights, sound), states):
+        part = held.with_name(f".{held.name}.part")
+        with contextlib.suppress(OSError):  # a file system without hard links; no state
+            os.link(source, part)
+            os.replace(part, held)
+        with contextlib.suppress(OSError):  # a rename onto the same file leaves both names
+            part.unlink()
 
 
 def drop_sound(run: RunFolder) -> None:
     """Let go of what was held, at the end of a training."""
-    with contextlib.suppress(OSError):
-        (run.weights / _SOUND).unlink(missing_ok=True)
+    for each in (run.weights / SOUND, (run.weights / SOUND).with_suffix(_STATE)):
+        with contextlib.suppress(OSError):
+            each.unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> None:
-    for each in (path, path.with_suffix(".state")):
+    for each in (path, path.with_suffix(_STATE)):
         with contextlib.suppress(FileNotFoundError):
             os.replace(each, each.with_name(each.name + _ASIDE))

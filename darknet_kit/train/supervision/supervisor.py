@@ -11,13 +11,14 @@ from darknet_kit.train.process import TICK_SECONDS
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.lock import only_writer
 from darknet_kit.train.runs.record import LOWER_RATE, RunSettings
+from darknet_kit.train.runs.recorder import tell_finished
 from darknet_kit.train.runs.status import Stopping
 from darknet_kit.train.runs.stopping import refuse_company
 from darknet_kit.train.supervision.attempt import Attempt, Plan, Tick, TrainEvent, find_best
 from darknet_kit.train.supervision.change import apply_change, read_change, write_change
 from darknet_kit.train.supervision.farewell import Farewell
 from darknet_kit.train.supervision.policy import Decision, Limits, Past, count_failures, decide
-from darknet_kit.train.supervision.retreat import go_back
+from darknet_kit.train.supervision.retreat import drop_sound, go_back
 from darknet_kit.train.weights.checkpoint import Checkpoint, find_checkpoint
 from darknet_kit.train.weights.keeping import recover_weights
 
@@ -66,6 +67,8 @@ class Training:
             start = find_checkpoint(self._run.weights, self._cfg)
             if start is not None and start.iteration >= self._cfg.net.integer("max_batches"):
                 best = find_best(self._run, self._engine)
+                drop_sound(self._run)
+                tell_finished(self._run, start.iteration)
                 yield Ended("finished", start.iteration, start, best)
                 return
             yield from self._try(Plan(start, read_change(self._run)))

@@ -17,6 +17,8 @@ from darknet_kit.network.schedule import effective_batch
 WEIGHTS_SUFFIXES = (".weights", ".backup")
 """How the names of weights end; `.backup` is what the 2018 original calls its last ones."""
 _BLOCK = 1 << 20
+SOUND = "project_sound.weights"
+"""One more name of the last weights whose loss was sane."""
 _AVERAGE = "_ema.weights"  # made of many iterations' weights; training goes on from its own
 
 
@@ -34,16 +36,18 @@ def find_checkpoint(folder: Path, cfg: Cfg) -> Checkpoint | None:
 
 
 def iter_checkpoints(folder: Path, cfg: Cfg) -> Iterator[Checkpoint]:
-    """Yield good weights, the furthest first; of equals the one written last."""
+    """Yield good weights, the furthest first; of equals the one written last, of one file under
+    two names not the second, `SOUND`."""
     floats, batch = weight_floats(cfg), effective_batch(cfg)
-    found: list[tuple[int, float, Path]] = []
+    found: list[tuple[int, float, bool, Path]] = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if not path.name.endswith(WEIGHTS_SUFFIXES) or path.name.endswith(_AVERAGE):
             continue
         header = _header(path)
         if header is not None and (floats is None or header.floats == floats):
-            found.append((header.iteration(batch), path.stat().st_mtime, path))
-    for iteration, _, path in sorted(found, reverse=True):
+            written = path.stat().st_mtime
+            found.append((header.iteration(batch), written, path.name != SOUND, path))
+    for iteration, _, _, path in sorted(found, reverse=True):
         if is_finite(path):
             yield Checkpoint(path, iteration)
 

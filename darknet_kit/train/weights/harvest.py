@@ -22,6 +22,7 @@ from darknet_kit.train.weights.checkpoint import WEIGHTS_SUFFIXES, is_finite
 NOT_FINITE, DAMAGED = "not-finite", "damaged"
 _REJECTED = ".nan"
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 60.0  # a disk that is full now may have room again soon
 # Where nobody knows how long a whole file is: so long after its last byte it is taken for one.
 _SETTLED_SECONDS = 10.0
 
@@ -122,6 +123,7 @@ class Harvester:
     ) -> None:
         self._folder, self._weights, self._floats, self._left = folder, weights, floats, left
         self._found: list[Harvested] = []
+        self._refused: tuple[float, OSError] | None = None
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="weights", daemon=True)
@@ -133,12 +135,22 @@ class Harvester:
             found, self._found = self._found, []
         return found
 
-    def finish(self) -> list[Harvested]:
-        """End the thread; bring in the rest, where the engine is gone, and return it with what
-        `take` did not. Raises OSError where the disk is full or fails."""
+    @property
+    def refused(self) -> OSError | None:
+        """Why nothing could be brought in for a minute; None while it can, or may soon."""
+        refused = self._refused
+        is_over = refused is not None and time.monotonic() - refused[0] > _PATIENCE_SECONDS
+        return refused[1] if refused and is_over else None
+
+    def finish(self) -> OSError | None:
+        """End the thread and bring in the rest, where the engine is gone; return why that cannot be
+        done where the disk is full or fails."""
         self.stop()
-        self._collect(ended=True)
-        return self.take()
+        try:
+            self._collect(ended=True)
+        except OSError as error:
+            return error
+        return None
 
     def stop(self) -> None:
         """End the thread, after the file that it reads."""
@@ -147,9 +159,11 @@ class Harvester:
 
     def _watch(self) -> None:
         while not self._over.wait(_POLL_SECONDS):
-            # A disk that is full now may not be soon; `finish` tells where it still is.
-            with contextlib.suppress(OSError):
+            try:
                 self._collect(ended=False)
+                self._refused = None
+            except OSError as error:
+                self._refused = self._refused or (time.monotonic(), error)
 
     def _collect(self, *, ended: bool) -> None:
         found = harvest(self._folder, self._weights, self._floats, ended=ended, left=self._left)

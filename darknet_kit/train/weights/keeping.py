@@ -15,6 +15,7 @@ from darknet_kit.core.files import WriteError, is_part, link, make_folder
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg
+from darknet_kit.formats.logevent import Event, Finished, Iteration, MapResult, WeightsSaved
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.train.runs.folder import BACKUP, BASE, RunFolder
 from darknet_kit.train.runs.record import RunSettings
@@ -35,8 +36,8 @@ class WeightsKept:
 class Keeper:
     """Looks after the weights of one attempt, in whose folder it makes the one for the engine.
 
-    The embedded engine gets the run's own: it writes no file in place, and lays beside its weights
-    what belongs to them.
+    The embedded engine gets the run's own: it writes no file in place and none with NaN, and lays
+    beside its weights what belongs to them.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class Keeper:
         self._run, self._keep = run, settings.keep
         self._start = start.path if start else None
         self._harvester: Harvester | None = None
+        self._saving: list[str] = []
+        self._saved: list[Harvested] = []
         if engine.embedded:
             link("../../weights", attempt / BACKUP)
             return
@@ -58,27 +61,44 @@ class Keeper:
         left = () if start or settings.weights else _read_again(engine, settings)
         self._harvester = Harvester(folder, run.weights, weight_floats(cfg), left)
 
+    def note(self, event: Event) -> None:
+        """Take in what the engine told: the embedded one has saved when its next line comes."""
+        if self._harvester is None and isinstance(event, Iteration | MapResult | Finished):
+            self._saved += [Harvested(self._run.weights / name) for name in self._saving]
+            self._saving.clear()
+        elif self._harvester is None and isinstance(event, WeightsSaved):
+            self._saving.append(Path(event.path).name)
+
     def look(self, recorder: Recorder) -> Iterator[WeightsKept]:
-        """Write down what came in since the last look and yield what is good of it."""
-        if self._harvester is not None:
-            yield from _tell(self._harvester.take(), recorder)
+        """Write down what came in since the last look and yield what is good of it.
+
+        Raises OSError where for a minute nothing could be brought in.
+        """
+        if self._harvester is not None and (error := self._harvester.refused):
+            raise error
+        yield from _tell(self._take(), recorder)
         self._prune(recorder)
 
     def finish(self, recorder: Recorder) -> Iterator[WeightsKept]:
-        """Bring in the rest, once the engine is gone."""
-        if self._harvester is not None:
-            try:
-                found = self._harvester.finish()
-            except OSError as error:
-                found = self._harvester.take()
-                recorder.tell("weights-left", message=error.strerror or str(error))
-            yield from _tell(found, recorder)
+        """Bring in the rest, once the engine is gone. Raises OSError where that cannot be done."""
+        _drop_parts(self._run)  # of an engine that was killed
+        refused = self._harvester.finish() if self._harvester is not None else None
+        yield from _tell(self._take(), recorder)
+        if refused is not None:
+            recorder.tell("weights-left", message=refused.strerror or str(refused))
+            raise refused
         self._prune(recorder)
 
     def close(self) -> None:
         """Let go, whatever happened."""
         if self._harvester is not None:
             self._harvester.stop()
+
+    def _take(self) -> list[Harvested]:
+        if self._harvester is not None:
+            return self._harvester.take()
+        saved, self._saved = self._saved, []
+        return saved
 
     def _prune(self, recorder: Recorder) -> None:
         if gone := prune_weights(self._run.weights, self._keep, self._start):
@@ -106,12 +126,11 @@ def recover_weights(run: RunFolder, cfg: Cfg) -> None:
 
     Raises WriteError.
     """
+    make_folder(run.weights)
     attempts = run.attempts()
     folder = attempts[-1] / BACKUP if attempts else run.weights
     try:
-        for name in os.listdir(run.weights):
-            if is_part(name):
-                (run.weights / name).unlink()
+        _drop_parts(run)
         if folder.is_dir() and not folder.samefile(run.weights):
             list(harvest(folder, run.weights, weight_floats(cfg)))
     except OSError as error:
@@ -121,6 +140,13 @@ def recover_weights(run: RunFolder, cfg: Cfg) -> None:
             hint="Check the disk, then run the command again.",
             path=run.weights,
         ) from error
+
+
+def _drop_parts(run: RunFolder) -> None:
+    """Delete what was being written into the run's weights when its writer was killed."""
+    for name in os.listdir(run.weights):
+        if is_part(name):
+            (run.weights / name).unlink()
 
 
 def prune_weights(folder: Path, keep: int, start: Path | None = None) -> list[str]:
