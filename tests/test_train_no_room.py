@@ -41,9 +41,9 @@ def test_the_end_of_a_run_is_told_on_a_full_disk(
     kept.parent.mkdir()
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare(1)")
-    train = [sys.executable, "-m", "darknet_kit", "train", shapes, cfg, "--engine", engine]
+    train: list[str | Path] = [sys.executable, "-m", "darknet_kit", "train", shapes, cfg]
     ended = subprocess.run(
-        ["unshare", "-rm", "bash", "-c", SCRIPT, "bash", room, kept, *train],
+        ["unshare", "-rm", "bash", "-c", SCRIPT, "bash", room, kept, *train, "--engine", engine],
         capture_output=True,
         text=True,
         check=False,
