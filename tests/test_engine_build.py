@@ -4,6 +4,7 @@ DKIT_TEST_DARKNET_SOURCE names a checkout of AlexeyAB's Darknet; building it tak
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.engine import build as build_module
 from darknet_kit.engine import source as source_module
 from darknet_kit.engine.build import Built, build, target_folder
 from darknet_kit.engine.find import find_engine
@@ -401,6 +403,46 @@ def test_two_builds_of_the_same_do_not_meet(
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
+
+
+def test_who_waited_for_a_build_that_ended_well_begins_anew(tmp_path: Path) -> None:
+    """Its lock is the file of a folder that is gone."""
+    work = tmp_path / ".darknet.building"
+    work.mkdir()
+    with open(work / ".lock", "w") as others:
+        others.write(f"{_dead_process()}\n")
+        others.flush()
+        fcntl.flock(others, fcntl.LOCK_EX)
+
+        def end(_sentence: str) -> None:
+            shutil.rmtree(work)
+            fcntl.flock(others, fcntl.LOCK_UN)
+
+        with build_module._locked(work, end) as lock:
+            assert os.fstat(lock).st_ino == (work / ".lock").stat().st_ino
+            assert (work / ".lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_who_waits_is_told_when_another_dkit_comes_first(tmp_path: Path) -> None:
+    with open(tmp_path / ".lock", "w") as others:
+        others.write(f"{_dead_process()}\n")
+        others.flush()
+        fcntl.flock(others, fcntl.LOCK_EX)
+
+        def come(_sentence: str) -> None:
+            (tmp_path / ".lock").write_text(f"{os.getpid()}\n")
+
+        with (
+            pytest.raises(DkitError, match="another build is at work"),
+            build_module._locked(tmp_path, come),
+        ):
+            pass
+
+
+def _dead_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
 
 
 def test_half_an_object_is_not_linked(checkout: Path, tmp_path: Path) -> None:

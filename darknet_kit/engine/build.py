@@ -81,7 +81,7 @@ def build(
         if there:
             return _try_later(plan, there, record)
     work = folder.parent / f".{folder.name}.building"
-    with _write_errors(folder), _locked(make_folder(work), tell) as lock:
+    with _write_errors(folder), _locked(work, tell) as lock:
         resumed = _prepare(work, record, source)
         tell(f"getting the source: {source}")
         tree = work / "source"
@@ -176,22 +176,33 @@ def _write_errors(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(work: Path, tell: Tell) -> Iterator[int]:
-    """Hold a build's folder. Compilers inherit the lock, so it outlives a killed dkit with them:
-    they end at the next line that they print, and are waited for."""
-    with open(work / ".lock", "a+") as lock:
-        if not _try_lock(lock):
-            if _is_held_by_dkit(lock):
-                raise _build_running(work)
+    """Make and hold a build's folder. Compilers inherit the lock, so it outlives a killed dkit with
+    them: they end at the next line that they print, and are waited for."""
+    held = False
+    while not held:
+        with open(make_folder(work) / ".lock", "a+") as lock:
+            _wait_for_lock(lock, work, tell)
+            # A build that was waited for may have ended well, and removed the folder.
+            held = os.fstat(lock.fileno()).st_nlink > 0
+            if held:
+                lock.truncate(0)
+                lock.write(f"{os.getpid()}\n")
+                lock.flush()
+                yield lock.fileno()
+
+
+def _wait_for_lock(lock: IO[str], work: Path, tell: Tell) -> None:
+    """Take the lock, or wait until those who inherited it are gone. Raises DkitError where a dkit
+    holds it."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    is_told = False
+    while not _try_lock(lock):
+        if _is_held_by_dkit(lock) or time.monotonic() > deadline:
+            raise _build_running(work)
+        if not is_told:
             tell("waiting for the compilers of a build that was killed")
-            deadline = time.monotonic() + _PATIENCE_SECONDS
-            while not _try_lock(lock):
-                if time.monotonic() > deadline:
-                    raise _build_running(work)
-                time.sleep(0.2)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield lock.fileno()
+            is_told = True
+        time.sleep(0.2)
 
 
 def _try_lock(lock: IO[str]) -> bool:
