@@ -1,9 +1,12 @@
 """`dkit watch`: files that grow, a run that goes on, the terminal, the page and who may see it."""
 
 import asyncio
+import contextlib
+import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,11 +17,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from rich.console import Console
 
 from darknet_kit.formats.growing import GrowingTable, Tail
+from darknet_kit.report.channel import Channel, describe_snapshot
 from darknet_kit.report.gauges import list_gauges
 from darknet_kit.report.liveserver import Address, serving
-from darknet_kit.report.screen import draw_sparkline
+from darknet_kit.report.screen import draw_screen, draw_sparkline
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.follower import Follower
 from tests.browser import visiting
@@ -81,13 +86,14 @@ def test_the_end_of_a_long_file_begins_with_a_whole_line(tmp_path: Path) -> None
     assert Tail(path, last=20).read() == [b"line 998", b"line 999"]
 
 
-def test_rows_have_the_names_of_the_first_line(tmp_path: Path) -> None:
+def test_rows_have_as_many_cells_as_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "table"
     path.write_text('a,"b, c"\n1,2\n3\n4,"5, 6"\n7,')
     table = GrowingTable(path)
-    assert table.read() == [{"a": "1", "b, c": "2"}, {"a": "4", "b, c": "5, 6"}]
+    assert table.read() == [["1", "2"], ["4", "5, 6"]]
+    assert table.names == ["a", "b, c"]
     append(path, "8\n")
-    assert table.read() == [{"a": "7", "b, c": "8"}]
+    assert table.read() == [["7", "8"]]
 
 
 # --- a run that goes on -----------------------------------------------------------------------
@@ -99,7 +105,7 @@ def test_a_follower_takes_in_what_is_new(run: Path) -> None:
     first = follower.snapshot()
     assert (first.iteration, first.max_batches, first.avg_loss) == (50, 200, 3.0)
     assert (first.map50, first.best_iteration) == (0.25, 40)
-    assert first.lines == ("one", "\x1b[31mtwo")
+    assert first.lines == ("one", "two")
     assert [event["event"] for event in first.events] == ["map"]
     assert first.seconds_per_iteration == 0.5
     assert first.images_per_second == 128  # 64 images in half a second
@@ -201,7 +207,7 @@ def served(*arguments: str | Path) -> Iterator[str]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
-        yield process.stderr.readline().split()[3]
+        yield process.stderr.readline().split()[4]
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -231,7 +237,7 @@ def ask(runs: list[Path], token: str, requests: list[dict[str, Any]]) -> list[tu
     async def talk() -> list[tuple[int, str]]:
         folders = [RunFolder(path) for path in runs]
         async with (
-            serving(folders, Address("127.0.0.1", 0, token)) as address,
+            serving(lambda: folders, Address("127.0.0.1", 0, token)) as address,
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
         ):
             answers = []
@@ -269,7 +275,8 @@ def test_only_what_was_given_is_served(run: Path) -> None:
 
 def test_who_may_look(run: Path) -> None:
     token = "a-token"
-    known = {"Cookie": f"dkit={token}"}
+    # printf a-token | sha256sum | cut -c1-8
+    known = {"Cookie": f"dkit-1f6076e3={token}"}
     requests: list[dict[str, Any]] = [
         {"path": "/"},
         {"path": "/runs"},
@@ -278,7 +285,7 @@ def test_who_may_look(run: Path) -> None:
         {"path": "/?token=a-token"},
         {"path": "/", "headers": known},
         {"path": "/runs", "headers": known},
-        {"path": "/", "headers": {"Cookie": "dkit=a-toke"}},
+        {"path": "/", "headers": {"Cookie": "dkit-1f6076e3=a-toke"}},
         {"path": "/", "headers": known, "method": "POST"},
     ]
     answers = ask([run], token, requests)
@@ -292,9 +299,9 @@ def test_a_page_elsewhere_cannot_ask_under_another_name(run: Path) -> None:
 
 
 def test_idle_readers_do_not_slow_a_new_one(run: Path) -> None:
-    async def crowd() -> float:
+    async def crowd() -> None:
         async with (
-            serving([RunFolder(run)], Address("127.0.0.1", 0)) as address,
+            serving(lambda: [RunFolder(run)], Address("127.0.0.1", 0)) as address,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
         ):
             url = f"http://127.0.0.1:{address.port}/runs/night/stream"
@@ -307,8 +314,13 @@ def test_idle_readers_do_not_slow_a_new_one(run: Path) -> None:
                 news = await asyncio.wait_for(reader.content.readline(), 30)
                 document = json.loads(news.removeprefix(b"data: "))
                 assert [point[0] for point in document["loss"]] == list(range(51, 61))
+            began = time.monotonic()
+            late = await session.get(url)
+            document = json.loads((await late.content.readline()).removeprefix(b"data: "))
+            assert [point[0] for point in document["loss"]] == list(range(1, 61))
+            assert time.monotonic() - began < 2
+            for reader in (*readers, late):
                 reader.close()
-            return time.monotonic()
 
     asyncio.run(crowd())
 
@@ -327,3 +339,81 @@ def test_a_busy_port_is_a_sentence(dkit: Dkit, run: Path) -> None:
         port = url.rstrip("/").rpartition(":")[2]
         ended = dkit("watch", run, "--serve", "--port", port)
         assert (ended.exit_code, "[cannot-listen]" in ended.stderr) == (2, True)
+
+
+def test_two_servers_of_one_machine_let_the_same_browser_in(run: Path) -> None:
+    """Cookies know no ports: what one server sets must not put another out."""
+
+    async def talk() -> list[int]:
+        async with (
+            serving(lambda: [RunFolder(run)], Address("127.0.0.1", 0, "one")) as first,
+            serving(lambda: [RunFolder(run)], Address("127.0.0.1", 0, "two")) as second,
+            aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
+        ):
+            pages = [f"http://127.0.0.1:{address.port}/" for address in (first, second)]
+            urls = [first.url, second.url, *pages]
+            return [(await session.get(url)).status for url in urls]
+
+    assert asyncio.run(talk()) == [200, 200, 200, 200]
+
+
+def test_runs_come_and_go_while_they_are_served(run: Path) -> None:
+    async def talk() -> list[list[str]]:
+        names = []
+
+        def find() -> list[RunFolder]:
+            return [RunFolder(path) for path in sorted(run.parent.iterdir())]
+
+        async with (
+            serving(find, Address("127.0.0.1", 0)) as address,
+            aiohttp.ClientSession() as session,
+        ):
+            for change in ("", "begin", "delete"):
+                if change == "begin":
+                    shutil.copytree(run, run.with_name("morning"))
+                elif change == "delete":
+                    shutil.rmtree(run)
+                async with session.get(f"{address.url}runs") as answer:
+                    names.append([told["name"] for told in json.loads(await answer.text())])
+        return names
+
+    assert asyncio.run(talk()) == [["night"], ["morning", "night"], ["morning"]]
+
+
+def test_a_long_curve_keeps_its_spikes_and_gaps(run: Path) -> None:
+    lines = (f"{n},{99 if n == 1000 else 3},3,0.001,0.5,{n},\n" for n in range(1, 50_001))
+    lost = "".join(f"{n},nan,nan,0.001,,{n},\n" for n in range(50_001, 60_001))
+    (run / "metrics.csv").write_text(HEADER + "".join(lines) + lost + rows(60_001, 80_000, 2.0))
+
+    async def first_message() -> Any:
+        async with contextlib.aclosing(Channel(RunFolder(run)).listen()) as messages:
+            return json.loads(await anext(messages))
+
+    curve = asyncio.run(first_message())["loss"]
+    assert len(curve) <= 2401
+    told = {iteration: loss for iteration, _, loss in curve}
+    assert told[1000] == 99.0
+    assert curve[-1] == [80_000, 2.0, 2.0]
+    assert all(told[n] is None for n in told if 50_000 < n <= 60_000)
+    assert all(told[n] is not None for n in told if not 49_990 < n <= 60_010)
+
+
+@pytest.mark.parametrize("height", [8, 12, 16, 24])
+def test_the_screen_is_no_higher_than_the_terminal(run: Path, height: int) -> None:
+    events = "".join(f'{{"time": "", "event": "map", "iteration": {n}}}\n' for n in range(20))
+    (run / "events.jsonl").write_text(events)
+    (run / "attempts" / "0001" / "log.txt").write_text("a line\n" * 20)
+    follower = Follower(RunFolder(run))
+    follower.update()
+    console = Console(width=80, height=height, file=io.StringIO())
+    assert len(console.render_lines(draw_screen(follower, console, height))) <= height
+
+
+def test_nothing_in_a_page_turns_the_direction_of_a_line(run: Path) -> None:
+    (run / "events.jsonl").write_text('{"event": "engine-error", "message": "a\\u202eb"}\n')
+    (run / "attempts" / "0001" / "log.txt").write_text("txt.\u202eexe\x00\n")
+    follower = Follower(RunFolder(run))
+    follower.update()
+    told = json.dumps(describe_snapshot(follower.snapshot()), ensure_ascii=False)
+    assert "\u202e" not in told
+    assert "txt.\\\\x202eexe" in told

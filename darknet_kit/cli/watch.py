@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import signal
 import sys
@@ -10,18 +11,22 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
+from darknet_kit.core.wording import counted
 from darknet_kit.errors import ToolchainError, UsageError
 from darknet_kit.train.runs.detail import find_run
 from darknet_kit.train.runs.folder import RunFolder, find_latest_run
 from darknet_kit.train.runs.follower import Follower
 from darknet_kit.train.runs.listing import is_run_folder
 from darknet_kit.train.runs.state import State
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _SECONDS = 1.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -53,11 +58,11 @@ def watch(runs: tuple[str, ...], serve: bool, port: int, host: str, once: bool) 
     """
     folders = list(_find_runs(runs))
     if serve:
-        return _serve(folders, host, port)
+        return _serve(runs, [run.name for run in folders], host, port)
     run = folders[0]
-    if once or not sys.stdout.isatty():
+    if once or not _can_move_the_cursor():
         if not once:
-            say("note: this is no terminal, so once; --serve makes a page")
+            say("note: this terminal can show it only once; --serve makes a page")
         return _show_once(run)
     return _follow(run)
 
@@ -109,7 +114,7 @@ def _show_once(run: RunFolder) -> Outcome:
     follower.update()
     console = Console(width=min(110, Console().width))
     with console.capture() as captured:
-        console.print(draw_screen(follower, console.width))
+        console.print(draw_screen(follower, console))
     return Outcome(captured.get().splitlines(), _describe(follower))
 
 
@@ -122,25 +127,33 @@ def _follow(run: RunFolder) -> Outcome:
 
     follower, console = Follower(run), Console()
     follower.update()
+
+    def draw() -> "RenderableType":
+        return draw_screen(follower, console, console.height)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave the terminal as it was
     with (
         contextlib.suppress(KeyboardInterrupt),
-        Live(draw_screen(follower, console.width), console=console, auto_refresh=False) as live,
+        Live(draw(), console=console, auto_refresh=False, screen=True) as live,
     ):
         while follower.snapshot().state not in _ENDED:
             time.sleep(_SECONDS)
             follower.update()
-            live.update(draw_screen(follower, console.width), refresh=True)
-    snapshot = follower.snapshot()
-    ended = snapshot.state in _ENDED
+            live.update(draw(), refresh=True)
+    console.print(draw_screen(follower, console))
+    ended = follower.snapshot().state in _ENDED
     following = f"dkit report {shown(run.path)}" if ended else f"dkit watch {shown(run.path)}"
     return Outcome([], _describe(follower), following)
 
 
-def _serve(runs: Sequence[RunFolder], host: str, port: int) -> Outcome:
+def _can_move_the_cursor() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown", "", None)
+
+
+def _serve(given: Sequence[str], names: Sequence[str], host: str, port: int) -> Outcome:
     _require("aiohttp")
     from darknet_kit.report.liveserver import Address
 
-    names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise UsageError(
             "two of these runs have one name",
@@ -149,7 +162,7 @@ def _serve(runs: Sequence[RunFolder], host: str, port: int) -> Outcome:
         )
     token = "" if host in _LOOPBACK else secrets.token_urlsafe(16)
     try:
-        url = asyncio.run(_serve_until_stopped(runs, Address(host, port, token)))
+        url = asyncio.run(_serve_until_stopped(given, Address(host, port, token)))
     except OSError as error:
         raise UsageError(
             f"cannot listen at {host}, port {port}: {error.strerror}",
@@ -159,15 +172,21 @@ def _serve(runs: Sequence[RunFolder], host: str, port: int) -> Outcome:
     return Outcome([f"served {url}"], {"url": url, "runs": names})
 
 
-async def _serve_until_stopped(runs: "Sequence[RunFolder]", address: Any) -> str:
+async def _serve_until_stopped(given: Sequence[str], address: Any) -> str:
     from darknet_kit.report.liveserver import serving
+
+    def find() -> list[RunFolder]:
+        try:
+            return list(_find_runs(given))
+        except UsageError:  # the last one was deleted meanwhile
+            return []
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with serving(runs, address) as open_at:
-        say(f"watching {len(runs)} at {open_at.url}   (Ctrl-C ends it)")
+    async with serving(find, address) as open_at:
+        say(f"watching {counted(len(find()), 'run')} at {open_at.url}   (Ctrl-C ends it)")
         await stopped.wait()
     return str(open_at.url)
 

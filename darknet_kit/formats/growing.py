@@ -7,7 +7,7 @@ from pathlib import Path
 
 from darknet_kit.errors import AnyPath
 
-_MOST_BYTES = 16 << 20  # at a look, so that no file is taken in whole
+_MOST_BYTES = 4 << 20  # at a look, so that no file is taken in whole
 
 
 class Tail:
@@ -56,24 +56,23 @@ class GrowingTable:
     def __init__(self, path: AnyPath, last: int | None = None) -> None:
         self._tail = Tail(path, last)
         self._path = path
-        self._names: list[str] = []
+        self.names: list[str] = []
 
     @property
     def restarted(self) -> bool:
         """Tell whether the rows read last are the first of a file."""
         return self._tail.restarted
 
-    def read(self) -> list[dict[str, str]]:
-        """Return the rows that were finished since the last look; cut ones are left out."""
+    def read(self) -> list[list[str]]:
+        """Return the rows that were finished since the last look; cut ones are left out.
+
+        Their cells are in the order of `names`. There may be more of them at once.
+        """
         lines = [line.decode("utf-8", "replace").rstrip("\r") for line in self._tail.read()]
         if self._tail.restarted:
-            self._names = next(csv.reader([_first_line(self._path)]), [])
-        names = self._names
-        return [
-            dict(zip(names, cells, strict=True))
-            for cells in csv.reader(lines)
-            if len(cells) == len(names) and cells != names
-        ]
+            self.names = next(csv.reader([_first_line(self._path)]), [])
+        names = self.names
+        return [cells for cells in csv.reader(lines) if len(cells) == len(names) and cells != names]
 
 
 def _first_line(path: AnyPath) -> str:

@@ -66,6 +66,12 @@ class Metrics:
         for mine, theirs in zip(self._numbers(), other._numbers(), strict=True):
             mine.extend(theirs[start:])
 
+    def part(self, first: int, last: int) -> "Metrics":
+        """Return a copy of the lines from index `first` up to `last`."""
+        loss, average, rate, seconds, left = (column[first:last] for column in self._numbers())
+        images = self.images[first:last]
+        return Metrics(self.iteration[first:last], loss, average, rate, seconds, images, left)
+
     def drop_from(self, iteration: int) -> None:
         """Forget `iteration` and all that follow it."""
         start = bisect.bisect_left(self.iteration, iteration)

@@ -66,6 +66,11 @@ _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\
 _OWN_ERROR = re.compile(rb"(?:^|[)%] )error: (.+)")
 
 
+def strip_controls(line: bytes) -> bytes:
+    """Return a line without what only steers a terminal: colours, cursor, titles, bells."""
+    return _CONTROL.sub(b"", line)
+
+
 class LogReader:
     """Turns the lines of a log into events, and remembers what later lines need.
 
@@ -107,7 +112,7 @@ class LogReader:
         if b"\x1b" in raw or b"\x07" in raw or b"\b" in raw:
             if self.max_batches is None and (status := _STATUS.search(raw)):
                 self.max_batches = int(status[1])
-            raw = _CONTROL.sub(b"", raw)
+            raw = strip_controls(raw)
         if b"\r" not in raw:
             return self._read(raw)
         raw = _COUNTERS.sub(b"\r", raw)

@@ -7,12 +7,17 @@ engine did not print.
 import csv
 import io
 import math
+from array import array
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from darknet_kit.formats.growing import as_number
 from darknet_kit.formats.logevent import ClassResult, Iteration, MapResult
 from darknet_kit.formats.trainlog import Metrics
 
 METRICS_HEADER = "iteration,loss,avg_loss,learning_rate,seconds,images,hours_left\n"
+_MOST = 2.0**53  # up to which floats hold every whole number
 _MAP_COLUMNS = ("iteration", "map50", "iou_threshold", "precision", "recall", "f1", "average_iou")
 
 
@@ -57,6 +62,36 @@ def _metrics_row(
     took = "" if math.isnan(seconds) else f"{seconds:.10g}"
     left = "" if math.isnan(hours_left) else f"{hours_left:.10g}"
     return f"{iteration},{loss:.10g},{avg_loss:.10g},{learning_rate:.10g},{took},{images},{left}\n"
+
+
+def parse_metrics_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Metrics:
+    """Return rows of a metrics.csv as columns, in their order; `names` are those of the cells.
+
+    Rows without an iteration are left out, other cells that hold no number are nan, or 0 images.
+    """
+    cells = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+
+    def read(name: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        texts = cells.get(name, [""] * len(rows))
+        try:
+            return np.fromiter(map(float, texts), np.float64, len(rows))
+        except ValueError:  # an empty cell
+            return np.fromiter(map(as_number, texts), np.float64, len(rows))
+
+    iterations, images = read("iteration"), read("images")
+    kept = np.abs(iterations) < _MOST  # and so no nan
+    images[~(np.abs(images) < _MOST)] = 0
+    told = ("loss", "avg_loss", "learning_rate", "seconds")
+    loss, average, rate, seconds = (array("d", read(name)[kept].tobytes()) for name in told)
+    return Metrics(
+        array("q", iterations[kept].astype(np.int64).tobytes()),
+        loss,
+        average,
+        rate,
+        seconds,
+        array("q", images[kept].astype(np.int64).tobytes()),
+        array("d", read("hours_left")[kept].tobytes()),
+    )
 
 
 def find_classes(results: Iterable[MapResult]) -> list[ClassResult]:

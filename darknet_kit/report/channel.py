@@ -3,19 +3,23 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, Iterable, Sequence
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from darknet_kit.formats.trainlog import Metrics
 from darknet_kit.report.gauges import list_gauges
+from darknet_kit.report.lettering import escape_controls
 from darknet_kit.train.runs.folder import RunFolder
-from darknet_kit.train.runs.follower import Follower, Snapshot
+from darknet_kit.train.runs.follower import Follower, Point, Snapshot
 
 _SECONDS = 1.0  # between two looks into the folder
-_POINTS = 2000  # of a curve, at first
+_STRETCHES = 1200  # of a curve at first, about one per pixel
 _BACKLOG = 30  # messages that a slow reader may be behind
-_MACHINE = ("cpu_percent", "gpu0_use_percent", "gpu1_use_percent", "gpu0_c")
+_GPU_USE = re.compile(r"gpu\d+_use_percent")
 
 
 class Channel:
@@ -27,14 +31,14 @@ class Channel:
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._sent = 0  # the last iteration that readers know
+        self._sent_maps: list[Point] = []
         self._last = ""
+        self._all = ""  # what a new reader is told, until there is news
 
     async def snapshot(self) -> dict[str, Any]:
         """Return how the run stands, JSON-ready."""
         async with self._lock:
-            if not self._readers:
-                await asyncio.to_thread(self._follower.update)
-                self._sent = _last_iteration(self._follower)
+            await self._look_alone()
             return describe_snapshot(self._follower.snapshot())
 
     async def listen(self) -> AsyncGenerator[str]:
@@ -59,15 +63,21 @@ class Channel:
 
     async def _welcome(self, queue: "asyncio.Queue[str]") -> str:
         async with self._lock:
-            if not self._readers:
-                await asyncio.to_thread(self._follower.update)
-                self._sent = _last_iteration(self._follower)
+            await self._look_alone()
             while not queue.empty():
                 queue.get_nowait()
             self._readers.add(queue)
             if self._task is None:
                 self._task = asyncio.create_task(self._follow())
-            return await asyncio.to_thread(self._format_all)
+            if not self._all:
+                self._all = await asyncio.to_thread(self._format_all)
+            return self._all
+
+    async def _look_alone(self) -> None:
+        """Look into the folder where no reader has it looked into all the time."""
+        if not self._readers:
+            await asyncio.to_thread(self._follower.update)
+            self._sent, self._all = _last_iteration(self._follower), ""
 
     async def _follow(self) -> None:
         while True:
@@ -76,6 +86,7 @@ class Channel:
                 await asyncio.to_thread(self._follower.update)
                 message = self._format_news()
             if message:
+                self._all = ""
                 self._tell(message)
 
     def _tell(self, message: str) -> None:
@@ -110,23 +121,34 @@ class Channel:
             "run": run,
             "cut": follower.cut_at,
             "loss": list(_points_after(follower, since)),
-            "map": follower.maps,
+            "map": None if follower.maps == self._sent_maps else follower.maps,
             "machine": [_machine(sample) for sample in list(follower.samples)[-1:]],
         }
-        self._sent = _last_iteration(follower)
+        self._sent, self._sent_maps = _last_iteration(follower), list(follower.maps)
         return json.dumps(document, allow_nan=False)
 
 
 def describe_snapshot(snapshot: Snapshot) -> dict[str, Any]:
-    """Return a snapshot as programs read it, with the machine as gauges."""
+    """Return a snapshot as programs read it, with the machine as gauges; no text of it steers a
+    terminal or turns the direction of a line."""
     document = asdict(snapshot)
     document["gauges"] = [
         {"name": gauge.name, "share": round(gauge.share, 3), "text": gauge.text}
         for gauge in list_gauges(snapshot.machine)
     ]
     del document["machine"], document["updated"]
-    document["state"] = str(snapshot.state)
-    return json.loads(json.dumps(document, default=str))  # type: ignore[no-any-return]
+    plain: dict[str, Any] = _escape(json.loads(json.dumps(document, default=str)))
+    return plain
+
+
+def _escape(value: Any) -> Any:
+    if isinstance(value, str):
+        return escape_controls(value)
+    if isinstance(value, list):
+        return [_escape(one) for one in value]
+    if isinstance(value, dict):
+        return {escape_controls(key): _escape(one) for key, one in value.items()}
+    return value
 
 
 def _last_iteration(follower: Follower) -> int:
@@ -149,22 +171,23 @@ def _point(metrics: Metrics, index: int) -> list[float | None]:
 
 
 def _reduce(follower: Follower) -> list[list[float | None]]:
-    """Return the curve as at most twice `_POINTS` points: no peak of a stretch is lost."""
+    """Return the curve as at most twice `_STRETCHES` points: no peak of a stretch is lost."""
     metrics = follower.metrics
     count = len(metrics)
-    if count <= 2 * _POINTS:
+    if count <= 2 * _STRETCHES:
         return list(_points_after(follower, -1))
+    losses = np.asarray(metrics.loss)
+    known = np.isfinite(losses)
+    low, high = np.where(known, losses, np.inf), np.where(known, losses, -np.inf)
     chosen: list[int] = []
-    for place in range(_POINTS):
-        first, last = place * count // _POINTS, (place + 1) * count // _POINTS
-        chosen += sorted({_extreme(metrics.loss, first, last, one) for one in (min, max)})
+    for place in range(_STRETCHES):
+        first, last = place * count // _STRETCHES, (place + 1) * count // _STRETCHES
+        ends = {int(low[first:last].argmin()), int(high[first:last].argmax())}
+        chosen += [first + at for at in sorted(ends)]
     return [_point(metrics, index) for index in dict.fromkeys([*chosen, count - 1])]
 
 
-def _extreme(values: Sequence[float], first: int, last: int, choose: Any) -> int:
-    known = [at for at in range(first, last) if math.isfinite(values[at])]
-    return int(choose(known, key=lambda at: values[at])) if known else last - 1
-
-
-def _machine(sample: Any) -> list[Any]:
-    return [sample.get("time"), *(sample.get(name) for name in _MACHINE)]
+def _machine(sample: Mapping[str, Any]) -> list[Any]:
+    """Return the time, the use of the processor, and that of each GPU, in percent."""
+    uses = (value for name, value in sample.items() if _GPU_USE.fullmatch(name))
+    return [sample.get("time"), sample.get("cpu_percent"), *uses]

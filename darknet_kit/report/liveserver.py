@@ -1,15 +1,16 @@
 """The live page of runs over HTTP: a page, and for each run a stream of what is new.
 
-Nothing of a request becomes a path: a run is looked up by its name among those that were given, and
+Nothing of a request becomes a path: a run is looked up by its name among those that were found, and
 no file is ever sent. Who asks over the loopback address must mean it (a page elsewhere cannot make
 a browser ask under another name); who asks from elsewhere must know the token.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -19,7 +20,8 @@ from darknet_kit.report.channel import Channel
 from darknet_kit.report.page import render_page
 from darknet_kit.train.runs.folder import RunFolder
 
-_COOKIE = "dkit"
+FindRuns = Callable[[], Sequence[RunFolder]]
+
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -46,12 +48,13 @@ class Address:
 
 
 @contextlib.asynccontextmanager
-async def serving(runs: Sequence[RunFolder], address: Address) -> AsyncIterator[Address]:
-    """Serve runs until the block ends; give the address with the port that was free.
+async def serving(find: FindRuns, address: Address) -> AsyncIterator[Address]:
+    """Serve the runs that `find` returns, asked for each page, until the block ends; give the
+    address with the port that was free.
 
     Raises OSError where it cannot be listened at.
     """
-    runner = web.AppRunner(make_app(runs, address.token), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(make_app(find, address.token), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, address.host, address.port)
@@ -62,19 +65,29 @@ async def serving(runs: Sequence[RunFolder], address: Address) -> AsyncIterator[
         await runner.cleanup()
 
 
-def make_app(runs: Sequence[RunFolder], token: str) -> web.Application:
-    """Return the application that shows these runs; names of runs must differ."""
-    channels = {run.name: Channel(run) for run in runs}
+def make_app(find: FindRuns, token: str) -> web.Application:
+    """Return the application that shows the runs that `find` returns; of one name, the first."""
+    channels: dict[str, Channel] = {}
+
+    async def look_around() -> None:
+        found, known = await asyncio.to_thread(find), dict(channels)
+        channels.clear()
+        for run in found:
+            channels.setdefault(run.name, known.get(run.name) or Channel(run))
 
     async def page(_request: web.Request) -> web.Response:
+        await look_around()
         text = render_page("live.html", names=list(channels))
         return web.Response(text=text, content_type="text/html")
 
     async def states(_request: web.Request) -> web.Response:
+        await look_around()
         told = await asyncio.gather(*(channel.snapshot() for channel in channels.values()))
         return web.Response(text=json.dumps(told), content_type="application/json")
 
     async def stream(request: web.Request) -> web.StreamResponse:
+        if not channels:  # it goes on in a page that was there before this process
+            await look_around()
         channel = channels.get(request.match_info["name"])
         if channel is None:
             raise web.HTTPNotFound(text="there is no such run here")
@@ -108,6 +121,8 @@ async def _add_headers(request: web.Request, handler: Handler) -> web.StreamResp
 
 def _make_guard(token: str) -> Middleware:
     """Return the middleware that lets nobody in who should not be."""
+    # Browsers send a cookie to all ports of a machine: each server has one of its own.
+    cookie = f"dkit-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -120,9 +135,9 @@ def _make_guard(token: str) -> Middleware:
         given = request.query.get("token", "")
         if _is_same(given, token):
             answer = web.HTTPFound(request.path)
-            answer.set_cookie(_COOKIE, token, httponly=True, samesite="Strict")
+            answer.set_cookie(cookie, token, httponly=True, samesite="Strict")
             raise answer
-        if not _is_same(request.cookies.get(_COOKIE, ""), token):
+        if not _is_same(request.cookies.get(cookie, ""), token):
             raise web.HTTPForbidden(text="open the address that dkit watch printed: it has a token")
         return await handler(request)
 

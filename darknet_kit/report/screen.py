@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+import numpy as np
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -24,12 +25,17 @@ _STYLES = {
     State.INTERRUPTED: "bold yellow",
 }
 _DULL = frozenset(("weights-saved", "weights-kept", "weights-pruned", "resized"))
-_EVENTS = 6
+_EVENTS, _LINES = 6, 8
+_FRAME = 2  # lines of a panel that hold no words
+_NARROW = 70  # columns, below which the hour of the end is left out
 
 
-def draw_screen(follower: Follower, width: int) -> RenderableType:
-    """Return what a terminal of so many columns shows of a run."""
-    snapshot = follower.snapshot()
+def draw_screen(follower: Follower, console: Console, height: int | None = None) -> RenderableType:
+    """Return what a terminal shows of a run, in at most `height` lines.
+
+    Where there are few, the engine's words give way first, then the events.
+    """
+    snapshot, width = follower.snapshot(), console.width
     parts: list[RenderableType] = [
         _heading(snapshot),
         _progress(snapshot, width),
@@ -39,12 +45,16 @@ def draw_screen(follower: Follower, width: int) -> RenderableType:
     gauges = list_gauges(snapshot.machine)
     if gauges:
         parts.append(_gauges(gauges))
-    events = [event for event in snapshot.events if event.get("event") not in _DULL][-_EVENTS:]
-    if events:
-        parts.append(Panel(Group(*map(_event, events)), title="events", title_align="left"))
-    if snapshot.lines:
-        lines = Group(*(_plain(line, width - 4) for line in snapshot.lines[-8:]))
-        parts.append(Panel(lines, title="engine", title_align="left"))
+    left = math.inf if height is None else height - len(console.render_lines(Group(*parts)))
+    events = [event for event in snapshot.events if event.get("event") not in _DULL]
+    for title, lines, most in (
+        ("events", list(map(_event, events)), _EVENTS),
+        ("engine", [_plain(line, width - 4) for line in snapshot.lines], _LINES),
+    ):
+        shown = lines[-int(min(most, left - _FRAME)) :] if left > _FRAME else []
+        if shown:
+            parts.append(Panel(Group(*shown), title=title, title_align="left"))
+            left -= len(shown) + _FRAME
     return Group(*parts)
 
 
@@ -61,15 +71,16 @@ def _progress(snapshot: Snapshot, width: int) -> RenderableType:
     done, total = snapshot.iteration, snapshot.max_batches
     words = f"{done:,} of {total:,}" if total else f"{done:,}"
     if snapshot.seconds_left is not None:
-        end = time.strftime("%a %H:%M", time.localtime(time.time() + snapshot.seconds_left))
-        words += f"   {format_hours(snapshot.seconds_left)} left, until {end}"
+        words += f"   {format_hours(snapshot.seconds_left)} left"
+        if width >= _NARROW:
+            end = time.localtime(time.time() + snapshot.seconds_left)
+            words += time.strftime(", until %a %H:%M", end)
     row = Table.grid(padding=(0, 1))
     row.add_row(ProgressBar(total or 1, done, width=max(10, width - len(words) - 4)), words)
     return row
 
 
 def _numbers(snapshot: Snapshot) -> RenderableType:
-    table = Table.grid(padding=(0, 3))
     best = ""
     if snapshot.best_map50 is not None:
         best = f", best {snapshot.best_map50:.1%} at {snapshot.best_iteration:,}"
@@ -83,14 +94,15 @@ def _numbers(snapshot: Snapshot) -> RenderableType:
         "attempt": snapshot.attempt.lstrip("0") or None,
     }
     known = [(name, value) for name, value in told.items() if value]
-    table.add_row(*(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in known))
-    return table
+    words = [Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in known]
+    return Text("   ").join(words)
 
 
 def _curves(follower: Follower, width: int) -> RenderableType:
     """Return the average loss, on a logarithmic scale, and mAP, as lines of blocks."""
     table = Table.grid(padding=(0, 1))
-    logs = [math.log(v) if v > 0 else math.nan for v in follower.metrics.avg_loss]
+    means = average_stretches(follower.metrics.avg_loss, width)
+    logs = [math.log(mean) if mean > 0 else math.nan for mean in means]
     if any(map(math.isfinite, logs)):
         table.add_row(Text("loss (log)", style="dim"), Text(draw_sparkline(logs, width), "cyan"))
     if follower.maps:
@@ -98,6 +110,17 @@ def _curves(follower: Follower, width: int) -> RenderableType:
         line = draw_sparkline(values, min(width, max(len(values), 1)), 0.0, 1.0)
         table.add_row(Text("mAP", style="dim"), Text(line, "yellow"))
     return table
+
+
+def average_stretches(values: Sequence[float], width: int) -> list[float]:
+    """Return the means of at most `width` stretches, of what is finite in each, or nan."""
+    column, count = np.asarray(values, dtype=np.float64), min(width, len(values))
+    means = []
+    for place in range(count):
+        stretch = column[place * len(values) // count : (place + 1) * len(values) // count]
+        finite = stretch[np.isfinite(stretch)]
+        means.append(float(finite.mean()) if len(finite) else math.nan)
+    return means
 
 
 def draw_sparkline(
@@ -108,15 +131,10 @@ def draw_sparkline(
     Values that are nan or inf leave a blank. The scale is from `low` to `high`, else from the
     least to the greatest mean.
     """
-    count = min(width, len(values))
-    means = []
-    for place in range(count):
-        stretch = values[place * len(values) // count : (place + 1) * len(values) // count]
-        finite = [value for value in stretch if math.isfinite(value)]
-        means.append(sum(finite) / len(finite) if finite else math.nan)
+    means = average_stretches(values, width)
     known = [mean for mean in means if math.isfinite(mean)]
     if not known:
-        return " " * count
+        return " " * len(means)
     low = min(known) if low is None else low
     high = max(known) if high is None else high
     span = high - low or 1.0

@@ -1,17 +1,21 @@
 """A run as it goes on, from what lies in its folder: whoever watches may come and go."""
 
+import itertools
 import json
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.growing import GrowingTable, Tail, as_cell, as_number
-from darknet_kit.formats.logevent import Iteration
+from darknet_kit.formats.logline import strip_controls
+from darknet_kit.formats.metrics import parse_metrics_rows
 from darknet_kit.formats.trainlog import Metrics
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.state import State, judge_state
@@ -82,7 +86,7 @@ class Follower:
         self._status = recall_status(self.run)
         self._take_metrics()
         self._take_maps()
-        for row in self._telemetry_tail.read():
+        for row in _iter_named(self._telemetry_tail):
             self.samples.append({name: as_cell(value) for name, value in row.items()})
         for line in self._events_tail.read():
             self._take_event(line)
@@ -92,13 +96,12 @@ class Follower:
         while rows := self._metrics_tail.read():
             if self._metrics_tail.restarted:
                 self._go_back(0)
-            for row in rows:
-                line = _iteration(row)
-                if line is None:
-                    continue
-                if self.metrics and line.iteration <= self.metrics.iteration[-1]:
-                    self._go_back(line.iteration)
-                self.metrics.append(line)
+            block = parse_metrics_rows(self._metrics_tail.names, rows)
+            for stretch in _rising_stretches(block):
+                first = stretch.iteration[0]
+                if self.metrics and first <= self.metrics.iteration[-1]:
+                    self._go_back(first)
+                self.metrics.extend(stretch, 0)
 
     def _go_back(self, iteration: int) -> None:
         self.metrics.drop_from(iteration)
@@ -106,10 +109,11 @@ class Follower:
         self.cut_at = iteration if self.cut_at is None else min(self.cut_at, iteration)
 
     def _take_maps(self) -> None:
-        for row in self._map_tail.read():
+        for row in _iter_named(self._map_tail):
             iteration, map50 = as_number(row.get("iteration")), as_number(row.get("map50"))
             if math.isfinite(iteration) and math.isfinite(map50):
-                self.maps = [point for point in self.maps if point[0] < iteration]
+                while self.maps and self.maps[-1][0] >= iteration:
+                    self.maps.pop()
                 self.maps.append((int(iteration), map50))
 
     def _take_event(self, line: bytes) -> None:
@@ -127,7 +131,8 @@ class Follower:
         if self._log_tail is None or self._log_tail.path != logs[-1]:
             self._log_tail = Tail(logs[-1], _TAIL_BYTES)
         for line in self._log_tail.read():
-            text = line.rsplit(b"\r", 1)[-1].decode("utf-8", "replace").strip()
+            last = strip_controls(line).rstrip(b"\r").rpartition(b"\r")[2]
+            text = last.decode("utf-8", "replace").strip()
             if text:
                 self._lines.append(text[:_LINE_LETTERS])
 
@@ -181,19 +186,20 @@ class Follower:
         return sum(recent) / len(recent) if recent and sum(recent) > 0 else None
 
 
-def _iteration(row: Mapping[str, str]) -> Iteration | None:
-    iteration = as_number(row.get("iteration"))
-    if not math.isfinite(iteration):
-        return None
-    images = as_number(row.get("images"))
-    return Iteration(
-        int(iteration),
-        as_number(row.get("loss")),
-        as_number(row.get("avg_loss")),
-        as_number(row.get("learning_rate")),
-        as_number(row.get("seconds")),
-        int(images) if math.isfinite(images) else 0,
-    )
+def _rising_stretches(metrics: Metrics) -> Iterator[Metrics]:
+    """Yield the parts of a table within which iterations rise: a resumed run goes back."""
+    falls = np.flatnonzero(np.diff(np.asarray(metrics.iteration)) <= 0) + 1
+    edges = [0, *falls.tolist(), len(metrics)]
+    for first, last in itertools.pairwise(edges):
+        if last > first:
+            yield metrics.part(first, last)
+
+
+def _iter_named(table: GrowingTable) -> Iterator[dict[str, str]]:
+    """Yield all new rows of a table by the names of its columns."""
+    while rows := table.read():
+        for cells in rows:
+            yield dict(zip(table.names, cells, strict=True))
 
 
 def _read_batch(run: RunFolder) -> int:
