@@ -20,6 +20,7 @@ import pytest
 from rich.console import Console
 
 from darknet_kit.formats.growing import GrowingTable, Tail
+from darknet_kit.formats.metrics import parse_metrics_lines
 from darknet_kit.report.channel import Channel, describe_snapshot
 from darknet_kit.report.gauges import list_gauges
 from darknet_kit.report.liveserver import Address, serving
@@ -417,3 +418,21 @@ def test_nothing_in_a_page_turns_the_direction_of_a_line(run: Path) -> None:
     told = json.dumps(describe_snapshot(follower.snapshot()), ensure_ascii=False)
     assert "\u202e" not in told
     assert "txt.\\\\x202eexe" in told
+
+
+def test_lines_of_metrics_are_read_whatever_is_in_them() -> None:
+    names = ["iteration", "loss", "seconds", "images"]
+    clean = [b"1,2.5,,64", b"2,nan,0.5,", b",1,1,1", b"3,-inf,0.25,192"]
+    odd = [*clean, b"4,1", b"five,1,1,1", b'6,"7.5",1,1', b"1e300,1,1,1", b"8,9,x,1e30"]
+    for lines, expected in (
+        (clean, [(1, 2.5, None, 64), (2, None, 0.5, 0), (3, -math.inf, 0.25, 192)]),
+        (odd, [(1, 2.5, None, 64), (2, None, 0.5, 0), (3, -math.inf, 0.25, 192)]),
+    ):
+        metrics = parse_metrics_lines(names, lines)
+        columns = (metrics.iteration, metrics.loss, metrics.seconds, metrics.images)
+        told = [
+            tuple(None if one != one else one for one in row) for row in zip(*columns, strict=True)
+        ]
+        assert told[:3] == expected
+        assert told[3:] == ([] if lines is clean else [(6, 7.5, 1, 1), (8, 9, None, 0)])
+        assert all(math.isnan(left) for left in metrics.hours_left)

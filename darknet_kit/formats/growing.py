@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from darknet_kit.errors import AnyPath
@@ -68,11 +69,20 @@ class GrowingTable:
 
         Their cells are in the order of `names`. There may be more of them at once.
         """
-        lines = [line.decode("utf-8", "replace").rstrip("\r") for line in self._tail.read()]
+        return split_rows(self.read_lines(), self.names)
+
+    def read_lines(self) -> list[bytes]:
+        """Return the lines of these rows as they are."""
+        lines = self._tail.read()
         if self._tail.restarted:
             self.names = next(csv.reader([_first_line(self._path)]), [])
-        names = self.names
-        return [cells for cells in csv.reader(lines) if len(cells) == len(names) and cells != names]
+        return lines
+
+
+def split_rows(lines: Iterable[bytes], names: Sequence[str]) -> list[list[str]]:
+    """Return the cells of lines of a CSV file that are whole and are not its first."""
+    texts = (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
+    return [cells for cells in csv.reader(texts) if len(cells) == len(names) and cells != names]
 
 
 def _first_line(path: AnyPath) -> str:

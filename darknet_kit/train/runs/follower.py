@@ -15,7 +15,7 @@ from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.growing import GrowingTable, Tail, as_cell, as_number
 from darknet_kit.formats.logline import strip_controls
-from darknet_kit.formats.metrics import parse_metrics_rows
+from darknet_kit.formats.metrics import parse_metrics_lines
 from darknet_kit.formats.trainlog import Metrics
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.state import State, judge_state
@@ -93,10 +93,11 @@ class Follower:
         self._take_log()
 
     def _take_metrics(self) -> None:
-        while rows := self._metrics_tail.read():
+        while lines := self._metrics_tail.read_lines():
             if self._metrics_tail.restarted:
                 self._go_back(0)
-            block = parse_metrics_rows(self._metrics_tail.names, rows)
+                lines = lines[1:]
+            block = parse_metrics_lines(self._metrics_tail.names, lines)
             for stretch in _rising_stretches(block):
                 first = stretch.iteration[0]
                 if self.metrics and first <= self.metrics.iteration[-1]:
