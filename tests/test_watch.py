@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 from darknet_kit.formats.growing import GrowingTable, Tail
-from darknet_kit.formats.metrics import parse_metrics_lines
+from darknet_kit.formats.metricslines import parse_metrics_lines
 from darknet_kit.report.channel import Channel, describe_snapshot
 from darknet_kit.report.gauges import list_gauges
 from darknet_kit.report.liveserver import Address, serving

@@ -7,19 +7,12 @@ engine did not print.
 import csv
 import io
 import math
-import warnings
-from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-import numpy as np
-
-from darknet_kit.formats.growing import as_number, split_rows
 from darknet_kit.formats.logevent import ClassResult, Iteration, MapResult
 from darknet_kit.formats.trainlog import Metrics
 
 METRICS_HEADER = "iteration,loss,avg_loss,learning_rate,seconds,images,hours_left\n"
-_MOST = 2.0**53  # up to which floats hold every whole number
 _MAP_COLUMNS = ("iteration", "map50", "iou_threshold", "precision", "recall", "f1", "average_iou")
 
 
@@ -64,51 +57,6 @@ def _metrics_row(
     took = "" if math.isnan(seconds) else f"{seconds:.10g}"
     left = "" if math.isnan(hours_left) else f"{hours_left:.10g}"
     return f"{iteration},{loss:.10g},{avg_loss:.10g},{learning_rate:.10g},{took},{images},{left}\n"
-
-
-def parse_metrics_lines(names: Sequence[str], lines: Sequence[bytes]) -> Metrics:
-    """Return lines of a metrics.csv as columns, in their order; `names` are those of its cells.
-
-    Lines that are cut or tell no iteration are left out, other cells that hold no number are nan,
-    or 0 images.
-    """
-    rows = _read_numbers(lines, len(names))
-    if rows is None:
-        texts = split_rows(lines, names)
-        cells = [as_number(cell) for row in texts for cell in row]
-        rows = np.asarray(cells, dtype=np.float64).reshape(len(texts), len(names))
-    cells_of = dict(zip(names, rows.T, strict=True))
-    unknown = np.full(len(rows), np.nan)
-    iterations, images = (cells_of.get(name, unknown) for name in ("iteration", "images"))
-    kept = np.abs(iterations) < _MOST  # and so no nan
-    images = np.where(np.abs(images) < _MOST, images, 0)
-    told = ("loss", "avg_loss", "learning_rate", "seconds", "hours_left")
-    loss, average, rate, seconds, left = (
-        array("d", cells_of.get(name, unknown)[kept].tobytes()) for name in told
-    )
-    whole, seen = (array("q", one[kept].astype(np.int64).tobytes()) for one in (iterations, images))
-    return Metrics(whole, loss, average, rate, seconds, seen, left)
-
-
-def _read_numbers(lines: Sequence[bytes], cells: int) -> "np.ndarray[Any, Any] | None":
-    """Return lines of so many numbers or empty cells as a table; None where one is anything else.
-
-    Several times as fast as a reader of CSV: a run may have millions of lines.
-    """
-    if any(line.count(b",") != cells - 1 for line in lines):
-        return None
-    text = b",".join(lines)
-    while b",," in text:
-        text = text.replace(b",,", b",nan,")
-    text = (b"nan" + text) if text.startswith(b",") else text
-    text += b"nan" if text.endswith(b",") else b""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # numpy warns where it meets no number
-        try:
-            values = np.fromstring(text, np.float64, sep=",")
-        except (DeprecationWarning, ValueError):
-            return None
-    return values.reshape(len(lines), cells) if len(values) == len(lines) * cells else None
 
 
 def find_classes(results: Iterable[MapResult]) -> list[ClassResult]:

@@ -1,6 +1,5 @@
 """A run as it goes on, from what lies in its folder: whoever watches may come and go."""
 
-import itertools
 import json
 import math
 from collections import deque
@@ -8,14 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import CfgError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.growing import GrowingTable, Tail, as_cell, as_number
 from darknet_kit.formats.logline import strip_controls
-from darknet_kit.formats.metrics import parse_metrics_lines
 from darknet_kit.formats.trainlog import Metrics
 from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.state import State, judge_state
@@ -93,12 +89,13 @@ class Follower:
         self._take_log()
 
     def _take_metrics(self) -> None:
+        from darknet_kit.formats.metricslines import iter_rising
+
         while lines := self._metrics_tail.read_lines():
             if self._metrics_tail.restarted:
                 self._go_back(0)
                 lines = lines[1:]
-            block = parse_metrics_lines(self._metrics_tail.names, lines)
-            for stretch in _rising_stretches(block):
+            for stretch in iter_rising(self._metrics_tail.names, lines):
                 first = stretch.iteration[0]
                 if self.metrics and first <= self.metrics.iteration[-1]:
                     self._go_back(first)
@@ -185,15 +182,6 @@ class Follower:
                 return (end[0] - first[0]) / (end[1] - first[1])
         recent = [value for value in self.metrics.seconds[-100:] if math.isfinite(value)]
         return sum(recent) / len(recent) if recent and sum(recent) > 0 else None
-
-
-def _rising_stretches(metrics: Metrics) -> Iterator[Metrics]:
-    """Yield the parts of a table within which iterations rise: a resumed run goes back."""
-    falls = np.flatnonzero(np.diff(np.asarray(metrics.iteration)) <= 0) + 1
-    edges = [0, *falls.tolist(), len(metrics)]
-    for first, last in itertools.pairwise(edges):
-        if last > first:
-            yield metrics.part(first, last)
 
 
 def _iter_named(table: GrowingTable) -> Iterator[dict[str, str]]:
