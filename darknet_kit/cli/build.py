@@ -168,6 +168,8 @@ def _show_built(plan: BuildPlan, built: Built, *, is_default: bool) -> Outcome:
         f"  record   {built.folder / BUILD_RECORD}, {LOG} beside it",
     ]
     summary[-1:-1] = [f"  {name:<8} {text}" for name, text in _tell_verification(built)]
+    if plan.elsewhere and built.obstacle:
+        summary.append("  use      on a machine that has this GPU, and the same libraries in place")
     data = {
         **_describe(plan, built.source, built.folder),
         "binary": str(built.binary),

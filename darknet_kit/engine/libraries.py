@@ -23,8 +23,8 @@ _FOLDERS = (
     *("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib"),
     "usr/lib/wsl/lib",
 )
-# Made for one version of CUDA: beside pip's, those of the system may be of another.
-_OF_ONE_CUDA = ("cudart", "cublas", "curand")
+OF_TOOLKIT = ("cudart", "cublas", "curand")
+"""What every build for a GPU needs, made for one version of CUDA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def find_libraries(cuda: Cuda, root: Path = Path("/")) -> tuple[Library, ...]:
 
 
 def _find_library(name: str, cuda: Cuda, root: Path) -> Library:
-    own = cuda.wheels is not None and name in _OF_ONE_CUDA
+    own = cuda.wheels is not None and name in OF_TOOLKIT
     includes = iter(cuda.includes) if own else _iter_includes(cuda, root)
     header = next((path for one in includes if (path := one / _HEADERS[name]).is_file()), None)
     folders = iter(cuda.folders) if own else _iter_folders(cuda, root)

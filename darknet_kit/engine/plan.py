@@ -1,16 +1,18 @@
 """Decide how darknet is built on a machine, each setting with its reason."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine.cmakefile import plan_cmake
+from darknet_kit.engine.libraries import OF_TOOLKIT
 from darknet_kit.engine.makefile import plan_make
 from darknet_kit.engine.setting import Setting, is_numbered, used_libraries
 from darknet_kit.engine.target import Target, choose_target, refuse_without_tools
-from darknet_kit.engine.toolchain import Toolchain
+from darknet_kit.engine.toolchain import Toolchain, Toolkit
 from darknet_kit.engine.version import version_numbers
+from darknet_kit.engine.wheels import is_from_pip
 from darknet_kit.errors import UsageError
 
 OPTIONAL = ("cudnn", "cudnn-half", "opencv", "openmp", "avx")
@@ -75,21 +77,10 @@ def plan_build(
     target = choose_target(toolchain, gpu, arch)
     if target.toolkit:
         toolchain = replace(toolchain, toolkits=(target.toolkit,))
-    if flavor is Flavor.HANK_AI:
-        settings = plan_cmake(toolchain, target, without)
-        warnings = _warn_of_hank(target)
-    else:
-        settings = plan_make(toolchain, target, without)
-        warnings = _warn_of_alexeyab(toolchain, settings)
+    planned = plan_cmake if flavor is Flavor.HANK_AI else plan_make
+    settings = planned(toolchain, target, without)
     use_cudnn = any(one.name == "CUDNN" and one.value == "1" for one in settings)
-    if arch and any("AVX" in one.name and one.value in ("1", "ON") for one in settings):
-        warnings.append("it uses AVX2: a machine without it needs a build --without avx")
-    if not target.gpu and any("AVX" in one.name and one.value in ("1", "ON") for one in settings):
-        # Upstream's AVX maxpool of stride 1 mixes up its first columns (AlexeyAB #5793, #6528).
-        warnings.append(
-            "with AVX, its CPU detections by networks with spatial pyramid pooling (yolov4, "
-            "yolov3-spp) are off; --without avx they are right, and slower"
-        )
+    warnings = _iter_warnings(toolchain, target, settings, flavor, elsewhere=bool(arch))
     return BuildPlan(
         flavor=flavor,
         gpu=target.gpu,
@@ -103,6 +94,43 @@ def plan_build(
         stub=_find_stub(toolchain) if target.gpu else None,
         versions=_list_versions(toolchain, target.gpu, without, flavor),
     )
+
+
+def _iter_warnings(
+    toolchain: Toolchain,
+    target: Target,
+    settings: Sequence[Setting],
+    flavor: Flavor,
+    *,
+    elsewhere: bool,
+) -> Iterator[str]:
+    """Yield what is known to go wrong later with such a build."""
+    if flavor is Flavor.HANK_AI:
+        yield from _warn_of_hank(target)
+    else:
+        yield from _warn_of_alexeyab(toolchain, settings)
+    with_avx = any("AVX" in one.name and one.value in ("1", "ON") for one in settings)
+    if elsewhere and with_avx:
+        yield "it uses AVX2: a machine without it needs a build --without avx"
+    if not target.gpu and with_avx:
+        # Upstream's AVX maxpool of stride 1 mixes up its first columns (AlexeyAB #5793, #6528).
+        yield (
+            "with AVX, its CPU detections by networks with spatial pyramid pooling (yolov4, "
+            "yolov3-spp) are off; --without avx they are right, and slower"
+        )
+    if target.toolkit:
+        yield from _tell_mixture(target.toolkit)
+
+
+def _tell_mixture(toolkit: Toolkit) -> Iterator[str]:
+    """Say which libraries a toolkit of another origin gets from pip's packages."""
+    files = {one.name: one.file for one in toolkit.libraries if one.name in OF_TOOLKIT}
+    theirs = [name for name, file in files.items() if file and is_from_pip(file)]
+    if theirs and not toolkit.cuda.wheels:
+        yield (
+            f"{toolkit.cuda.nvcc} comes without {' and '.join(theirs)}: those that pip brought "
+            f"for CUDA {toolkit.cuda.major} are used"
+        )
 
 
 def _find_links(toolchain: Toolchain, flavor: Flavor, use_cudnn: bool) -> tuple[Path, ...]:

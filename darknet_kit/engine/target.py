@@ -7,15 +7,13 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine import wheels
 from darknet_kit.engine.cuda import Arch, choose_arch, first_cuda, last_cuda
 from darknet_kit.engine.driver import Fit, find_needed_driver, judge_driver
-from darknet_kit.engine.libraries import Library
+from darknet_kit.engine.libraries import OF_TOOLKIT, Library
 from darknet_kit.engine.nvidia import Driver
 from darknet_kit.engine.toolchain import Toolchain, Toolkit
 from darknet_kit.engine.toolkit import Cuda
 from darknet_kit.engine.version import version_numbers
 from darknet_kit.errors import ToolchainError, UsageError
 
-# For the driver's own library, the linker makes do with a stub.
-_NEEDED_FOR_GPU = ("cudart", "cublas", "curand")
 OLDEST_CMAKE = (3, 24)
 _NO_ARCH = Arch("", ())
 
@@ -165,8 +163,11 @@ def _choose_arch(toolchain: Toolchain, toolkit: Toolkit, arch: Sequence[int]) ->
 
 
 def list_lacking(toolkit: Toolkit) -> list[Library]:
-    """Return the libraries that every build for a GPU needs and a toolkit lacks."""
-    return [one for one in toolkit.libraries if one.name in _NEEDED_FOR_GPU and not one]
+    """Return the libraries that every build for a GPU needs and a toolkit lacks.
+
+    For the driver's own, the linker makes do with a stub.
+    """
+    return [one for one in toolkit.libraries if one.name in OF_TOOLKIT and not one]
 
 
 def _refuse_incomplete(toolkit: Toolkit, offer: str) -> None:

@@ -48,6 +48,11 @@ def iter_folders(site: Path | None, major: int, kind: str) -> Iterator[Path]:
         yield from (place / name / kind for name in names if (place / name / kind).is_dir())
 
 
+def is_from_pip(file: Path) -> bool:
+    """Tell whether pip brought a library: SITE/nvidia/cu13/lib/NAME."""
+    return len(file.parents) > 2 and file.parents[2].name == FOLDER
+
+
 def find_missing_parts(home: Path) -> tuple[str, ...]:
     """Name what nvcc cannot work without and pip did not bring: `cicc`, `crt`."""
     return tuple(part for part, file in NEEDED_FILES.items() if not (home / file).is_file())
