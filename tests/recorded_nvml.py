@@ -21,6 +21,7 @@ _TIMEOUT: int = pynvml.NVML_ERROR_TIMEOUT
 # The C function of each recorded value: what a field of a machine or GPU answers.
 _VALUES = {
     "nvmlDeviceGetPersistenceMode": "persistence",
+    "nvmlDeviceGetComputeMode": "compute_mode",
     "nvmlDeviceGetDisplayActive": "display",
     "nvmlDeviceGetCurrPcieLinkGeneration": "pcie_generation",
     "nvmlDeviceGetMaxPcieLinkGeneration": "pcie_generation_most",

@@ -427,6 +427,7 @@ def test_a_card_that_works_at_half_strength(guest: Path) -> None:
         memory_used=6442450944,
         power_limit=120.0,
         power_limit_default=180.0,
+        prohibited=True,
     )
     write(
         guest,
@@ -441,7 +442,8 @@ def test_a_card_that_works_at_half_strength(guest: Path) -> None:
     )
     checks = look(guest)
     assert list_bad(checks) == {
-        *("no-persistence", "narrow-link", "slow-link", "xid", "gpu-busy", "power-limited")
+        *("no-persistence", "narrow-link", "slow-link", "xid", "gpu-busy", "power-limited"),
+        "gpu-prohibited",
     }
     assert checks["power-limited"].evidence == "GPU 0: 120 of 180 W"
     assert checks["gpu-busy"].evidence == "GPU 0: 6.0 of 8.0 GiB are in use"

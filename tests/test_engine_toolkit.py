@@ -4,6 +4,7 @@ The layout of the packages is that of nvidia-cuda-nvcc 13.5.37, nvidia-cublas 13
 10.4, nvidia-cudnn-cu13 9.28 and nvidia-cuda-nvcc-cu12 12.9, looked at on PyPI.
 """
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from darknet_kit.core.flavor import Flavor
 from darknet_kit.engine import wheels
 from darknet_kit.engine.cuda import capabilities_of, first_cuda, last_cuda
 from darknet_kit.engine.libraries import find_libraries
 from darknet_kit.engine.plan import plan_build
 from darknet_kit.engine.stub import build_stub
-from darknet_kit.engine.toolchain import find_toolchain
+from darknet_kit.engine.toolchain import Part, find_toolchain
 from darknet_kit.engine.toolkit import PIP, find_cudas
 from darknet_kit.errors import ToolchainError
 from tests.recorded_nvml import install, show_gpu
@@ -167,6 +169,24 @@ def test_a_toolkit_that_will_not_do_is_passed_over(
     assert plan.value("NVCC").startswith(str(older / "bin/nvcc"))
     assert plan.notes[0].startswith(f"{broken}/bin/nvcc was passed over: CUDA 12.9")
     assert "curand.h" in plan.notes[0]
+
+
+def test_libraries_that_a_toolkit_lacks_may_be_pips(packages: Path, machine: Path) -> None:
+    home = write_cuda(machine / "usr/local/cuda-13.0")
+    assert "pip" not in " ".join(plan_build(find_toolchain(machine), arch=[90]).notes)
+    (home / "lib64/libcurand.so").unlink()
+    plan = plan_build(find_toolchain(machine), arch=[90])
+    assert f"{home}/bin/nvcc comes without curand: those that pip brought" in " ".join(plan.notes)
+    assert plan.value("NVCC").startswith(f"{home}/bin/nvcc ")
+    assert f"-rpath,{packages}/cu13/lib" in plan.value("CPP")
+    (home / "include/curand.h").unlink()
+    ready = dataclasses.replace(
+        find_toolchain(machine),
+        cmake=Part("cmake", True, "", "3.28"),
+        opencv=Part("opencv", True, "", "4.6"),
+    )
+    plan = plan_build(ready, flavor=Flavor.HANK_AI, arch=[90])
+    assert plan.value("CMAKE_CUDA_FLAGS") == f"-I{packages}/cu13/include"
 
 
 def test_a_stub_asks_for_the_drivers_own_library(tmp_path: Path) -> None:

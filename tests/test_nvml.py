@@ -61,3 +61,16 @@ def test_a_gpu_off_the_bus_leaves_the_others_their_facts(monkeypatch: pytest.Mon
     lost, well = read_nvml_facts().gpus
     assert (lost.error, lost.name) == ("gpu-is-lost", "")
     assert (well.index, well.error, well.memory) == (1, "", 24 << 30)
+
+
+@pytest.mark.parametrize(
+    ("mode", "prohibited"),
+    [
+        (pynvml.NVML_COMPUTEMODE_DEFAULT, False),
+        (pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS, False),
+        (pynvml.NVML_COMPUTEMODE_PROHIBITED, True),
+    ],
+)
+def test_compute_modes(monkeypatch: pytest.MonkeyPatch, mode: int, prohibited: bool) -> None:
+    install(monkeypatch, RecordedLibrary(RTX_3090 | {"compute_mode": mode}))
+    assert read_nvml_facts().gpus[0].prohibited is prohibited

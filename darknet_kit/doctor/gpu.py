@@ -170,6 +170,8 @@ def _has_device_files(machine: Machine) -> bool:
 
 
 def _check_state(gpu: GpuFacts) -> Iterator[Check]:
+    if gpu.prohibited:
+        yield found("gpu-prohibited", f"GPU {gpu.index}: compute mode Prohibited")
     if gpu.persistence is False:
         yield found("no-persistence", f"GPU {gpu.index}: persistence mode is off")
     if gpu.memory and gpu.memory_used and gpu.memory_used > _MUCH:

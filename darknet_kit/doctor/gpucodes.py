@@ -115,6 +115,12 @@ GPU_CODES = {
         "Switch the machine off, in a guest its host, and on again; then try another version of "
         "the driver.",
     ),
+    "gpu-prohibited": Row(
+        Group.GPU,
+        _PROBLEM,
+        "the GPU is set to a compute mode in which no program may use it",
+        "`nvidia-smi -c 0` as root.",
+    ),
     "no-persistence": Row(
         Group.GPU,
         _NOTE,

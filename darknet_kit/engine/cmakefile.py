@@ -1,10 +1,11 @@
 """The cache variables of hank-ai's CMake files: which are set, to what, and why."""
 
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Iterator
 
 from darknet_kit.engine.cuda import TENSOR_CORES
-from darknet_kit.engine.libraries import Library
-from darknet_kit.engine.setting import LINKS_FOLDER, Setting
+from darknet_kit.engine.libraries import OF_TOOLKIT, Library
+from darknet_kit.engine.setting import LINKS_FOLDER, Setting, outside_standard
 from darknet_kit.engine.target import Target
 from darknet_kit.engine.toolchain import Toolchain
 
@@ -38,7 +39,9 @@ def plan_cmake(
         settings.append(Setting("CMAKE_DISABLE_FIND_PACKAGE_OpenMP", "ON", "--without openmp"))
     if target.gpu:
         settings += _plan_cuda(toolchain, target)
-        settings += _plan_cudnn(toolchain.find_library("cudnn"), target, without)
+        cudnn = _plan_cudnn(toolchain.find_library("cudnn"), without)
+        no_half = _refuse_half(target, without) if len(cudnn) > 1 else ""
+        settings += [*cudnn, *_plan_flags(toolchain, no_half)]
     return tuple(settings)
 
 
@@ -61,24 +64,39 @@ def _plan_cuda(toolchain: Toolchain, target: Target) -> list[Setting]:
     return settings
 
 
-def _plan_cudnn(cudnn: Library, target: Target, without: Collection[str]) -> list[Setting]:
+def _plan_cudnn(cudnn: Library, without: Collection[str]) -> list[Setting]:
     """Name cuDNN, or keep CMake from finding another one."""
     if "cudnn" in without:
         return [Setting("cudnn", "OFF", "--without cudnn")]
-    if cudnn.header is None or cudnn.file is None:
+    if not cudnn or cudnn.header is None:
         return [Setting("cudnn", "OFF", f"cudnn: {cudnn.evidence}")]
     why = f"cudnn {cudnn.version}: {cudnn.evidence}"
-    settings = [
+    return [
         Setting("cudnn", str(cudnn.file), why),
         Setting("cudnn_include", str(cudnn.header.parent), why),
     ]
-    old = max(target.arch.targets) < TENSOR_CORES
-    if old or "cudnn-half" in without:
-        # Upstream switches it on with cuDNN; of -D and -U, the compiler obeys the last.
-        why = "tensor cores came with compute capability 7.0" if old else "--without cudnn-half"
-        settings.append(Setting("CMAKE_CXX_FLAGS", "-UCUDNN_HALF", why))
-        settings.append(Setting("CMAKE_CUDA_FLAGS", "-UCUDNN_HALF", why))
-    return settings
+
+
+def _refuse_half(target: Target, without: Collection[str]) -> str:
+    """Say why half precision, which upstream switches on with cuDNN, is to stay off."""
+    if max(target.arch.targets) < TENSOR_CORES:
+        return "tensor cores came with compute capability 7.0"
+    return "--without cudnn-half" if "cudnn-half" in without else ""
+
+
+def _plan_flags(toolchain: Toolchain, no_half: str) -> Iterator[Setting]:
+    """Tell the compilers what CMake's files do not ask for."""
+    assert toolchain.cuda is not None
+    # Of -D and -U, the compiler obeys the last.
+    flags = {"-UCUDNN_HALF": no_half} if no_half else {}
+    headers = [one.header for one in toolchain.libraries if one.header and one.name in OF_TOOLKIT]
+    for folder in outside_standard([header.parent for header in headers]):
+        if folder not in toolchain.cuda.includes:
+            flags[shlex.quote(f"-I{folder}")] = "headers that the toolkit lacks"
+    if flags:
+        why = "; ".join(dict.fromkeys(flags.values()))
+        for name in ("CMAKE_CXX_FLAGS", "CMAKE_CUDA_FLAGS"):
+            yield Setting(name, " ".join(flags), why)
 
 
 def _on(value: bool) -> str:

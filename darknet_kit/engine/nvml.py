@@ -10,12 +10,13 @@ from types import ModuleType, TracebackType
 from typing import Any, Self
 
 _NAME = "NVML_ERROR_"
+_PROHIBITED = 2  # NVML_COMPUTEMODE_PROHIBITED
 
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
     """What does not change of a GPU, but for `memory_used`; None, 0 or empty is what NVML does not
-    tell.
+    tell. `prohibited` is the compute mode in which no program may use it.
 
     `capability` is 90 for 9.0, memory in bytes, `bus_id` like 00000000:01:00.0, powers in watts.
     `error` is why NVML does not tell anything of this GPU, such as gpu-is-lost.
@@ -31,6 +32,7 @@ class GpuFacts:
     ecc: bool | None = None
     mig: bool | None = None
     display: bool | None = None
+    prohibited: bool | None = None
     pcie_generation: int | None = None
     pcie_generation_most: int | None = None
     pcie_width: int | None = None
@@ -149,6 +151,7 @@ def _describe(nvml: Nvml, index: int) -> GpuFacts:
         ecc=ask("nvmlDeviceGetEccMode", pick=lambda now_and_next: bool(now_and_next[0])),
         mig=ask("nvmlDeviceGetMigMode", pick=lambda now_and_next: bool(now_and_next[0])),
         display=ask("nvmlDeviceGetDisplayActive", pick=bool),
+        prohibited=ask("nvmlDeviceGetComputeMode", pick=lambda mode: bool(mode == _PROHIBITED)),
         pcie_generation=ask("nvmlDeviceGetCurrPcieLinkGeneration"),
         pcie_generation_most=ask("nvmlDeviceGetMaxPcieLinkGeneration"),
         pcie_width=ask("nvmlDeviceGetCurrPcieLinkWidth"),
