@@ -348,13 +348,20 @@ ABSENT = found("no-gpu", "no NVIDIA GPU on the PCI bus")
             "(no-gpu)",
         ),
         (
-            [GPU, found("trial-failed", f"{an_engine(True)}: it ended with signal 4")],
+            [
+                GPU,
+                found(
+                    "trial-failed",
+                    f"{an_engine(True)}: it ended with signal 4",
+                    engine=Path("/opt/darknet"),
+                ),
+            ],
             an_engine(True),
             "not ready: /opt/darknet and GPU 0: NVIDIA H200 are here, but /opt/darknet (alexeyab; "
             "GPU): it ended with signal 4 (trial-failed)",
         ),
         (
-            [GPU, found("darknet-lacks-gpu", "/usr/bin/darknet has code for 6.1")],
+            [GPU, found("darknet-lacks-gpu", "code for 6.1", engine=Path("/usr/bin/darknet"))],
             an_engine(True),  # which is another one
             "ready to train on GPU 0: NVIDIA H200 with /opt/darknet",
         ),

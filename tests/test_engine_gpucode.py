@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darknet_kit.engine.gpucode import GpuCode, read_gpu_code
+from darknet_kit.engine.gpucode import GpuCode, read_engine_code, read_gpu_code
 
 # The headers that nvcc 13.5 wrote for -gencode arch=compute_86,code=[sm_86,compute_86] and
 # arch=compute_120,code=compute_120; the bodies behind them are left out.
@@ -70,6 +70,23 @@ def test_a_program_without_code_for_gpus() -> None:
     shell = shutil.which("sh")
     assert shell is not None
     assert not read_gpu_code(Path(shell).resolve())
+
+
+def test_code_in_the_library_of_a_darknet(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None or shutil.which("ldd") is None:
+        pytest.skip("no gcc and ldd on PATH")
+    inside = ", ".join(map(str, FATBIN + SM_86))
+    library = f"const unsigned char code[] = {{{inside}}};\n"
+    program = "extern const unsigned char code[]; int main(void) { return code[0]; }\n"
+    for name, source, words in (
+        ("libdarknet.so", library, ["-shared", "-fPIC"]),
+        ("darknet", program, ["-L.", "-ldarknet", "-Wl,-rpath,$ORIGIN"]),
+    ):
+        (tmp_path / f"{name}.c").write_text(source)
+        argv = ["gcc", f"{name}.c", *words, "-o", name]
+        subprocess.run(argv, cwd=tmp_path, check=True)
+    assert not read_gpu_code(tmp_path / "darknet")
+    assert read_engine_code(tmp_path / "darknet").native == (86,)
 
 
 def test_a_real_nvcc(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One thing that was looked at, and what that means for a training."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from darknet_kit.doctor.codes import CODES
 from darknet_kit.doctor.rows import Group, Verdict
@@ -11,6 +12,7 @@ class Check:
     """What was found: a code of `CODES`, the evidence, and, where something is to be done, how.
 
     `evidence` holds names and paths of this machine; `redaction` takes out what is private.
+    `engine` is the program that it is about, where it is about one.
     """
 
     code: str
@@ -18,13 +20,14 @@ class Check:
     verdict: Verdict
     evidence: str
     cure: str = ""
+    engine: Path | None = None
 
 
-def found(code: str, evidence: str, cure: str = "") -> Check:
+def found(code: str, evidence: str, cure: str = "", engine: Path | None = None) -> Check:
     """Make a check of the table's row; `cure` replaces the row's where this machine tells more."""
     row = CODES[code]
     text = " ".join(evidence.split())
-    return Check(code, row.group, row.verdict, text, cure or row.cure)
+    return Check(code, row.group, row.verdict, text, cure or row.cure, engine)
 
 
 def unanswered(code: str, group: Group, evidence: str) -> Check:

@@ -7,7 +7,7 @@ from darknet_kit.engine.command import can_map
 from darknet_kit.engine.cuda import show_capability
 from darknet_kit.engine.find import EMBEDDED, Engine, find_engine, iter_darknets
 from darknet_kit.engine.flaws import errs_on_cpu
-from darknet_kit.engine.gpucode import read_gpu_code
+from darknet_kit.engine.gpucode import read_engine_code
 from darknet_kit.engine.nvml import NvmlFacts
 from darknet_kit.engine.suitability import check_engine
 from darknet_kit.engine.trial import try_training
@@ -41,7 +41,8 @@ def check_trials() -> Iterator[Check]:
 
 def _try(engine: Engine) -> Check:
     trial = try_training(engine)
-    return found("trial-failed" if trial.problem else "trial", f"{engine}: {trial}")
+    code = "trial-failed" if trial.problem else "trial"
+    return found(code, f"{engine}: {trial}", engine=engine.path)
 
 
 def choose_engine() -> Engine | ToolchainError:
@@ -81,13 +82,14 @@ def _check_darknet(engine: Engine, nvml: NvmlFacts) -> Iterator[Check]:
         yield found("darknet-cpu" if capabilities else "darknet", str(engine))
         return
     try:
-        code = read_gpu_code(engine.path)
+        code = read_engine_code(engine.path)
     except OSError as error:
         yield found("darknet-broken", f"{engine.path}: {error.strerror}")
         return
     lacking = [one for one in capabilities if code and not code.runs_on(one)]
     if lacking:
         named = ", ".join(show_capability(one) for one in lacking)
-        yield found("darknet-lacks-gpu", f"{engine} has {code}; the GPU needs {named}")
+        told = f"{engine} has {code}; the GPU needs {named}"
+        yield found("darknet-lacks-gpu", told, engine=engine.path)
     else:
         yield found("darknet", f"{engine}, {code}" if code else str(engine))

@@ -63,7 +63,7 @@ def _explain(checks: Sequence[Check]) -> str:
 def _find_blocking(checks: Sequence[Check], engine: Engine) -> Check | None:
     """Return a problem that ends a training with this engine."""
     for check in checks:
-        of_engine = str(engine) in check.evidence or (engine.embedded and check.code in _OF_TORCH)
+        of_engine = check.engine == engine.path or (engine.embedded and check.code in _OF_TORCH)
         if check.code in _ENDING or (check.verdict is Verdict.PROBLEM and of_engine):
             return check
     return None

@@ -6,17 +6,20 @@ read here is what `cuobjdump --list-elf --list-ptx` shows (compared with CUDA 13
 """
 
 import mmap
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from darknet_kit.engine.answer import ask
 from darknet_kit.engine.cuda import show_capability
 
 _HEADER = struct.Struct("<IHHQ")
 _START = struct.pack("<IHH", 0xBA55ED50, 1, _HEADER.size)
 _ENTRY = struct.Struct("<HHIQ12xI")  # kind, version, header bytes, body bytes, capability
 _PTX, _NATIVE = 1, 2
+_LIBRARY = re.compile(r"libdarknet\.so\S* => (/.*) \(0x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,13 @@ def read_gpu_code(program: Path) -> GpuCode:
         native=tuple(sorted(arch for kind, arch in found if kind == _NATIVE)),
         ptx=tuple(sorted(arch for kind, arch in found if kind == _PTX)),
     )
+
+
+def read_engine_code(program: Path) -> GpuCode:
+    """Find the same of a darknet, which may have its code in a library. Raises OSError."""
+    code = read_gpu_code(program)
+    library = None if code else _LIBRARY.search(ask(["ldd", program]).stdout)
+    return read_gpu_code(Path(library[1])) if library else code
 
 
 def _iter_entries(content: mmap.mmap, start: int) -> Iterator[tuple[int, int]]:
