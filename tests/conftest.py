@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from darknet_kit.cli.main import main
-from tests.trainings import fake, shapes
+from tests.trainings import fake, gate, shapes
 
-__all__ = ["fake", "shapes"]  # fixtures
+__all__ = ["fake", "gate", "shapes"]  # fixtures
 
 PROJECT = Path(__file__).resolve().parent.parent
 

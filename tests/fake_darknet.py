@@ -4,7 +4,8 @@ Speaks AlexeyAB's command line and log. What it does is set by environment varia
 FAKE_MODE (finish, crash-at-end, crash, nan, out-of-memory, nothing, deaf, cut, sentence, stopped,
 silent, full, explode, replay), FAKE_FLOATS (values in a whole weights file), FAKE_SECONDS (per
 iteration, after the first FAKE_SWIFT), FAKE_ONCE (misbehave in the first attempt only), FAKE_FITS
-(images of a mini-batch that fit into memory), FAKE_RATE (the learning rate up to which nothing is
+(images of a mini-batch that fit into memory), FAKE_GATE (a file without which iteration 120 does
+not end), FAKE_RATE (the learning rate up to which nothing is
 lost), FAKE_LOG and FAKE_CODE (what `replay` prints, and how it then ends; below 0 by that signal).
 """
 
@@ -24,6 +25,7 @@ SECONDS = float(os.environ.get("FAKE_SECONDS", "0"))
 FITS = int(os.environ.get("FAKE_FITS", "0"))
 LOST = {"nan": "-nan", "explode": "1e9"}
 RATE = float(os.environ.get("FAKE_RATE", "0"))
+GATE = Path(os.environ.get("FAKE_GATE", "/"))
 
 
 def value(text: str, key: str) -> str:
@@ -38,6 +40,14 @@ def save(path: Path, seen: int, *, content: float = 0.5, floats: int = FLOATS) -
     body = struct.pack(f"<{floats}f", *([content] * floats))
     path.write_bytes(struct.pack("<iiiQ", 0, 2, 5, seen) + body)
     print(f"Saving weights to {path}", file=sys.stderr, flush=True)
+
+
+def rest(iteration: int) -> None:
+    if iteration > SWIFT:
+        time.sleep(SECONDS)
+    deadline = time.monotonic() + 60
+    while iteration == 120 and not GATE.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def misbehave(iteration: int, backup: Path, seen: int) -> None:
@@ -89,8 +99,7 @@ def train(data: str, cfg: str, weights: str | None) -> None:
             f"{iteration * batch} images, 0.1 hours left",
             flush=True,
         )
-        if iteration > SWIFT:
-            time.sleep(SECONDS)
+        rest(iteration)
         if iteration % 100 == 0:
             content = float(LOST[MODE]) if is_lost and iteration >= 150 else 0.5
             floats = FLOATS // 2 if MODE == "full" and iteration >= 200 else FLOATS

@@ -164,7 +164,7 @@ def test_a_job_is_queued_again_where_its_time_is_over(
         write_nano(cfg, 3000)
     script = write_unit(dkit, engine, cfg, shapes, tmp_path, "slurm")
     run = tmp_path / "runs" / ODD
-    seconds = "0.01" if number else "0"
+    seconds = "0.005" if number else "0"
     job = run_job(script, tmp_path, SLURM_RESTART_COUNT=restarts, FAKE_SECONDS=seconds)
     if number:
         deadline = time.monotonic() + 30

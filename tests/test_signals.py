@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -43,12 +44,12 @@ def await_event(run: Path, name: str) -> None:
 
 @pytest.fixture
 def under_way(
-    fake: MakeFake, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: MakeFake, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Path
 ) -> tuple["subprocess.Popen[str]", Path]:
-    """Start a run with 5 seconds between checkpoints; the first came at once and was looked at."""
+    """Start a run whose first checkpoint came at once and was looked at; it stays at 120."""
     monkeypatch.setenv("FAKE_SWIFT", "100")
     engine, cfg = fake("finish")
-    process = start(engine, shapes, write_nano(cfg, 3000), tmp_path / "runs", seconds=0.05)
+    process = start(engine, shapes, write_nano(cfg, 3000), tmp_path / "runs", seconds=0.01)
     run = tmp_path / "runs" / "nano"
     await_event(run, "weights-kept")
     return process, run
@@ -56,11 +57,14 @@ def under_way(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_lets_the_engine_come_to_its_next_checkpoint(
-    under_way: tuple["subprocess.Popen[str]", Path], number: signal.Signals
+    under_way: tuple["subprocess.Popen[str]", Path], number: signal.Signals, gate: Path
 ) -> None:
     process, run = under_way
     pid = engine_pid(run)
     process.send_signal(number)
+    await_event(run, "stopping")
+    assert process.poll() is None
+    gate.touch()
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     (iteration,) = promised(run)
@@ -103,28 +107,34 @@ def test_a_stop_from_outside_is_told_what_it_waits_for(
     assert runs[0]["state"] == "interrupted"
 
 
-def test_a_hangup_does_not_end_a_training(fake: MakeFake, shapes: Path, tmp_path: Path) -> None:
+def test_a_hangup_does_not_end_a_training(
+    fake: MakeFake, shapes: Path, tmp_path: Path, gate: Path
+) -> None:
     engine, cfg = fake("finish")
-    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.005)
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0)
     process.send_signal(signal.SIGHUP)
+    gate.touch()
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert status(tmp_path / "runs" / "nano")["state"] == "finished"
 
 
-def test_closed_pipes_do_not_end_a_training(fake: MakeFake, shapes: Path, tmp_path: Path) -> None:
+def test_closed_pipes_do_not_end_a_training(
+    fake: MakeFake, shapes: Path, tmp_path: Path, gate: Path
+) -> None:
     engine, cfg = fake("finish")
-    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0.005)
+    process = start(engine, shapes, cfg, tmp_path / "runs", seconds=0)
     assert process.stdout
     assert process.stderr
     process.stdout.close()
     process.stderr.close()
+    gate.touch()
     assert process.wait(timeout=60) == 0
     assert status(tmp_path / "runs" / "nano")["state"] == "finished"
 
 
 def test_a_lost_terminal_does_not_end_a_training(
-    fake: MakeFake, shapes: Path, tmp_path: Path
+    fake: MakeFake, shapes: Path, tmp_path: Path, gate: Path
 ) -> None:
     engine, cfg = fake("finish")
     ours, theirs = pty.openpty()
@@ -140,9 +150,11 @@ def test_a_lost_terminal_does_not_end_a_training(
     os.close(theirs)
     shown = b""
     while b" left" not in shown:  # the bar is there
+        assert select.select([ours], [], [], 30)[0], shown
         shown += os.read(ours, 1 << 16)
     assert b"images/s" in shown
     os.close(ours)  # the kernel sends SIGHUP, and every write fails with EIO
+    gate.touch()
     assert process.wait(timeout=60) == 0
     assert status(tmp_path / "runs" / "nano")["state"] == "finished"
 

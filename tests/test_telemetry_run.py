@@ -22,9 +22,7 @@ from darknet_kit.train.telemetry.sampler import Sampler
 from tests.conftest import Ended
 from tests.engines import original
 from tests.recorded_nvml import RTX_3090, RecordedLibrary, install
-from tests.trainings import MakeFake, fake, shapes, write_nano
-
-__all__ = ["fake", "shapes"]
+from tests.trainings import MakeFake, write_nano
 
 Dkit = Callable[..., Ended]
 
@@ -32,6 +30,12 @@ Dkit = Callable[..., Ended]
 def rows(run: Path) -> list[dict[str, str]]:
     with open(run / "telemetry.csv", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def await_text(path: Path, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (path.exists() and text in path.read_text()):
+        time.sleep(0.02)
 
 
 def test_samples_come_at_even_times(tmp_path: Path) -> None:
@@ -132,30 +136,33 @@ def test_a_training_names_what_it_waited_for(
 
 
 def test_a_gpu_that_is_lost_while_training_is_an_event(
-    tmp_path: Path, dkit: Dkit, shapes: Path, fake: MakeFake, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    dkit: Dkit,
+    shapes: Path,
+    fake: MakeFake,
+    gate: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     library = RecordedLibrary(RTX_3090)
     install(monkeypatch, library)
-    monkeypatch.setenv("FAKE_SECONDS", "0.01")
     engine, cfg = fake("finish")
+    run = tmp_path / "nano"
 
     def lose() -> None:
+        await_text(run / "telemetry.csv", ",74,")
         library.xids = [(0, 79)]
         library.lost = {0}
+        await_text(run / "events.jsonl", "gpu-lost")
+        gate.touch()
 
-    timer = threading.Timer(2.5, lose)
-    timer.start()
-    try:
-        options = ("--engine", engine, "--out", tmp_path, "--telemetry-seconds", "0.1")
-        ended = dkit("train", shapes, cfg, *options)
-    finally:
-        timer.cancel()
-        timer.join()
+    thread = threading.Thread(target=lose)
+    thread.start()
+    options = ("--engine", engine, "--out", tmp_path, "--telemetry-seconds", "0.1")
+    ended = dkit("train", shapes, cfg, *options)
+    thread.join()
     assert ended.exit_code == 0, ended.stderr
-    run = tmp_path / "nano"
-    if library.lost:  # on a very quick machine the training is over before
-        events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-        told = {event["event"]: event for event in events}
-        assert (told["gpu-xid"]["gpu"], told["gpu-xid"]["xid"]) == (0, 79)
-        assert told["gpu-lost"]["error"] == "gpu-is-lost"
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    told = {event["event"]: event for event in events}
+    assert (told["gpu-xid"]["gpu"], told["gpu-xid"]["xid"]) == (0, 79)
+    assert told["gpu-lost"]["error"] == "gpu-is-lost"
     assert rows(run)[0]["gpu0_c"] == "74"

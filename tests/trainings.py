@@ -56,6 +56,14 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tup
     return make
 
 
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file; until it is there a fake engine stays at iteration 120."""
+    path = tmp_path / "gate"
+    monkeypatch.setenv("FAKE_GATE", str(path))
+    return path
+
+
 def status(run: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((run / "status.json").read_text())
     return document
