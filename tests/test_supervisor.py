@@ -164,6 +164,45 @@ def test_labels_that_an_engine_puts_up_with_are_counted(
     assert ending(run, "0001")["warned"] == {"missing-label": 1234}
 
 
+IMAGE = 'Cannot load image "/d/{}.jpg"\n'
+LABEL = "Can't open label file. (This can be normal only if you use MSCOCO): /d/{}.txt \n"
+
+
+@pytest.mark.parametrize(
+    ("line", "since", "code"),
+    [
+        (IMAGE, 30, "unreadable-image"),
+        (IMAGE, 0, "unreadable-image"),
+        (LABEL, 30, "missing-label"),
+        (LABEL, 0, "engine-ended"),  # images without objects, all the time
+        (LABEL, 90, "engine-ended"),  # not long enough to be sure
+    ],
+)
+def test_data_that_vanish_end_the_run(
+    train: Train,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    line: str,
+    since: int,
+    code: str,
+) -> None:
+    rate = "0.001000 rate, 0.1 seconds"
+    log = tmp_path / "recorded.log"
+    log.write_text(
+        "".join(
+            (line.format(at) * 8 if at > since else "")
+            + f"\n {at}: 2.5, 2.5 avg loss, {rate}, {8 * at} images, 0.1 hours left\n"
+            for at in range(1, 100)
+        )
+    )
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    monkeypatch.setenv("FAKE_CODE", "0")
+    ended = train("replay", "--retries", 0)
+    assert f"[{code}]" in ended.stderr
+    assert attempts(run) == ["0001"]
+
+
 @pytest.mark.parametrize(
     ("log", "returncode", "code", "tried"),
     [
@@ -297,8 +336,9 @@ def test_a_real_engine_that_is_killed_is_started_again(
     monkeypatch.setattr(policy, "_FIRST_WAIT", 0.0)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cfg = write_small(tmp_path / "nano.cfg")
+    engine = find_engine()
     killer = at_first_weights(run, signal.SIGKILL)
-    ended = dkit("train", shapes, cfg, "--engine", find_engine(), "--out", tmp_path / "runs")
+    ended = dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
     killer.join()
     assert ended.exit_code == 0, ended.stderr
     assert "attempt 2 of 4: killed, from iteration " in ended.stderr
@@ -321,9 +361,9 @@ def test_a_real_engine_that_hangs_is_started_again(
     monkeypatch.setattr(policy, "_FIRST_WAIT", 0.0)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cfg = write_small(tmp_path / "nano.cfg")
+    engine, out = find_engine(), tmp_path / "runs"
     stopper = at_first_weights(run, signal.SIGSTOP)
-    out = tmp_path / "runs"
-    words = ("--engine", find_engine(), "--out", out, "--stall-minutes", "0.05")
+    words = ("--engine", engine, "--out", out, "--stall-minutes", "0.05")
     ended = dkit("train", shapes, cfg, *words)
     stopper.join()
     assert ended.exit_code == 0, ended.stderr

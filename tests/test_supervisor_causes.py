@@ -75,6 +75,7 @@ SAID = [
     ('key "decay" on line #9 should be numeric, but found "5e-4"', -6, "wrong-cfg"),
     ("expected to read 1024 fields, but only read 7", -6, "wrong-weights"),
     ("write(): No space left on device", 1, "disk-full"),
+    ("error: a_last.weights: cannot write: the disk is full", 1, "disk-full"),
     ("", -signal.SIGILL, "illegal-instruction"),
     ("", 128 + signal.SIGILL, "illegal-instruction"),
     ("", -signal.SIGSEGV, "crashed"),

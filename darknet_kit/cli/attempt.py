@@ -102,6 +102,8 @@ def _tell_warnings(ended: Ended) -> None:
 
 def _draw_chart(run: RunFolder) -> Path | None:
     """Draw the chart of all attempts; None where that cannot be done."""
+    if not run.logs():  # somebody deleted the run
+        return None
     from darknet_kit.formats.trainlog import read_log
 
     try:

@@ -74,7 +74,8 @@ _SAID: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "disk-full",
-        r"No space left on device|Disk quota exceeded",
+        r"No space left on device|Disk quota exceeded"
+        r"|cannot write: the disk (?:is full|quota is used up)",
         "the disk is full",
         "Free some space.",
     ),

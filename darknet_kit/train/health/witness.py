@@ -18,6 +18,7 @@ from darknet_kit.formats.logevent import (
 from darknet_kit.formats.weights import expected_bytes
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.train.health.causes import Cause
+from darknet_kit.train.health.datawatch import DataWatch
 from darknet_kit.train.health.deaths import count_oom_kills
 from darknet_kit.train.health.divergence import LossWatch
 from darknet_kit.train.health.pulse import Pulse
@@ -52,6 +53,7 @@ class Witness:
         self.troubles: list[GpuTrouble] = []
         self.loss = LossWatch(cfg.net.integer("burn_in"))
         self.pulse = Pulse(stall_minutes)
+        self._data = DataWatch()
         self._folder = folder
         self._floats = weight_floats(cfg)
         self._saved: Path | None = None
@@ -76,6 +78,7 @@ class Witness:
     def note(self, event: Event) -> None:
         """Take in what a line told."""
         self.pulse.note(event)
+        self.trouble = self.trouble or self._data.note(event)
         if isinstance(event, Iteration):
             self._note_iteration(event)
         elif isinstance(event, EngineError):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
+from darknet_kit.core.files import as_write_error
 from darknet_kit.engine.find import Engine
 from darknet_kit.formats.cfg import Cfg
 from darknet_kit.train.health.verdict import Ended
@@ -61,16 +62,23 @@ class Training:
 
         Raises UsageError (`run-busy`, `engine-still-running`), ToolchainError, WriteError.
         """
-        with only_writer(self._run):
-            refuse_company(self._run)
-            recover_weights(self._run, self._cfg)
-            start = find_checkpoint(self._run.weights, self._cfg)
-            if start is not None and start.iteration >= self._cfg.net.integer("max_batches"):
-                best = find_best(self._run, self._engine)
-                drop_sound(self._run)
-                tell_finished(self._run, start.iteration)
-                yield Ended("finished", start.iteration, start, best)
-                return
+        try:
+            with only_writer(self._run):
+                refuse_company(self._run)
+                yield from self._begin()
+        except OSError as error:
+            raise as_write_error(error, error.filename or self._run.path) from error
+
+    def _begin(self) -> Iterator[SupervisedEvent]:
+        """Go on from what is there, or say that nothing is left to do."""
+        recover_weights(self._run, self._cfg)
+        start = find_checkpoint(self._run.weights, self._cfg)
+        if start is not None and start.iteration >= self._cfg.net.integer("max_batches"):
+            best = find_best(self._run, self._engine)
+            drop_sound(self._run)
+            tell_finished(self._run, start.iteration)
+            yield Ended("finished", start.iteration, start, best)
+        else:
             yield from self._try(Plan(start, read_change(self._run)))
 
     def _try(self, plan: Plan) -> Iterator[SupervisedEvent]:
