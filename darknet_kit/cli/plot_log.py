@@ -1,5 +1,6 @@
 """`dkit plot-log`: chart and numbers of any Darknet log."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,7 @@ from darknet_kit.formats.logtables import FORMATS, format_table, tabulate
 from darknet_kit.formats.metrics import format_map_csv, format_metrics_csv
 from darknet_kit.formats.trainlog import Log, read_log
 from darknet_kit.report.summary import describe_log, list_facts, summarize_log
-from darknet_kit.train.runs.folder import RunFolder, is_run
-from darknet_kit.train.runs.history import name_of_log
+from darknet_kit.train.runs.history import find_training, logs_of, name_of_log
 
 if TYPE_CHECKING:
     from darknet_kit.report.charts import Look
@@ -185,18 +185,17 @@ def name_apart(paths: list[str]) -> list[str]:
     return names if len(set(names)) == len(names) else list(paths)
 
 
-def _expand(logs: tuple[str, ...]) -> list[str]:
+def _expand(logs: Iterable[str]) -> list[str]:
     """Put the logs of a run's attempts in the place of a run folder."""
+    runs = ((log, find_training(log)) for log in logs)
     return [
-        path
-        for log in logs
-        for path in (map(str, RunFolder(Path(log)).logs()) if is_run(log) else (log,))
+        path for log, run in runs for path in ([log] if run is None else map(str, logs_of(run)))
     ]
 
 
 def _name(log: str) -> str:
-    path = Path(log).absolute()
-    return path.name if is_run(log) else name_of_log(path)
+    run = find_training(log)
+    return name_of_log(Path(log).absolute()) if run is None else run.name
 
 
 def _check_picture(out: str | None, output: str | None) -> None:

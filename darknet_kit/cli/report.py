@@ -1,6 +1,5 @@
 """`dkit report`: one page that tells all of a training."""
 
-import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from darknet_kit.evaluate.detect import detect
 from darknet_kit.formats.datafile import iter_image_list, read_names
 from darknet_kit.formats.telemetry import read_telemetry
 from darknet_kit.train.runs.detail import describe_run
-from darknet_kit.train.runs.folder import RunFolder, is_run
+from darknet_kit.train.runs.folder import RunFolder
 from darknet_kit.train.runs.history import History, read_history
 from darknet_kit.train.runs.record import open_run
 from darknet_kit.train.telemetry.bottleneck import find_bottleneck
@@ -72,10 +71,10 @@ def report(
     require_charts()
     with progress_bar("Reading", "bytes") as progress:
         history = read_history(training, cfg, progress)
-    page = Path(output or _default_page(training))
-    content = _render(history, training, samples, seed, engine)
+    page = Path(output or _default_page(history))
+    content = _render(history, samples, seed, engine)
     # The run's own report is dkit's to renew.
-    done = write_files({page: content}, overwrite or (is_run(training) and not output))
+    done = write_files({page: content}, overwrite or (history.run is not None and not output))
     from darknet_kit.report.verdict import advise, conclude
 
     conclusion, advice = conclude(history), advise(history.log)
@@ -95,20 +94,20 @@ def report(
     )
 
 
-def _default_page(training: str) -> str:
-    if is_run(training):
-        return os.path.join(training, "report.html")
-    return f"{os.path.splitext(training)[0]}.html"
+def _default_page(history: History) -> Path:
+    if history.run is not None:
+        return history.path / "report.html"
+    return history.path.with_name(f"{history.name}.html")
 
 
-def _render(history: History, training: str, samples: int, seed: int, engine: str) -> bytes:
+def _render(history: History, samples: int, seed: int, engine: str) -> bytes:
     from darknet_kit.report.runreport import ReportParts, format_run_report
     from darknet_kit.report.samples import draw_samples
 
-    if not is_run(training):
+    if history.run is None:
         parts = ReportParts(None, read_telemetry(""))
         return format_run_report(history, parts).encode("utf-8", "replace")
-    run = RunFolder(Path(training).absolute())
+    run = RunFolder(history.path)
     try:
         examined = _examine(run, samples, seed, engine) if samples else []
         why = "" if examined or not samples else "This run has no validation images."

@@ -77,12 +77,6 @@ class RunFolder:
         return folder
 
 
-def is_run(path: AnyPath) -> bool:
-    """Tell whether a path is a run folder in which something was logged."""
-    run = RunFolder(Path(path))
-    return run.record.is_file() and bool(run.logs())
-
-
 def find_latest_run(root: AnyPath) -> Path | None:
     """Return the run below `root` that was last written to."""
     records = [path.parent for path in Path(root).glob("*/run.toml")]

@@ -1,16 +1,18 @@
 """A training to look back on: a run folder, or a bare log with its cfg where one is known."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.errors import AnyPath, CfgError
+from darknet_kit.errors import AnyPath, CfgError, LogError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.formats.trainlog import Log, read_log
-from darknet_kit.train.runs.folder import RunFolder, is_run
-from darknet_kit.train.runs.listing import RunSummary, summarize_run
+from darknet_kit.train.runs.detail import find_run
+from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.listing import RunSummary, is_run_folder, summarize_run
 from darknet_kit.train.runs.record import EngineRecord, recall_record
 
 
@@ -34,15 +36,45 @@ def read_history(
 ) -> History:
     """Read a run folder, or a log; the cfg of a log is `cfg`, else one beside it of the same name.
 
-    Raises LogError, CfgError.
+    Raises LogError, CfgError, UsageError (`no-run`).
     """
-    if is_run(path):
-        return _read_run(RunFolder(Path(path).absolute()), cfg, progress)
+    run = find_training(path)
+    if run is not None:
+        return _read_run(run, cfg, progress)
     place = Path(path).absolute()
     log = read_log(path, progress=progress)
     found = cfg or _beside(place)
     name = name_of_log(place)
     return History(name, place, log, read_cfg(found) if found else None, {}, None)
+
+
+def find_training(path: AnyPath) -> RunFolder | None:
+    """Return the run of this path, or of this name below runs/; None of a log.
+
+    Raises UsageError (`no-run`) for a folder that is no run.
+    """
+    if os.path.isdir(path) or (not os.path.lexists(path) and is_run_folder(Path("runs") / path)):
+        return RunFolder(find_run(path))
+    return None
+
+
+def logs_of(run: RunFolder) -> list[Path]:
+    """Return the logs of a run's attempts. Raises LogError where none was begun."""
+    logs = run.logs()
+    if not logs:
+        raise _without_iterations(run)
+    return logs
+
+
+def _without_iterations(run: RunFolder) -> LogError:
+    told = summarize_run(run.path)
+    return LogError(
+        f"this run has no iteration to look at: {told.state}"
+        + (f", {told.reason}" if told.reason else ""),
+        code="no-iterations",
+        hint=f"`dkit runs show {shlex.quote(str(run.path))}` tells of its attempts.",
+        path=run.path,
+    )
 
 
 def name_of_log(path: Path) -> str:
@@ -52,7 +84,10 @@ def name_of_log(path: Path) -> str:
 
 
 def _read_run(run: RunFolder, cfg: AnyPath | None, progress: Progress) -> History:
-    log = read_log(*run.logs(), progress=progress)
+    try:
+        log = read_log(*logs_of(run), progress=progress)
+    except LogError as error:
+        raise _without_iterations(run) from error
     try:
         network = read_cfg(cfg or run.cfg)
     except CfgError:
