@@ -131,7 +131,7 @@ def test_runs_tell_how_they_were_started_and_ended(dkit: Dkit) -> None:
     ended = dkit("compare", *names, "--json")
     rows = rows_of(ended)
     assert rows["start"] == ["tiny.conv.29", "random weights"]
-    assert rows["engine"] == ["torch alexeyab 1"] * 2
+    assert rows["engine"] == ["torch 1"] * 2
     assert rows["data"] == ["pets.data"] * 2
     assert rows["training images"] == ["2", "2"]
     assert rows["GPUs"] == ["0, 1"] * 2

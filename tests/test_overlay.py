@@ -12,7 +12,12 @@ from matplotlib.figure import Figure
 
 from darknet_kit.formats.logevent import ClassResult, Event, Iteration, MapResult, WeightsSaved
 from darknet_kit.formats.trainlog import Log, read_log
-from darknet_kit.report.apchart import has_classes, plot_class_results, rank_classes
+from darknet_kit.report.apchart import (
+    best_with_classes,
+    has_classes,
+    plot_class_results,
+    rank_classes,
+)
 from darknet_kit.report.charts import Look, plot_training, render_figure
 from darknet_kit.report.curves import find_stalls
 from darknet_kit.report.overlay import plot_overlay
@@ -145,7 +150,7 @@ def classes_log(classes: int, calculations: int = 3) -> Log:
 
 def test_classes_of_a_real_training_are_ranked(shared_data: Find) -> None:
     log = read_log(shared_data(WINDOWS))
-    rows = rank_classes(log.maps)
+    rows = rank_classes(best_with_classes(log.maps))
     # grep -B12 0.481172
     assert [(row.name, row.ap) for row in rows] == [("fire", 0.5011), ("smoke", 0.4612)]
     mean = sum(row.ap for row in rows) / 2
@@ -164,7 +169,22 @@ def test_any_number_of_classes(classes: int) -> None:
     assert len(names) == min(classes, 40)
     assert bars.patches[0].get_width() == pytest.approx(100 * (classes - 1) / classes)  # type: ignore[attr-defined]
     if classes > 40:
-        assert f"the 40 best and worst of {classes} classes" in words(figure)
+        assert f"the 40 best and worst of {classes:,} classes" in words(figure)
+
+
+@pytest.mark.parametrize("title", ["x", "a name as long as a title may become " * 3])
+def test_a_title_takes_no_room_from_the_bars(title: str) -> None:
+    figure = plot_class_results(classes_log(40), Look(title=title))
+    figure.draw_without_rendering()
+    bars, course, *_ = figure.axes
+    assert bars.get_position().width > 0.25
+    assert course.get_position().width > 0.45
+
+
+def test_a_single_iteration_stands_in_the_middle() -> None:
+    log = log_of([*iterate([3.0], first=2677), MapResult(2677, 0.5)])
+    assert plot_training(log).axes[0].get_xlim() == (2676, 2678)
+    assert plot_training(log, Look(by_time=True)).axes[0].get_xlim()[0] == 0
 
 
 def test_class_names_are_text() -> None:
@@ -190,6 +210,11 @@ PARTS = " loss parts 9: box = {}, obj = {}, noobj = {}, class = {}\n"
 ITERATION = " {}: {}, {} avg loss, 0.001 rate, 1.0 seconds, {} images, 3.2 hours left\n"
 
 
+def panels_of(figure: Figure) -> dict[str, list[tuple[float, float]]]:
+    drawn = [axes for axes in figure.axes if axes.get_lines()]
+    return {axes.get_title(loc="left"): points(axes.get_lines()[0]) for axes in drawn}
+
+
 def test_parts_of_alexeyabs_log_in_three_panels(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     # Two heads, two mini-batches: the means of the mini-batches, added over the heads.
@@ -202,8 +227,7 @@ def test_parts_of_alexeyabs_log_in_three_panels(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     figure = plot_parts(read_log(log, parts=True), Look(title="parts"))
-    panels = {axes.get_title(loc="left"): points(axes.get_lines()[0]) for axes in figure.axes}
-    assert panels == {
+    assert panels_of(figure) == {
         "loss": [(1, 12), (2, 12), (3, 12)],
         "boxes": [(1, 8), (2, 8), (3, 8)],  # 6 + 2
         "objectness and classes": [(1, 4), (2, 4), (3, 4)],  # 3 + 1
@@ -219,8 +243,7 @@ def test_parts_of_the_embedded_engines_log_in_four(tmp_path: Path) -> None:
     log.write_text(text)
     for parts in (False, True):
         figure = plot_parts(read_log(log, parts=parts), Look())
-        panels = {axes.get_title(loc="left"): points(axes.get_lines()[0]) for axes in figure.axes}
-        assert panels == {
+        assert panels_of(figure) == {
             "loss": [(1, 10), (2, 10)],
             "boxes": [(1, 4), (2, 4)],
             "objectness": [(1, 4), (2, 4)],  # of cells with an object, and of those without

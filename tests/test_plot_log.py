@@ -174,7 +174,7 @@ def test_damaged_lines_are_told_and_are_exit_3(dkit: Dkit) -> None:
     ("words", "exit_code", "code"),
     [
         (["missing.log"], 1, "missing-file"),
-        (["."], 1, "not-a-log"),
+        (["."], 2, "no-run"),
         (["text.txt"], 1, "not-a-log"),
         (["empty.log"], 1, "not-a-log"),
         (["train.log", "-o", "chart.jpg"], 2, "unknown-picture"),

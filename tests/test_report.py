@@ -160,3 +160,37 @@ def test_weak_classes_are_named() -> None:
     assert "c2 (20%)" in told
     assert "mean AP 63%" in told
     assert "c1" not in told
+
+
+def test_the_mean_is_that_of_all_classes_however_many() -> None:
+    """850 classes at 60 %, 150 at 20 %: the mean is 54 %, though a chart would show 40 of them."""
+    found = tuple(ClassResult(n, f"c{n}", 0.6 if n < 850 else 0.2) for n in range(1000))
+    (told,) = advise(log_of([*iterate([3.0] * 3), MapResult(2, 0.54, 0.5, found)]))
+    assert "mean AP 54%" in told
+    assert "and 144 more" in told
+
+
+def test_a_calculation_before_the_first_iteration_is_told_without_one(dkit: Dkit) -> None:
+    row = "class_id = 0, name = cat, ap = 50.00%   \t (TP = 1, FP = 1) \n"
+    result = " mean average precision (mAP@0.50) = 0.500000, or 50.00 % \n"
+    log = Path(write_log("a.log", "3 2 1", 0.25))
+    log.write_text(f"{row}{result}{log.read_text()}")
+    assert dkit("report", log).exit_code == 0
+    assert "Best mAP 50.0%." in words(read_page("a.html"))
+
+
+def test_a_run_is_known_by_its_name(dkit: Dkit) -> None:
+    write_run("runs/one", "", 0.5)
+    for command in (["report", "one"], ["plot-log", "one"], ["compare", "one", "runs/one"]):
+        assert dkit(*command).exit_code == 0
+    assert Path("runs/one/report.html").exists()
+
+
+def test_a_run_without_iterations_says_how_it_ended(dkit: Dkit) -> None:
+    run = Path(write_run("runs/one", "", 0.5, "failed"))
+    for log in run.glob("attempts/*/log.txt"):
+        log.write_text("")
+    ended = dkit("report", run)
+    assert (ended.exit_code, "[no-iterations]" in ended.stderr) == (1, True)
+    assert "no iteration to look at: crashed" in ended.stderr
+    assert "dkit runs show" in ended.stderr

@@ -8,6 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from darknet_kit.core.wording import counted
 from darknet_kit.formats.logevent import ClassResult, MapResult
 from darknet_kit.formats.metrics import find_classes
 from darknet_kit.formats.trainlog import Log
@@ -17,12 +18,13 @@ from darknet_kit.report.charts import (
     known_results,
     new_figure,
     scale_percents,
-    write_heading,
+    write_heading_over,
     write_legend,
 )
 from darknet_kit.report.lettering import escape_controls
+from darknet_kit.report.summary import format_at
 
-_WIDTH, _ROW, _FRAME, _QUALITY = 11.0, 0.24, 1.4, 2.9  # inches
+_WIDTH, _HEAD, _ROW, _FRAME, _QUALITY = 11.0, 0.1, 0.24, 1.4, 2.9  # inches
 _MOST_ROWS = 40  # of more classes, the best and the worst are shown
 _MOST_LINES = 7  # classes that lines of one chart tell apart
 _NAME_LETTERS = 24
@@ -46,48 +48,50 @@ def plot_class_results(log: Log, look: Look) -> Figure:
     A class with no AP, for it has no boxes to find, is left out of the bars.
     """
     results = known_results(log)
-    rows = rank_classes(results)
-    heights = (max(8, len(rows)) * _ROW + _FRAME, _QUALITY)
+    best = best_with_classes(results)
+    rows = _ends(rank_classes(best))
+    heights = (_HEAD, max(8, len(rows)) * _ROW + _FRAME, _QUALITY)
     with look.theme.applied():
         figure = new_figure((_WIDTH, sum(heights)))
-        grid = figure.add_gridspec(2, 1, height_ratios=heights)
-        upper = grid[0].subgridspec(1, 2, width_ratios=(1, 1.6))
+        grid = figure.add_gridspec(3, 1, height_ratios=heights)
+        upper = grid[1].subgridspec(1, 2, width_ratios=(1, 1.6))
         (timeline,) = make_timelines([log.metrics], by_time=look.by_time)
         bars = Canvas(figure.add_subplot(upper[0, 0]), timeline, look.theme)
         course = bars.beside(figure.add_subplot(upper[0, 1]))
         _plot_bars(bars, rows)
-        best = log.best_map
         if best is not None:
-            write_heading(bars, look.title, _describe(best, len(find_classes(results))))
+            told = _describe(best, len(find_classes(results)))
+            write_heading_over(figure, grid[0], look, look.title, told)
         if len(rows) <= _MOST_LINES:
             _plot_lines(course, results, rows)
         else:
             _plot_heat(figure, course, results, rows)
-        quality = bars.beside(figure.add_subplot(grid[1]))
+        quality = bars.beside(figure.add_subplot(grid[2]))
         write_legend(figure, _plot_quality(quality, results))
     return figure
 
 
-def rank_classes(results: Sequence[MapResult]) -> list[ClassResult]:
-    """Return the classes at the best mAP that names them, the best found first.
-
-    Of very many, the best and the worst.
-    """
+def best_with_classes(results: Sequence[MapResult]) -> MapResult | None:
+    """Return the best mAP that tells the average precision of single classes."""
     named = [result for result in results if result.classes]
-    if not named:
-        return []
-    best = max(reversed(named), key=lambda result: result.map50)
-    known = [entry for entry in best.classes if math.isfinite(entry.ap)]
-    ranked = sorted(known, key=lambda entry: (-entry.ap, entry.class_id))
-    if len(ranked) <= _MOST_ROWS:
-        return ranked
+    return max(reversed(named), key=lambda result: result.map50, default=None)
+
+
+def rank_classes(result: MapResult | None) -> list[ClassResult]:
+    """Return the classes of a calculation, the best found first; without those that have no AP."""
+    known = [entry for entry in result.classes if math.isfinite(entry.ap)] if result else []
+    return sorted(known, key=lambda entry: (-entry.ap, entry.class_id))
+
+
+def _ends(ranked: list[ClassResult]) -> list[ClassResult]:
+    """Return of very many classes the best and the worst."""
     half = _MOST_ROWS // 2
-    return ranked[:half] + ranked[-half:]
+    return ranked if len(ranked) <= _MOST_ROWS else ranked[:half] + ranked[-half:]
 
 
 def _describe(best: MapResult, classes: int) -> str:
     shown = f"the {_MOST_ROWS} best and worst of " if classes > _MOST_ROWS else ""
-    return f"{shown}{classes} classes at the best mAP, {best.map50:.2%} at {best.iteration:,}"
+    return f"{shown}{counted(classes, 'class')} at the best mAP, {best.map50:.2%}{format_at(best)}"
 
 
 def _plot_bars(canvas: Canvas, rows: Sequence[ClassResult]) -> None:

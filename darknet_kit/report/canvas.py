@@ -61,13 +61,15 @@ def count_time(metrics: Metrics, longest: float | None = None) -> Timeline:
     """
     iterations = np.asarray(metrics.iteration, dtype=np.float64)
     days = _computed_days(metrics)
-    longest = float(days[-1]) if longest is None else longest
-    unit, factor = "hours", 24.0
-    if longest < _MINUTES_UNTIL:
-        unit, factor = "minutes", 24.0 * 60
-    elif longest > _HOURS_UNTIL:
-        unit, factor = "days", 1.0
-    return Timeline(iterations, days * factor, f"{unit} of computing")
+    unit, per_day = choose_unit(float(days[-1]) if longest is None else longest)
+    return Timeline(iterations, days * per_day, f"{unit} of computing")
+
+
+def choose_unit(days: float) -> tuple[str, float]:
+    """Return the unit in which people would tell so long a time, and how many are in a day."""
+    if days < _MINUTES_UNTIL:
+        return "minutes", 24.0 * 60
+    return ("hours", 24.0) if days <= _HOURS_UNTIL else ("days", 1.0)
 
 
 def make_timelines(metrics: Sequence[Metrics], *, by_time: bool) -> list[Timeline]:
@@ -101,10 +103,12 @@ def scale_timeline(canvas: Canvas) -> None:
     """Set up the x-axis, and the frame and lines that all charts of a training share."""
     axes, timeline = canvas.axes, canvas.timeline
     first, last = timeline.first, timeline.last
-    left = 0.0 if first < last / 20 else min(first, last - 1)
-    axes.set_xlim(left, last if last > left else left + 1)
-    axes.set_xlabel(timeline.unit)
     whole = timeline.unit == "iteration"
+    if first < last:
+        axes.set_xlim(0.0 if first < last / 20 else first, last)
+    else:  # a single iteration stands in the middle
+        axes.set_xlim(last - 1 if whole else 0.0, last + 1 if whole else 2 * last or 1.0)
+    axes.set_xlabel(timeline.unit)
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=whole, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(_formatter(last, whole)))
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 
 from darknet_kit.core.files import write_bytes
 from darknet_kit.errors import AnyPath
 from darknet_kit.formats.logevent import MapResult
 from darknet_kit.formats.trainlog import Log
-from darknet_kit.report.canvas import Canvas, make_timelines, scale_timeline
+from darknet_kit.report.canvas import Canvas, Timeline, make_timelines, scale_timeline
 from darknet_kit.report.losscurve import Scale, plot_loss
 from darknet_kit.report.marks import (
     mark_best,
@@ -133,6 +135,15 @@ def write_heading(canvas: Canvas, title: str, subtitle: str, rows: int = 0) -> N
     axes, color = canvas.axes, canvas.theme.soft
     _write_above(axes, "\n".join(lines), height, fontsize=10, color=color)
     _write_above(axes, cut_title(title), height + 15 * len(lines) + 3, fontsize=14, weight="bold")
+
+
+def write_heading_over(
+    figure: Figure, place: SubplotSpec, look: Look, title: str, subtitle: str
+) -> None:
+    """Write title and subtitle over a chart of several panels, into a row of their grid."""
+    axes = figure.add_subplot(place)
+    axes.set_axis_off()
+    write_heading(Canvas(axes, Timeline(np.zeros(1), np.zeros(1)), look.theme), title, subtitle)
 
 
 def cut_title(title: str, letters: int = _TITLE_WIDTH) -> str:

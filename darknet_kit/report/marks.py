@@ -144,7 +144,7 @@ def write_labels(axes: Axes, labels: list[Label]) -> int:
     for label in sorted(labels, key=lambda label: label.place):
         width = len(label.text) * _LABEL_CHARACTER
         centre = (label.place - first) / (last - first)
-        start = centre if label.side == "left" else min(centre - width / 2, 1 - width)
+        start = centre if label.side == "left" else max(0.0, min(centre - width / 2, 1 - width))
         row = next((row for row, end in enumerate(ends) if end <= start), None)
         if row is None:
             continue

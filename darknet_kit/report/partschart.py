@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from darknet_kit.formats.trainlog import Log
 from darknet_kit.report.canvas import Canvas, make_timelines, scale_timeline
-from darknet_kit.report.charts import Look, new_figure, write_heading
+from darknet_kit.report.charts import Look, new_figure, write_heading_over
 from darknet_kit.report.curves import reduce_curve
 
 _INCHES = (11.0, 7.4)
@@ -37,16 +37,15 @@ def plot_parts(log: Log, look: Look) -> Figure:
     panels = _list_panels(log)
     with look.theme.applied():
         figure = new_figure(_INCHES)
-        grid = figure.add_gridspec(2, 2)
+        grid = figure.add_gridspec(3, 2, height_ratios=(0.02, 1, 1))
+        write_heading_over(figure, grid[0, :], look, look.title, "the loss in parts")
         (timeline,) = make_timelines([log.metrics], by_time=look.by_time)
         for number, panel in enumerate(panels):
             row, column = divmod(number, 2)
             wide = number == len(panels) - 1 and column == 0
-            place = grid[row, :] if wide else grid[row, column]
+            place = grid[row + 1, :] if wide else grid[row + 1, column]
             canvas = Canvas(figure.add_subplot(place), timeline, look.theme)
             _plot(canvas, panel)
-            if number == 0:
-                write_heading(canvas, look.title, "the loss in parts", rows=1)
     return figure
 
 

@@ -17,8 +17,8 @@ from darknet_kit.formats.logevent import ClassResult
 from darknet_kit.formats.telemetry import Telemetry
 from darknet_kit.formats.trainlog import Log
 from darknet_kit.network.check import check_cfg
-from darknet_kit.report.apchart import has_classes, plot_class_results
-from darknet_kit.report.charts import Look, plot_training, render_figure
+from darknet_kit.report.apchart import best_with_classes, has_classes, plot_class_results
+from darknet_kit.report.charts import Look, known_results, plot_training, render_figure
 from darknet_kit.report.comparison import NETWORK, RESULT, SETUP, compare_trainings
 from darknet_kit.report.page import inline_svg, render_page
 from darknet_kit.report.partschart import has_parts, plot_parts
@@ -107,7 +107,7 @@ def _draw(figure: Any) -> Markup:
 
 
 def _list_classes(log: Log) -> Sequence[ClassResult]:
-    best = log.best_map
+    best = best_with_classes(known_results(log))
     return best.classes if best is not None else ()
 
 
@@ -193,6 +193,8 @@ def _list_commands(history: History, detail: RunDetail | None) -> list[str]:
     options = [] if settings.map else ["--no-map"]
     if settings.gpus:
         options += ["--gpus", ",".join(map(str, settings.gpus))]
+    if detail and detail.record.engine.path:
+        options += ["--engine", detail.record.engine.path]
     run = shlex.quote(str(history.path))
     return [
         shlex.join(["dkit", "train", *start, *options]),

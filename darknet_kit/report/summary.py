@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from darknet_kit.core.wording import counted
 from darknet_kit.formats.logevent import MapResult
 from darknet_kit.formats.trainlog import Log, Metrics
 
@@ -50,7 +51,7 @@ def describe_log(log: Log) -> str:
     facts = [log.engine] if log.engine else []
     facts += [describe_reach(log), f"average loss {format_loss(metrics.avg_loss[-1])}"]
     if best := log.best_map:
-        facts.append(f"mAP {log.maps[-1].map50:.1%}, best {best.map50:.1%}")
+        facts.append(f"mAP {_percent(log.maps[-1], 1)}, best {_percent(best, 1)}")
     if metrics.learning_rate[-1] > 0:
         facts.append(f"learning rate {metrics.learning_rate[-1]:g}")
     return "  ·  ".join(facts)
@@ -94,8 +95,8 @@ def summarize_log(log: Log) -> list[str]:
         facts.append(
             (
                 name,
-                f"best {best.map50:.2%}{_at(best)}, last {log.maps[-1].map50:.2%}, "
-                f"{len(log.maps)} calculations",
+                f"best {_percent(best, 2)}{format_at(best)}, last {_percent(log.maps[-1], 2)}, "
+                f"{counted(len(log.maps), 'calculation')}",
             )
         )
     if seconds := computed_seconds(metrics):
@@ -192,5 +193,10 @@ def computed_seconds(metrics: Metrics) -> float:
     return math.fsum(seconds for seconds in metrics.seconds if math.isfinite(seconds))
 
 
-def _at(result: MapResult) -> str:
+def _percent(result: MapResult, digits: int) -> str:
+    return "unknown" if math.isnan(result.map50) else f"{result.map50:.{digits}%}"
+
+
+def format_at(result: MapResult) -> str:
+    """Return ` at 1,200`, or nothing where a calculation tells no iteration."""
     return "" if result.iteration is None else f" at {result.iteration:,}"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from darknet_kit.formats.telemetry import Telemetry
-from darknet_kit.report.canvas import Numbers
+from darknet_kit.report.canvas import Numbers, choose_unit
 from darknet_kit.report.charts import Look, new_figure
 from darknet_kit.report.theme import Theme
 
@@ -30,8 +30,9 @@ def has_telemetry(telemetry: Telemetry) -> bool:
 
 
 def plot_telemetry(telemetry: Telemetry, look: Look) -> Figure:
-    """Return four panels over the hours since the start: use, memory, rates, temperature."""
-    hours = (np.asarray(telemetry.seconds) - telemetry.seconds[0]) / 3600
+    """Return four panels over the time since the start: use, memory, rates, temperature."""
+    days = (np.asarray(telemetry.seconds) - telemetry.seconds[0]) / 86400
+    unit, per_day = choose_unit(float(days[-1]))
     panels = {
         "in use, %": _uses(telemetry),
         "memory, GiB": _memories(telemetry),
@@ -42,13 +43,13 @@ def plot_telemetry(telemetry: Telemetry, look: Look) -> Figure:
         figure = new_figure(_INCHES)
         grid = figure.subplots(2, 2, sharex=True).flatten()
         for axes, (title, curves) in zip(grid, panels.items(), strict=True):
-            _plot(axes, hours, curves, look.theme)
+            _plot(axes, days * per_day, curves, look.theme)
             axes.set_title(title, loc="left", fontsize=10, color=look.theme.soft)
         for axes in grid[:2]:
             axes.set_ylim(bottom=0)
         grid[0].set_ylim(0, 105)
         for axes in grid[2:]:
-            axes.set_xlabel("hours")
+            axes.set_xlabel(unit)
     return figure
 
 
@@ -88,13 +89,13 @@ def _temperatures(telemetry: Telemetry) -> list[_Curve]:
     ]
 
 
-def _plot(axes: Axes, hours: Numbers, curves: Sequence[_Curve], theme: Theme) -> None:
+def _plot(axes: Axes, times: Numbers, curves: Sequence[_Curve], theme: Theme) -> None:
     drawn = 0
     for number, curve in enumerate(curves):
         values = np.asarray(curve.values, dtype=float)
         if not np.isfinite(values).any():
             continue
-        places, reduced = _reduce(hours, values)
+        places, reduced = _reduce(times, values)
         axes.plot(places, reduced, color=theme.series[number], lw=1.2, label=curve.label)
         drawn += 1
     axes.spines[["top", "right"]].set_visible(False)
@@ -108,10 +109,10 @@ def _plot(axes: Axes, hours: Numbers, curves: Sequence[_Curve], theme: Theme) ->
         axes.set_yticks([])
 
 
-def _reduce(hours: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
+def _reduce(times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
     """Return means of stretches, where there are more samples than pixels."""
     if len(values) <= _BINS:
-        return hours, values
+        return times, values
     stretch = np.arange(len(values)) * _BINS // len(values)
-    means = pd.DataFrame({"hours": hours, "value": values}).groupby(stretch).mean()
-    return means["hours"].to_numpy(), means["value"].to_numpy()
+    means = pd.DataFrame({"time": times, "value": values}).groupby(stretch).mean()
+    return means["time"].to_numpy(), means["value"].to_numpy()

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from darknet_kit.formats.trainlog import Log
-from darknet_kit.report.apchart import rank_classes
+from darknet_kit.report.apchart import best_with_classes, rank_classes
 from darknet_kit.report.charts import known_results
 from darknet_kit.report.curves import find_rate_steps
-from darknet_kit.report.summary import computed_seconds, describe_ending, format_hours
+from darknet_kit.report.summary import computed_seconds, describe_ending, format_at, format_hours
 from darknet_kit.train.runs.history import History
 from darknet_kit.train.runs.state import State
 
@@ -67,7 +67,7 @@ def _advise_on_course(log: Log) -> Iterator[str]:
         )
     elif best.map50 - last.map50 > _FELL:
         yield (
-            f"mAP fell from {best.map50:.1%} at {best.iteration:,} to {last.map50:.1%} at the end: "
+            f"mAP fell from {best.map50:.1%}{format_at(best)} to {last.map50:.1%} at the end: "
             "the network learned its training images by heart. Use the weights of the best mAP; "
             "more images or stronger augmentation would help."
         )
@@ -82,12 +82,8 @@ def _advise_on_course(log: Log) -> Iterator[str]:
         )
 
 
-def _stepped(log: Log) -> bool:
-    return bool(find_rate_steps(log.metrics))
-
-
 def _advise_on_classes(log: Log) -> Iterator[str]:
-    rows = rank_classes(known_results(log))
+    rows = rank_classes(best_with_classes(known_results(log)))
     mean = math.fsum(row.ap for row in rows) / len(rows) if rows else 0.0
     weak = [row for row in rows if row.ap < _WEAK * mean]
     if weak and mean > _HOPELESS:

@@ -122,8 +122,8 @@ def _read_settings(run: RunFolder) -> dict[str, str]:
 
 
 def _name_engine(engine: EngineRecord) -> str:
-    name = "torch" if engine.path == "torch" else ""
-    return " ".join(filter(None, (name, engine.flavor, engine.version, engine.commit[:8])))
+    name = "torch" if engine.path == "torch" else engine.flavor
+    return " ".join(filter(None, (name, engine.version, engine.commit[:8])))
 
 
 def _count_lines(path: Path) -> int:
