@@ -366,6 +366,12 @@ ABSENT = found("no-gpu", "no NVIDIA GPU on the PCI bus")
             "ready to train on GPU 0: NVIDIA H200 with /opt/darknet",
         ),
         (
+            [ABSENT, found("wrong-gradients", "/opt/darknet")],
+            an_engine(False),
+            "trains on the CPU only, with /opt/darknet, some networks wrongly (wrong-gradients), "
+            "because no NVIDIA GPU on the PCI bus (no-gpu)",
+        ),
+        (
             [ABSENT, found("no-room", "this training takes 2.0 GiB, /runs has 1.0")],
             an_engine(False),
             "not ready: /opt/darknet is here, but this training takes 2.0 GiB, /runs has 1.0 "

@@ -21,7 +21,8 @@ def check_darknets(nvml: NvmlFacts) -> Iterator[Check]:
     for one in iter_darknets():
         none = False
         if isinstance(one, ToolchainError):
-            yield found("darknet-broken", f"{one.path}: {one.message}" if one.path else one.message)
+            told = f"{one.path}: {one.message}" if one.path else one.message
+            yield found("darknet-broken", told, one.hint)
         else:
             yield from _check_darknet(one, nvml)
     if none:
@@ -70,7 +71,7 @@ def _check_network(engine: Engine, cfg: Cfg) -> Iterator[Check]:
     try:
         warnings = check_engine(cfg, engine, with_map=can_map(engine.flavor), force=False)
     except (UsageError, ToolchainError) as error:
-        yield found("engine-refused", f"{engine}: {error.message} [{error.code}]", error.hint)
+        yield found("engine-refused", f"{error.message} [{error.code}]", error.hint)
         return
     for warning in warnings:
         yield found("engine-doubt", warning)

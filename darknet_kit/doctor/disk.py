@@ -69,7 +69,7 @@ def is_far(kind: str) -> bool:
 def _check_room(folder: Path, kind: str, wanted: int) -> Iterator[Check]:
     told = os.statvfs(folder)
     free = told.f_bavail * told.f_frsize
-    needed = f", of which this training takes {wanted / GIB:.1f}" if wanted else ""
+    needed = f", of which this training takes {wanted / GIB:.1f} GiB" if wanted else ""
     yield found("disk", f"runs: {folder}, {kind or 'unknown'}, {free / GIB:.1f} GiB free{needed}")
     if not os.access(folder, os.W_OK | os.X_OK):
         yield found("read-only", f"{folder} may not be written into")

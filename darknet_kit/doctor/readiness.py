@@ -42,8 +42,10 @@ def judge(examination: Examination, *, asked: bool) -> Readiness:
         told = f"not ready: {here} here, but {blocking.evidence} ({blocking.code})"
         return Readiness(False, bool(gpus), told)
     if not gpus:
-        because = _explain(checks)
-        return Readiness(True, False, f"trains on the CPU only, with {name}, because {because}")
+        wrongly = any(check.code == "wrong-gradients" for check in checks)
+        how = f"{name}{', some networks wrongly (wrong-gradients)' if wrongly else ''}"
+        told = f"trains on the CPU only, with {how}, because {_explain(checks)}"
+        return Readiness(True, False, told)
     if engine.features.gpu is False:
         because = f"{name} computes on the CPU, and nothing else is here for {gpus[0]}"
         return Readiness(True, False, f"trains on the CPU only, because {because}")
