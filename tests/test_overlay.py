@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from darknet_kit.formats.logevent import ClassResult, Event, Iteration, MapResult, WeightsSaved
 from darknet_kit.formats.trainlog import Log, read_log
@@ -194,6 +195,17 @@ def test_class_names_are_text() -> None:
     figure = plot_class_results(log, Look(theme=DARK))
     assert render_figure(figure, "svg")
     assert "$a_{b" in words(figure)
+
+
+def test_no_name_turns_the_direction_of_a_picture() -> None:
+    log, name = log_of(iterate([3.0, 2.0])), "exe.\u202egpj"
+    for figure in (
+        plot_training(log, Look(title=name)),
+        plot_overlay({name: log, "other": log}, Look()),
+    ):
+        told = [text.get_text() for text in figure.findobj(Text)]
+        assert not any("\u202e" in text for text in told)
+        assert any("exe.\\x202egpj" in text for text in told)
 
 
 def test_a_log_without_classes_has_no_such_chart() -> None:

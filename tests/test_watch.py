@@ -436,3 +436,25 @@ def test_lines_of_metrics_are_read_whatever_is_in_them() -> None:
         assert told[:3] == expected
         assert told[3:] == ([] if lines is clean else [(6, 7.5, 1, 1), (8, 9, None, 0)])
         assert all(math.isnan(left) for left in metrics.hours_left)
+
+
+def test_telemetry_goes_on_in_another_table(run: Path) -> None:
+    """As with another number of GPUs; dkit then begins telemetry-2.csv."""
+    (run / "telemetry.csv").write_text("time,gpu0_use_percent\n2026-03-01T10:00:00+00:00,50\n")
+    follower = Follower(RunFolder(run))
+    follower.update()
+    assert follower.snapshot().machine["gpu0_use_percent"] == 50
+    for number in (2, 10):
+        table = run / f"telemetry-{number}.csv"
+        table.write_text(f"time,gpu1_use_percent\n2026-03-01T11:00:00+00:00,{number}\n")
+        follower.update()
+        assert follower.snapshot().machine["gpu1_use_percent"] == number
+
+
+def test_a_folder_that_goes_away_is_told(run: Path) -> None:
+    follower = Follower(RunFolder(run))
+    follower.update()
+    shutil.rmtree(run)
+    follower.update()
+    assert follower.snapshot().state != "running"
+    assert follower.snapshot().iteration == 50

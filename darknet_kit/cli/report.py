@@ -113,7 +113,7 @@ def _render(history: History, samples: int, seed: int, engine: str) -> bytes:
         why = "" if examined or not samples else "This run has no validation images."
     except DkitError as error:
         examined, why = [], f"No images: {error}"
-    telemetry = read_telemetry(run.path / "telemetry.csv")
+    telemetry = read_telemetry(run.telemetry())
     slow = find_bottleneck(telemetry)
     parts = ReportParts(
         detail=describe_run(run.path, _EVENTS),

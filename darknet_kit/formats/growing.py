@@ -56,7 +56,7 @@ class GrowingTable:
 
     def __init__(self, path: AnyPath, last: int | None = None) -> None:
         self._tail = Tail(path, last)
-        self._path = path
+        self.path = Path(path)
         self.names: list[str] = []
 
     @property
@@ -75,7 +75,7 @@ class GrowingTable:
         """Return the lines of these rows as they are."""
         lines = self._tail.read()
         if self._tail.restarted:
-            self.names = next(csv.reader([_first_line(self._path)]), [])
+            self.names = next(csv.reader([_first_line(self.path)]), [])
         return lines
 
 

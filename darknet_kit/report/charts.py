@@ -25,6 +25,7 @@ from darknet_kit.errors import AnyPath
 from darknet_kit.formats.logevent import MapResult
 from darknet_kit.formats.trainlog import Log
 from darknet_kit.report.canvas import Canvas, Timeline, make_timelines, scale_timeline
+from darknet_kit.report.lettering import escape_controls
 from darknet_kit.report.losscurve import Scale, plot_loss
 from darknet_kit.report.marks import (
     mark_best,
@@ -134,7 +135,8 @@ def write_heading(canvas: Canvas, title: str, subtitle: str, rows: int = 0) -> N
     height = 7 + 12 * rows
     axes, color = canvas.axes, canvas.theme.soft
     _write_above(axes, "\n".join(lines), height, fontsize=10, color=color)
-    _write_above(axes, cut_title(title), height + 15 * len(lines) + 3, fontsize=14, weight="bold")
+    plain = cut_title(escape_controls(title))
+    _write_above(axes, plain, height + 15 * len(lines) + 3, fontsize=14, weight="bold")
 
 
 def write_heading_over(
@@ -187,7 +189,7 @@ def _plot_map(canvas: Canvas, results: Sequence[MapResult], weights: str | None)
     right.set_ylabel("mAP", color=theme.map)
     right.spines[["top", "left"]].set_visible(False)
     best = max(range(len(percents)), key=lambda index: (percents[index], index))
-    name = os.path.basename(weights.replace("\\", "/")) if weights else None
+    name = escape_controls(os.path.basename(weights.replace("\\", "/"))) if weights else None
     mark_best(canvas.beside(right), iterations[best], percents[best], name)
     return [line]
 

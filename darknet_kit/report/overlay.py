@@ -17,6 +17,7 @@ from darknet_kit.report.charts import (
     write_legend,
 )
 from darknet_kit.report.curves import average_curve, reduce_curve, tabulate_metrics
+from darknet_kit.report.lettering import escape_controls
 from darknet_kit.report.losscurve import BINS, is_logarithmic
 
 _WIDTH, _LOSS, _MAP = 11.0, 5.2, 3.2  # inches
@@ -41,7 +42,7 @@ def plot_overlay(logs: Mapping[str, Log], look: Look) -> Figure:
         for number, (name, log) in enumerate(logs.items()):
             canvas = Canvas(panels[0], timelines[number], look.theme)
             handles.append(_plot_loss(canvas, log, number, look.smooth))
-            handles[-1].set_label(name)
+            handles[-1].set_label(escape_controls(name))
             if has_map:
                 _plot_map(canvas.beside(panels[1]), log, number)
         _scale(upper, logs, look)

@@ -68,6 +68,13 @@ class RunFolder:
         """Return the logs of all attempts, oldest first."""
         return [path for folder in self.attempts() if (path := folder / "log.txt").exists()]
 
+    def telemetry(self) -> Path:
+        """Return the table of telemetry that was begun last: other GPUs begin a new one."""
+        tables = self.path.glob("telemetry*.csv")
+        # The shortest name first: telemetry.csv, telemetry-9.csv, telemetry-10.csv.
+        first = self.path / "telemetry.csv"
+        return max(tables, key=lambda path: (len(path.name), path.name), default=first)
+
     def new_attempt(self) -> Path:
         """Make and return the folder of the next attempt."""
         number = len(self.attempts()) + 1

@@ -68,7 +68,7 @@ class Follower:
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._metrics_tail = GrowingTable(run.path / "metrics.csv")
         self._map_tail = GrowingTable(run.path / "map.csv")
-        self._telemetry_tail = GrowingTable(run.path / "telemetry.csv", last=1 << 20)
+        self._telemetry_tail: GrowingTable | None = None
         self._events_tail = Tail(run.path / "events.jsonl", _TAIL_BYTES)
         self._log_tail: Tail | None = None
         self._batch = _read_batch(run)
@@ -82,8 +82,7 @@ class Follower:
         self._status = recall_status(self.run)
         self._take_metrics()
         self._take_maps()
-        for row in _iter_named(self._telemetry_tail):
-            self.samples.append({name: as_cell(value) for name, value in row.items()})
+        self._take_telemetry()
         for line in self._events_tail.read():
             self._take_event(line)
         self._take_log()
@@ -113,6 +112,13 @@ class Follower:
                 while self.maps and self.maps[-1][0] >= iteration:
                     self.maps.pop()
                 self.maps.append((int(iteration), map50))
+
+    def _take_telemetry(self) -> None:
+        table = self.run.telemetry()
+        if self._telemetry_tail is None or self._telemetry_tail.path != table:
+            self._telemetry_tail = GrowingTable(table, last=1 << 20)
+        for row in _iter_named(self._telemetry_tail):
+            self.samples.append({name: as_cell(value) for name, value in row.items()})
 
     def _take_event(self, line: bytes) -> None:
         try:
