@@ -69,6 +69,11 @@ def test_a_guest_with_a_gpu_that_works_has_nothing_to_complain_of(guest: Path) -
     assert checks["memory"].evidence == "31.2 GiB, 15.6 free"
 
 
+def test_a_gpu_with_ecc_a_screen_and_parts(guest: Path) -> None:
+    write_working_gpu(guest, ecc=True, display=True, mig=True)
+    assert look(guest)["gpu"].evidence.endswith(", ECC, with a screen, divided (MIG)")
+
+
 def test_a_gpu_of_which_nvml_does_not_tell_the_place(guest: Path) -> None:
     write_working_gpu(guest, bus_id="")
     (guest / "dev/nvidia0").unlink()

@@ -26,7 +26,6 @@ def test_facts_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
             pcie_generation=4,
             pcie_generation_most=4,
             pcie_width=8,
-            pcie_width_most=16,
             power_limit=350.0,
             power_limit_default=350.0,
         ),

@@ -206,6 +206,10 @@ def _describe(gpu: GpuFacts, card: Card | None) -> str:
         words.append(f"PCIe {generation} x{width}".replace("  ", " "))
     if card and card.window:
         words.append(f"window of {card.window >> 20:,} MiB")
+    if gpu.ecc:
+        words.append("ECC")
+    if gpu.display:
+        words.append("with a screen")
     if gpu.mig:
         words.append("divided (MIG)")
     return ", ".join(words)

@@ -36,7 +36,6 @@ class GpuFacts:
     pcie_generation: int | None = None
     pcie_generation_most: int | None = None
     pcie_width: int | None = None
-    pcie_width_most: int | None = None
     power_limit: float | None = None
     power_limit_default: float | None = None
     error: str = ""
@@ -155,7 +154,6 @@ def _describe(nvml: Nvml, index: int) -> GpuFacts:
         pcie_generation=ask("nvmlDeviceGetCurrPcieLinkGeneration"),
         pcie_generation_most=ask("nvmlDeviceGetMaxPcieLinkGeneration"),
         pcie_width=ask("nvmlDeviceGetCurrPcieLinkWidth"),
-        pcie_width_most=ask("nvmlDeviceGetMaxPcieLinkWidth"),
         power_limit=ask("nvmlDeviceGetEnforcedPowerLimit", pick=_watts),
         power_limit_default=ask("nvmlDeviceGetPowerManagementDefaultLimit", pick=_watts),
     )
