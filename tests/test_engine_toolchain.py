@@ -17,7 +17,14 @@ from darknet_kit.engine.cuda import Gpu
 from darknet_kit.engine.libraries import Library, find_libraries
 from darknet_kit.engine.nvidia import Driver, find_driver
 from darknet_kit.engine.plan import BuildPlan, plan_build
-from darknet_kit.engine.toolchain import Part, Toolchain, Toolkit, find_toolchain, parse_cpu_flags
+from darknet_kit.engine.toolchain import (
+    Part,
+    Toolchain,
+    Toolkit,
+    find_toolchain,
+    parse_cpu_flags,
+    parse_cpu_model,
+)
 from darknet_kit.engine.toolkit import Cuda, find_cudas
 from darknet_kit.errors import DkitError, ToolchainError, UsageError
 from tests.recorded_nvml import RecordedLibrary, install, show_gpu
@@ -218,6 +225,8 @@ def test_drivers_with_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cpu_flags() -> None:
     assert parse_cpu_flags("flags\t\t: fpu avx2\nflags : x\n") == {"fpu", "avx2"}
     assert parse_cpu_flags("Features\t: fp asimd\n") == frozenset()  # an ARM has no flags
+    assert parse_cpu_model("processor : 0\nmodel name\t: i7\nmodel name : x\n") == "i7"
+    assert parse_cpu_model("Features\t: fp asimd\n") == ""
 
 
 @pytest.mark.parametrize(

@@ -248,5 +248,7 @@ def test_another_engine_for_a_run_is_looked_at_again_and_what_is_kept_may_change
     assert "[wrong-gradients]" in ended.stderr
     assert dkit(*words, "--engine", cpu, "--force").exit_code == 0
     monkeypatch.setattr("darknet_kit.cli.train.begin_run", lambda *_: Outcome([]))
-    assert dkit("train", "--resume", runs / "tiny", "--keep", "7").exit_code == 0
-    assert open_run(runs / "tiny")[1].keep == 7
+    again = ("--resume", "tiny", "--out", runs, "--keep", "7", "--telemetry-seconds", "1.5")
+    assert dkit("train", *again).exit_code == 0
+    settings = open_run("tiny", runs)[1]
+    assert (settings.keep, settings.telemetry_seconds) == (7, 1.5)

@@ -73,6 +73,7 @@ def test_a_run_under_way_is_running(
     seen = look(dkit, run.parent)
     assert (seen["state"], seen["reason"]) == ("running", f"process {process.pid}")
     assert (seen["max_batches"], seen["attempts"][0]["state"]) == (300, "")
+    assert "under way" in dkit("runs", "show", run).stdout
 
 
 def test_after_kill_9_of_dkit_a_run_is_lost_and_its_engine_can_be_stopped(

@@ -189,6 +189,8 @@ def test_a_killed_dkit_leaves_an_engine_that_a_resume_will_not_disturb(
         (["{data}", "{cfg}", "--engine", "/no/darknet"], 4, "no-engine"),
         (["--resume", "{folder}"], 2, "no-run"),
         (["{data}", "{cfg}", "--resume", "{folder}"], 2, "wrong-option"),
+        (["--resume", "{folder}", "--gpus", "0"], 2, "wrong-option"),
+        (["--resume", "{folder}", "--no-map"], 2, "wrong-option"),
         (["{data}", "{cfg}", "--gpus", "one"], 2, "usage"),
         (["{data}", "{cfg}", "--clear"], 2, "clear-without-weights"),
     ],

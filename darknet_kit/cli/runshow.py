@@ -15,7 +15,8 @@ from darknet_kit.report.runtable import (
     format_time,
     format_weights,
 )
-from darknet_kit.train.runs.detail import RunDetail, describe_run, find_run
+from darknet_kit.train.runs.detail import RunDetail, describe_run
+from darknet_kit.train.runs.folder import find_run
 from darknet_kit.train.runs.listing import RunSummary
 from darknet_kit.train.runs.record import EngineRecord
 from darknet_kit.train.runs.state import State
@@ -26,7 +27,7 @@ def show_run(name: str) -> Outcome:
     detail = describe_run(find_run(name))
     run = detail.summary
     sections = {
-        "attempts": format_attempts(run.attempts),
+        "attempts": format_attempts(run.attempts, is_running=run.state is State.RUNNING),
         "weights": format_weights(detail.weights),
         "last events": [format_event(event) for event in detail.events],
     }

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.wording import format_duration
-from darknet_kit.train.runs.detail import find_run
-from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder, find_run
 from darknet_kit.train.runs.lock import is_held
 from darknet_kit.train.runs.status import Stopping, recall_status
 from darknet_kit.train.runs.stopping import stop_run as ask_to_stop
@@ -30,6 +29,8 @@ def stop_run(name: str, *, now: bool) -> Outcome:
         at = f"at iteration {answer.iteration:,}"
         lines.append(f"  It ends after its next checkpoint, {at}{about}.")
         lines.append(f"  At once instead: dkit runs stop {shown(run.path)} --now")
+    elif not asked.is_orphan and not is_held(run):
+        lines.append("  It has ended.")
     stopping = asdict(answer) if answer else None
     return Outcome(
         lines,

@@ -13,6 +13,11 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 _OPTIONS = (
     click.option(
+        "--telemetry-seconds",
+        type=click.FloatRange(0, 3600),
+        help="Time between two samples of the machine; 0: none.  [default: 5]",
+    ),
+    click.option(
         "--keep",
         type=click.IntRange(min=0),
         help=f"How many of the numbered weights stay; 0: all.  [default: {KEEP}]",

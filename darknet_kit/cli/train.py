@@ -65,13 +65,6 @@ _LATEST = "latest"
     type=click.Choice(UNITS),
     help="Start nothing: write what lets systemd or Slurm do it, and again after a restart.",
 )
-@click.option(
-    "--telemetry-seconds",
-    type=click.FloatRange(min=0, max=3600),
-    default=5.0,
-    show_default=True,
-    help="Time between two samples of the machine; 0 for none.",
-)
 @supervision_options
 @click.option("--dry-run", is_flag=True, help="Check everything; start nothing.")
 def train(
@@ -88,7 +81,7 @@ def train(
     force: bool,
     detach: bool,
     unit: str | None,
-    telemetry_seconds: float,
+    telemetry_seconds: float | None,
     keep: int | None,
     full_log: bool | None,
     retries: int | None,
@@ -111,11 +104,13 @@ def train(
         retries=retries,
         on_nan=on_nan,
         stall_minutes=stall_minutes,
+        telemetry_seconds=telemetry_seconds,
     )
     if resume is not None:
-        if data or cfg or weights:
+        if data or name or gpus or clear or with_map is not None:
             raise UsageError(
-                "--resume goes on with a run as it is: give no DATA, CFG or WEIGHTS",
+                "--resume goes on with a run as it is: give no DATA, CFG or WEIGHTS, and no "
+                "--name, --map, --clear or --gpus",
                 code="wrong-option",
                 hint="dkit train --resume RUN",
             )
@@ -134,7 +129,6 @@ def train(
         map=_wants_map(with_map, program),
         clear=clear,
         gpus=_parse_gpus(gpus),
-        telemetry_seconds=telemetry_seconds,
         batch=effective_batch(network),
     )
     settings = supervise(settings)
@@ -215,7 +209,7 @@ def _resume(
             hint="Name one with --resume RUN, or start one: dkit train DATA CFG",
             path=out,
         )
-    run, recorded_settings, recorded = open_run(path)
+    run, recorded_settings, recorded = open_run(path, out)
     program = find_engine_of_run(recorded, way.engine)
     say(f"engine: {program}: {'the run began with it' if way.engine == AUTO else program.reason}")
     settings = supervise(recorded_settings)

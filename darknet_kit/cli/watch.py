@@ -19,10 +19,8 @@ from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.wording import counted
 from darknet_kit.errors import ToolchainError, UsageError
-from darknet_kit.train.runs.detail import find_run
-from darknet_kit.train.runs.folder import RunFolder, find_latest_run
+from darknet_kit.train.runs.folder import RunFolder, find_latest_run, find_run, is_run_folder
 from darknet_kit.train.runs.follower import Follower
-from darknet_kit.train.runs.listing import is_run_folder
 from darknet_kit.train.runs.state import State
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from darknet_kit.doctor.check import Check, found
 from darknet_kit.doctor.machine import Machine
 from darknet_kit.doctor.mounts import find_mount, read_mounts
 from darknet_kit.engine.answer import ask
-from darknet_kit.engine.toolchain import parse_cpu_flags
+from darknet_kit.engine.toolchain import parse_cpu_flags, parse_cpu_model
 
 GIB = 1 << 30
 _FEW_CORES = 4
@@ -38,7 +38,6 @@ def check_cpu(machine: Machine) -> Iterator[Check]:
     """Name the CPU, the cores that may be used, and AVX2 where it is missing."""
     text = machine.read("proc/cpuinfo")
     flags = parse_cpu_flags(text)
-    model = re.search(r"^model name\s*:\s*(.*)$", text, re.M)
     cores = (
         len(os.sched_getaffinity(0))
         if machine.is_here
@@ -48,7 +47,7 @@ def check_cpu(machine: Machine) -> Iterator[Check]:
     usable = min(cores, quota) if quota else float(cores)
     limit = f", {quota:g} of them by the container's limit" if quota and quota < cores else ""
     counted = "1 core" if cores == 1 else f"{cores} cores"
-    yield found("cpu", f"{model[1] if model else 'unnamed'}, {counted}{limit}")
+    yield found("cpu", f"{parse_cpu_model(text) or 'unnamed'}, {counted}{limit}")
     if flags and "avx2" not in flags:
         yield found("no-avx2", "the CPU does not offer avx2")
     if 0 < usable < _FEW_CORES:

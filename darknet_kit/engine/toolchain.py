@@ -126,6 +126,12 @@ def parse_cpu_flags(text: str) -> frozenset[str]:
     return frozenset(match[1].split() if match else ())
 
 
+def parse_cpu_model(text: str) -> str:
+    """Return the name of the first CPU of /proc/cpuinfo, "" where it has none, as an ARM's."""
+    match = re.search(r"^model name\s*:\s*(.*)$", text, re.M)
+    return match[1] if match else ""
+
+
 def _find_program(name: str) -> Part:
     path = shutil.which(name)
     if path is None:

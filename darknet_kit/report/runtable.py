@@ -84,12 +84,14 @@ def format_time(epoch: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch)) if epoch else "-"
 
 
-def format_attempts(attempts: Sequence[AttemptSummary]) -> list[str]:
-    """Return a line for each attempt: when it began, how long it took, how it ended and why."""
+def format_attempts(attempts: Sequence[AttemptSummary], *, is_running: bool = False) -> list[str]:
+    """Return a line for each attempt: when it began, how long it took, how it ended and why; of a
+    run that `is_running` the last one is under way."""
     table = []
     for attempt in attempts:
         took = format_duration(attempt.ended - attempt.began)
-        how = attempt.state or "no word of its end"
+        is_on = is_running and attempt is attempts[-1]
+        how = attempt.state or ("under way" if is_on else "no word of its end")
         why = f"{attempt.message} [{attempt.code}]" if attempt.code else ""
         at = f"at {attempt.iteration:,}" if attempt.state else ""
         table.append([attempt.number, format_time(attempt.began), took, how, at, why])

@@ -13,6 +13,7 @@ from darknet_kit.core.moments import format_moment
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.nvidia import find_driver
+from darknet_kit.engine.toolchain import parse_cpu_model
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.formats.cfg import Cfg, write_cfg
 from darknet_kit.formats.datafile import format_data, format_lines, iter_image_list, locate
@@ -136,8 +137,15 @@ def _describe_host(engine: Engine) -> HostRecord:
     driver = None if engine.features.gpu is False else find_driver()  # sleeping GPUs are slow
     return HostRecord(
         system=platform.platform(),
-        processor=platform.processor() or platform.machine(),
+        processor=_name_processor() or platform.machine(),
         cores=os.cpu_count() or 0,
         gpus=tuple(gpu.name for gpu in driver.gpus) if driver else (),
         driver=driver.version if driver else "",
     )
+
+
+def _name_processor() -> str:
+    try:
+        return parse_cpu_model(Path("/proc/cpuinfo").read_text(errors="replace"))
+    except OSError:
+        return ""

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darknet_kit.errors import AnyPath, DkitError, UsageError
+from darknet_kit.errors import AnyPath, DkitError
 from darknet_kit.formats.cfg import read_cfg
 from darknet_kit.formats.weights import read_weights_header
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.schedule import effective_batch
 from darknet_kit.train.runs.folder import RunFolder
-from darknet_kit.train.runs.listing import RunSummary, is_run_folder, summarize_run
+from darknet_kit.train.runs.listing import RunSummary, summarize_run
 from darknet_kit.train.runs.record import RunRecord, recall_record
 
 _LAST_EVENTS = 8
@@ -51,19 +51,6 @@ class RunDetail:
     record: RunRecord
     weights: tuple[WeightsFile, ...]
     events: tuple[Mapping[str, Any], ...]
-
-
-def find_run(name: AnyPath, root: AnyPath = "runs") -> Path:
-    """Return the run of this path, or of this name below `root`. Raises UsageError (`no-run`)."""
-    for path in (Path(name), Path(root) / name):
-        if is_run_folder(path):
-            return path.absolute()
-    raise UsageError(
-        "there is no run here",
-        code="no-run",
-        hint="`dkit runs` lists those below runs/, `dkit runs DIR` those elsewhere.",
-        path=name,
-    )
 
 
 def describe_run(path: AnyPath, last_events: int = _LAST_EVENTS) -> RunDetail:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darknet_kit.core.files import link, make_folder
-from darknet_kit.errors import AnyPath
+from darknet_kit.errors import AnyPath, UsageError
 
 BASE = "project"
 BACKUP = "backup"
 """The folder of an attempt, where the engine runs, into which it writes weights."""
 # AlexeyAB's adds a line each time that it reads an image without a label, or a label that is wrong.
 _ENDLESS = ("bad.list", "bad_label.list")
+
+_TRACES = ("run.toml", "status.json", "attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,24 @@ class RunFolder:
         for name in _ENDLESS:
             link(os.devnull, folder / name)
         return folder
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Tell whether a folder is, or was, a run."""
+    return any((folder / name).exists() for name in _TRACES)
+
+
+def find_run(name: AnyPath, root: AnyPath = "runs") -> Path:
+    """Return the run of this path, or of this name below `root`. Raises UsageError (`no-run`)."""
+    for path in (Path(name), Path(root) / name):
+        if is_run_folder(path):
+            return path.absolute()
+    raise UsageError(
+        "there is no run here",
+        code="no-run",
+        hint="`dkit runs` lists those below runs/, `dkit runs DIR` those elsewhere.",
+        path=name,
+    )
 
 
 def find_latest_run(root: AnyPath) -> Path | None:

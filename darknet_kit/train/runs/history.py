@@ -10,9 +10,8 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.errors import AnyPath, CfgError, LogError
 from darknet_kit.formats.cfg import Cfg, read_cfg
 from darknet_kit.formats.trainlog import Log, read_log
-from darknet_kit.train.runs.detail import find_run
-from darknet_kit.train.runs.folder import RunFolder
-from darknet_kit.train.runs.listing import RunSummary, is_run_folder, summarize_run
+from darknet_kit.train.runs.folder import RunFolder, find_run, is_run_folder
+from darknet_kit.train.runs.listing import RunSummary, summarize_run
 from darknet_kit.train.runs.record import EngineRecord, recall_record
 
 

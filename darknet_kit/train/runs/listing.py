@@ -12,13 +12,12 @@ from pathlib import Path
 
 from darknet_kit.core.moments import parse_moment
 from darknet_kit.errors import AnyPath, UsageError
-from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder, is_run_folder
 from darknet_kit.train.runs.record import EngineRecord, RunRecord, read_record
 from darknet_kit.train.runs.state import State, judge_state
 from darknet_kit.train.runs.status import Status, read_status
 
 _TAIL = 4096  # bytes; a line of metrics.csv has about 80
-_TRACES = ("run.toml", "status.json", "attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +84,6 @@ def iter_runs(root: AnyPath) -> Iterator[RunSummary]:
     with os.scandir(top) as entries:
         folders = sorted(entry.path for entry in entries if entry.is_dir())
     yield from (summarize_run(folder) for folder in folders if is_run_folder(Path(folder)))
-
-
-def is_run_folder(folder: Path) -> bool:
-    """Tell whether a folder is, or was, a run."""
-    return any((folder / name).exists() for name in _TRACES)
 
 
 def summarize_run(path: AnyPath) -> RunSummary:

@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import msgspec
 import tomli_w
@@ -11,7 +10,7 @@ import tomli_w
 from darknet_kit.core.files import write_text
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.network.estimate import KEEP
-from darknet_kit.train.runs.folder import RunFolder
+from darknet_kit.train.runs.folder import RunFolder, find_run
 
 LOWER_RATE, STOP = "lower-rate", "stop"
 """What a loss that is lost leads to."""
@@ -110,18 +109,19 @@ def keep_settings(run: RunFolder, settings: RunSettings) -> None:
     write_record(run, replace(read_record(run), settings=settings))
 
 
-def open_run(path: AnyPath) -> tuple[RunFolder, RunSettings, str]:
-    """Open an existing run; return its folder, its settings and its engine for `find_engine`.
+def open_run(name: AnyPath, root: AnyPath = "runs") -> tuple[RunFolder, RunSettings, str]:
+    """Open the run of this path, or of this name below `root`; return its folder, its settings and
+    its engine for `find_engine`.
 
     Raises UsageError (`no-run`).
     """
-    run = RunFolder(Path(path).absolute())
+    run = RunFolder(find_run(name, root))
     record = recall_record(run)
     if record.settings is None or not record.engine.path:
         raise UsageError(
-            "this is no run folder: it has no readable run.toml",
+            "this run cannot be opened: it has no readable run.toml",
             code="no-run",
-            hint="Give a folder that `dkit train` made, such as runs/NAME.",
+            hint="`dkit runs show RUN` tells what is left of it.",
             path=run.path,
         )
     return run, record.settings, record.engine.path
