@@ -1,6 +1,7 @@
 """Values out of and into `.weights` files: the order of the floats, cut files, old files."""
 
 import itertools
+import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,10 @@ from darknet_kit.engine.torch.layers.connected import Connected  # noqa: E402
 from darknet_kit.engine.torch.layers.convolutional import Convolutional  # noqa: E402
 from darknet_kit.engine.torch.network import Network  # noqa: E402
 from darknet_kit.engine.torch.weights import load_weights, save_weights  # noqa: E402
-from darknet_kit.errors import WeightsError  # noqa: E402
+from darknet_kit.errors import TrainError, WeightsError  # noqa: E402
 from darknet_kit.formats.cfg import format_cfg, parse_cfg, read_cfg  # noqa: E402
 from darknet_kit.network.model import CfgRequest, make_cfg  # noqa: E402
+from darknet_kit.train.health.causes import find_said  # noqa: E402
 from tests.engines import alexeyab, run_engine  # noqa: E402
 
 HEADER = struct.pack("<iiiQ", 0, 2, 5, 6400)
@@ -210,3 +212,22 @@ def test_saving_writes_todays_header_and_all_or_nothing(tmp_path: Path) -> None:
     save_weights(network, path, seen=(1 << 33) + 1)
     assert path.read_bytes()[:20] == struct.pack("<iiiQ", 0, 2, 5, (1 << 33) + 1)
     assert [file.name for file in tmp_path.iterdir()] == ["net.weights"]
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_values_that_are_no_numbers_are_not_written_over_good_ones(
+    tmp_path: Path, value: float
+) -> None:
+    network, path = make(CONV), tmp_path / "net_last.weights"
+    save_weights(network, path, 640)
+    before = path.read_bytes()
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[-1] = value
+    with pytest.raises(TrainError, match="layer 0 holds NaN or infinite values") as caught:
+        save_weights(network, path, 1280)
+    assert caught.value.code == "diverged"
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    said = find_said([f"error: {caught.value}"])  # as its supervisor hears it
+    assert said is not None
+    assert said.code == "diverged"

@@ -257,7 +257,7 @@ def engine_programs() -> list[object]:
 def test_a_real_engine_trains_is_stopped_and_resumed(
     dkit: Dkit, shapes: Path, tmp_path: Path, program: str
 ) -> None:
-    request = CfgRequest(classes=5, model="dkit-nano", max_batches=500, size=(32, 32), batch=2)
+    request = CfgRequest(classes=5, model="dkit-nano", max_batches=300, size=(32, 32), batch=2)
     cfg = tmp_path / "nano.cfg"
     write_cfg(cfg, make_cfg(request))
     process = start(Path(program), shapes, cfg, tmp_path / "runs")
@@ -267,8 +267,8 @@ def test_a_real_engine_trains_is_stopped_and_resumed(
     assert process.returncode == 130, stdout + stderr
     ended = dkit("train", "--resume", run)
     assert ended.exit_code == 0, ended.stderr
-    assert re.search("goes on from iteration [1-4]00", ended.stderr)
-    assert status(run)["iteration"] == 500
+    assert re.search("goes on from iteration [12]00", ended.stderr)
+    assert status(run)["iteration"] == 300
     final = run / "weights" / "project_final.weights"
     # 5 convolutions with batch norm (8, 16, 32, 64, 128 filters of 3 x 3) and a head of
     # (5 + 5) x 3 filters of 1 x 1 with biases: by hand.
