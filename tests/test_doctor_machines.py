@@ -107,6 +107,22 @@ def test_a_hypervisor_without_firmware_tables_is_named_by_the_log(tmp_path: Path
     assert look(tmp_path)["guest"].evidence == "KVM"
 
 
+@pytest.mark.parametrize(
+    ("clocks", "name"),
+    [
+        ("tsc kvm-clock", "KVM"),  # of a Firecracker guest, Linux 6.18
+        ("hyperv_clocksource_tsc_page tsc acpi_pm", "Hyper-V"),
+        ("xen tsc hpet acpi_pm", "Xen"),
+        ("tsc hpet acpi_pm", "an unnamed hypervisor"),
+    ],
+)
+def test_a_hypervisor_is_named_by_its_clock(tmp_path: Path, clocks: str, name: str) -> None:
+    write_machine(tmp_path, guest=True)
+    place = "sys/devices/system/clocksource/clocksource0/available_clocksource"
+    write(tmp_path, {place: f"{clocks} \n"})
+    assert look(tmp_path)["guest"].evidence == name
+
+
 def test_bios_and_an_old_chipset_are_told_to_a_guest_with_a_card(tmp_path: Path) -> None:
     write_machine(tmp_path, guest=True)
     product = "Standard PC (i440FX + PIIX, 1996)"

@@ -26,6 +26,7 @@ _MAKERS = (
     ("kvm", "KVM"),
     ("red hat", "KVM"),
 )
+_CLOCKS = (("kvm-clock", "KVM"), ("hyperv_clocksource_tsc_page", "Hyper-V"), ("xen", "Xen"))
 # Files that say in which container their reader is.
 _MARKS = (("run/.containerenv", "Podman"), (".dockerenv", "Docker"))
 _CONTROL_GROUPS = (
@@ -60,7 +61,7 @@ class Surroundings:
 def find_surroundings(machine: Machine, kernel_log: str = "") -> Surroundings:
     """Tell a guest from a host, and a container from either.
 
-    Where a guest has no firmware tables, the kernel's log may name the hypervisor.
+    Where a guest has no firmware tables, its clock or the kernel's log may name the hypervisor.
     """
     release = machine.kernel().lower()
     wsl = "microsoft" in release
@@ -88,8 +89,15 @@ def _find_hypervisor(machine: Machine, kernel_log: str) -> str:
     if is_guest or (maker and "flags" not in cpu):  # only x86's CPUs tell
         # Hyper-V's firmware says no more than that it is Microsoft's.
         microsoft = "Hyper-V" if "microsoft" in told else ""
-        return maker or microsoft or (named[1].strip() if named else "an unnamed hypervisor")
+        logged = named[1].strip() if named else ""
+        return maker or microsoft or _read_clock(machine) or logged or "an unnamed hypervisor"
     return ""
+
+
+def _read_clock(machine: Machine) -> str:
+    """Name the hypervisor by the clock that it offers its guests; no log forgets that."""
+    clocks = machine.read("sys/devices/system/clocksource/clocksource0/available_clocksource")
+    return next((name for mark, name in _CLOCKS if mark in clocks.split()), "")
 
 
 def _find_container(machine: Machine) -> str:
