@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from darknet_kit.formats.cfg import read_cfg, write_cfg
 from darknet_kit.network.layers import weight_floats
 from darknet_kit.network.model import CfgRequest, make_cfg
 from darknet_kit.train.supervision import policy
+
+if TYPE_CHECKING:
+    from tests.conftest import Ended
 
 MakeFake = Callable[[str], tuple[Path, Path]]
 FAKE = Path(__file__).with_name("fake_darknet.py")
@@ -99,3 +102,15 @@ def start(
         time.sleep(0.05)
     process.kill()
     raise AssertionError(process.communicate())
+
+
+def look(dkit: Callable[..., "Ended"], out: Path) -> dict[str, Any]:
+    """Return the only run below `out` as `dkit runs` tells it."""
+    ended = dkit("runs", out, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    (run,) = json.loads(ended.stdout)["runs"]
+    return dict(run)
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

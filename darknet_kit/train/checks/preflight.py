@@ -52,15 +52,8 @@ def check_run(
             code="clear-without-weights",
             hint="Name the weights to start from, or leave --clear out.",
         )
-    train = check_list(dataset, "train", progress)
-    require_trainable(dataset, train)
-    valid = None
-    if dataset.data.valid is not None and dataset.data.valid.exists():
-        valid = check_list(dataset, "valid", progress)
-        if valid.images:
-            require_trainable(dataset, valid)
-    result = Preflight(train, valid if valid and valid.images else None)
-    _check_network(dataset, cfg, train, result)
+    result = _check_lists(dataset, progress)
+    _check_network(dataset, cfg, result)
     has_map = with_map and result.valid is not None
     result.warnings += check_engine(cfg, engine, gpus=gpus, with_map=has_map, force=force)
     _check_labels(result, engine)
@@ -74,6 +67,18 @@ def check_run(
     return result
 
 
+def _check_lists(dataset: Dataset, progress: Progress) -> Preflight:
+    train = check_list(dataset, "train", progress)
+    require_trainable(dataset, train)
+    if dataset.data.valid is None or not dataset.data.valid.exists():
+        return Preflight(train, None)
+    valid = check_list(dataset, "valid", progress)
+    if not valid.images:
+        return Preflight(train, None)
+    require_trainable(dataset, valid)
+    return Preflight(train, valid)
+
+
 def _check_start(
     cfg: Cfg, weights: str, engine: Engine, result: Preflight, *, clear: bool, force: bool
 ) -> None:
@@ -84,8 +89,8 @@ def _check_start(
         result.warnings.append(doubt)
 
 
-def _check_network(dataset: Dataset, cfg: Cfg, train: ListCheck, result: Preflight) -> None:
-    found = check_cfg(cfg, classes=len(dataset.names), train_images=train.images)
+def _check_network(dataset: Dataset, cfg: Cfg, result: Preflight) -> None:
+    found = check_cfg(cfg, classes=len(dataset.names), train_images=result.train.images)
     errors = [problem for problem in found if problem.is_error]
     result.warnings += [
         f"{f'line {p.line}: ' if p.line else ''}{p.message} ({p.cure})"
