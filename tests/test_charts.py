@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -361,6 +362,18 @@ def test_pictures_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
         "chart.png",
         "chart.svg",
     ]
+
+
+def test_the_last_digits_of_a_place_change_no_picture() -> None:
+    pictures = set()
+    for left in (0.1, 0.1 + 1e-15):
+        figure = Figure()
+        figure.add_axes((left, 0.1, 0.8, 0.8)).plot([1, 2])
+        pictures.add(render_figure(figure, "svg"))
+    (picture,) = pictures
+    clips = re.findall(rb'clip-path="url\(#(.*?)\)"', picture)
+    assert clips
+    assert all(b'<clipPath id="' + name + b'"' in picture for name in clips)
 
 
 def test_drawing_needs_no_screen_and_no_pyplot(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -458,3 +459,19 @@ def test_a_folder_that_goes_away_is_told(run: Path) -> None:
     follower.update()
     assert follower.snapshot().state != "running"
     assert follower.snapshot().iteration == 50
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8090/?token=t"),
+        ("::1", "http://[::1]:8090/?token=t"),
+        ("0.0.0.0", "http://night:8090/?token=t"),
+        ("::", "http://night:8090/?token=t"),
+    ],
+)
+def test_the_address_is_one_that_a_browser_can_open(
+    host: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "night")
+    assert Address(host, 8090, "t").url == url

@@ -3,9 +3,11 @@
 Drawn without a screen, and without the global state of pyplot.
 """
 
+import hashlib
 import io
 import math
 import os
+import re
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -43,6 +45,7 @@ _DOTS_PER_INCH = 150
 _SUBTITLE_WIDTH = 120  # characters
 _TITLE_WIDTH = 70
 _LEGEND_WIDTH, _LEGEND_GAP = 130, 9
+_CLIP_PATH = re.compile(rb"(?<=[#\"])p[0-9a-f]{10}(?=[)\"])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,18 @@ def render_figure(figure: Figure, kind: str) -> bytes:
         # A title in a script that the font lacks is drawn as boxes, and that is no trouble.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(picture, format=kind, dpi=_DOTS_PER_INCH, metadata=stamps.get(kind))
-    return picture.getvalue()
+    return _settle_names(picture.getvalue()) if kind == "svg" else picture.getvalue()
+
+
+def _settle_names(svg: bytes) -> bytes:
+    """Name clip paths by what is drawn, and number them.
+
+    Matplotlib names them by their place, whose last digits the layout leaves to chance. Several
+    pictures of a page must not share names.
+    """
+    digest = hashlib.sha256(_CLIP_PATH.sub(b"", svg)).hexdigest()[:8]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(_CLIP_PATH.findall(svg)))}
+    return _CLIP_PATH.sub(lambda found: f"p{digest}-{numbers[found[0]]}".encode(), svg)
 
 
 def plot_training(log: Log, look: Look | None = None) -> Figure:

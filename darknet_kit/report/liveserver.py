@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from darknet_kit.train.runs.folder import RunFolder
 
 FindRuns = Callable[[], Sequence[RunFolder]]
 
+# Asked for by name, and with a token.
+_EVERYWHERE = frozenset(("", "0.0.0.0", "::"))
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -43,7 +46,9 @@ class Address:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # That it listens everywhere is no address that a browser elsewhere could ask for.
+        host = socket.gethostname() if self.host in _EVERYWHERE else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
 
