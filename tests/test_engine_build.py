@@ -319,6 +319,8 @@ def slow_build(checkout: Path, tmp_path: Path) -> Callable[[], subprocess.Popen[
     (checkout / "slow.txt").write_text("")
     script = (
         "from tests.test_engine_build import *\n"
+        # A shell that starts tests in the background lets them ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"source_module.THIRD_PARTY = Path({str(tmp_path)!r}) / 'third_party'\n"
         f"build_here(find_source(Flavor.ALEXEYAB, {str(checkout)!r}))\n"
     )

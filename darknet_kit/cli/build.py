@@ -177,5 +177,6 @@ def _show_built(plan: BuildPlan, built: Built, *, is_default: bool) -> Outcome:
         "obstacle": built.obstacle,
         "verification": built.verification,
     }
-    engine = "" if is_default else f" --engine {built.binary}"
+    found_by_itself = is_default and not built.obstacle
+    engine = "" if found_by_itself else f" --engine {built.binary}"
     return Outcome(summary, data, next_command=f"dkit train NAME.data NAME.cfg{engine}")
