@@ -108,7 +108,8 @@ def train(data: str, cfg: str, weights: str | None) -> None:
         if misbehaves:
             misbehave(iteration, backup, iteration * batch)
     content = float(LOST[MODE]) if is_lost and last >= 150 else 0.5
-    save(backup / "project_final.weights", last * batch, content=content)
+    floats = FLOATS // 2 if MODE == "full" else FLOATS
+    save(backup / "project_final.weights", last * batch, content=content, floats=floats)
     if MODE == "crash-at-end":
         os.kill(os.getpid(), signal.SIGSEGV)
 

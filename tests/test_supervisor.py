@@ -18,7 +18,7 @@ from darknet_kit.train.health import divergence
 from darknet_kit.train.supervision import policy
 from tests import engines
 from tests.conftest import Ended
-from tests.trainings import MakeFake, engine_pid, status
+from tests.trainings import MakeFake, engine_pid, status, write_nano
 
 Dkit = Callable[..., Ended]
 Train = Callable[..., Ended]
@@ -256,13 +256,22 @@ def test_an_engine_deaf_to_term_is_killed(
     assert ending(run, "0001")["how"] == "killed by SIGKILL"
 
 
+@pytest.mark.parametrize("last", [300, 200], ids=["midway", "at the end"])
 def test_weights_cut_by_a_full_disk_end_the_run(
-    train: Train, run: Path, monkeypatch: pytest.MonkeyPatch
+    dkit: Dkit,
+    fake: MakeFake,
+    shapes: Path,
+    tmp_path: Path,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    last: int,
 ) -> None:
     full = shutil.disk_usage("/")._replace(free=0)
     monkeypatch.setattr("darknet_kit.train.health.witness.shutil.disk_usage", lambda _path: full)
     monkeypatch.setenv("FAKE_SECONDS", "0.01")
-    ended = train("full")
+    engine, cfg = fake("full")
+    write_nano(cfg, last)
+    ended = dkit("train", shapes, cfg, "--engine", engine, "--out", tmp_path / "runs")
     assert ended.exit_code == 5
     assert "[disk-full]" in ended.stderr
     assert attempts(run) == ["0001"]

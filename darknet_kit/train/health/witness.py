@@ -103,7 +103,7 @@ class Witness:
             self.errors = [
                 error for error in self.errors if (error.iteration or 0) >= event.iteration - 1
             ]
-        self._look_at_disk()
+        self.look_at_disk()
         if self.trouble is None:
             self.last = event
             if message := self.loss.look(event):
@@ -135,8 +135,11 @@ class Witness:
         message = f"dkit {error.message} ({error.path})"
         self.trouble = self.trouble or Cause(code, message, cure)
 
-    def _look_at_disk(self) -> None:
-        """Find weights that were cut because the disk is full: no engine says so."""
+    def look_at_disk(self) -> None:
+        """Find weights that were cut because the disk is full: no engine says so.
+
+        They are looked at once the engine went on, or is gone.
+        """
         path, self._saved = self._saved, None
         if path is None or self._floats is None or self.trouble is not None:
             return

@@ -144,6 +144,7 @@ class Attempt:
                 yield from keeper.finish(recorder)
             except (OSError, WriteError) as error:
                 witness.note_unwritten(error)
+            witness.look_at_disk()
             ended = self._judge(witness, returncode, process.pid)
             ended = replace(ended, bottleneck=observer.find_bottleneck())
             write_text(folder / "exit.json", format_exit(ended, returncode, began))
