@@ -194,3 +194,14 @@ def test_a_run_without_iterations_says_how_it_ended(dkit: Dkit) -> None:
     assert (ended.exit_code, "[no-iterations]" in ended.stderr) == (1, True)
     assert "no iteration to look at: crashed" in ended.stderr
     assert "dkit runs show" in ended.stderr
+
+
+@pytest.mark.parametrize(("state", "tone"), [("failed", "bad"), ("stopped", "doubtful")])
+def test_a_run_that_ended_early_says_why_and_where(dkit: Dkit, state: str, tone: str) -> None:
+    run = Path(write_run("runs/one", "", 0.5, state))
+    (run / "attempts/0001/log.txt").write_text(
+        " 7: 3.0, 3.0 avg loss, 0.001 rate, 2.0 seconds, 448 images, 0.1 hours left\n"
+    )
+    document = json.loads(dkit("report", run, "--json").stdout)
+    assert document["tone"] == tone
+    assert document["verdict"].startswith("So it was; it had come to iteration 7")

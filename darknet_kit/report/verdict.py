@@ -8,7 +8,13 @@ from darknet_kit.formats.trainlog import Log
 from darknet_kit.report.apchart import best_with_classes, rank_classes
 from darknet_kit.report.charts import known_results
 from darknet_kit.report.curves import find_rate_steps
-from darknet_kit.report.summary import computed_seconds, describe_ending, format_at, format_hours
+from darknet_kit.report.summary import (
+    computed_seconds,
+    describe_ending,
+    describe_reach,
+    format_at,
+    format_hours,
+)
 from darknet_kit.train.runs.history import History
 from darknet_kit.train.runs.state import State
 
@@ -16,6 +22,7 @@ _FELL = 0.03  # of mAP below its best: more than calculations differ by from eac
 _FEW_RESULTS = 5
 _HOPELESS = 0.05  # mAP at the end of a training that found next to nothing
 _WEAK = 0.5  # of the mean AP
+_BAD = frozenset((State.CRASHED, State.DIVERGED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,11 @@ def conclude(history: History) -> Conclusion:
         return Conclusion("doubtful", f"Still running, at iteration {last}.{reached}")
     if log.ending.code == "finished" or (history.run and history.run.state is State.FINISHED):
         return Conclusion("good", f"Finished: {last} iterations{took}.{reached}")
-    how = history.run.reason if history.run and history.run.reason else describe_ending(log)
-    tone = "doubtful" if log.ending.code == "stopped" else "bad"
+    how, tone = describe_ending(log), "doubtful" if log.ending.code == "stopped" else "bad"
+    if history.run is not None:
+        tone = "bad" if history.run.state in _BAD else tone
+        if history.run.reason:
+            how = f"{history.run.reason}; it had come to {describe_reach(log)}"
     return Conclusion(tone, f"{how[:1].upper()}{how[1:]}.{reached}")
 
 
