@@ -327,6 +327,19 @@ def test_idle_readers_do_not_slow_a_new_one(run: Path) -> None:
     asyncio.run(crowd())
 
 
+def test_a_deleted_run_leaves_the_page_and_the_others_stay(run: Path) -> None:
+    other = run.with_name("morning")
+    shutil.copytree(run, other)
+    with served(run, other) as url, visiting(url) as visit:
+        page = visit.page
+        page.locator("#state.finished").wait_for()
+        assert page.locator("#runs button").all_inner_texts() == ["night", "morning"]
+        shutil.rmtree(run)
+        page.goto(url)
+        page.locator("#name", has_text="morning").wait_for()
+        assert page.locator("#runs button").count() == 0  # of one there is nothing to choose
+
+
 def test_a_name_is_no_markup(run: Path) -> None:
     odd = run.rename(run.parent / "<img src=x onerror=alert(1)>")
     with served(odd) as url, visiting(url) as visit:
@@ -457,8 +470,9 @@ def test_a_folder_that_goes_away_is_told(run: Path) -> None:
     follower.update()
     shutil.rmtree(run)
     follower.update()
-    assert follower.snapshot().state != "running"
-    assert follower.snapshot().iteration == 50
+    snapshot = follower.snapshot()
+    assert (snapshot.state, snapshot.reason) == ("lost", "its folder is gone")
+    assert snapshot.iteration == 50
 
 
 @pytest.mark.parametrize(

@@ -134,14 +134,14 @@ def _follow(run: RunFolder) -> Outcome:
         contextlib.suppress(KeyboardInterrupt),
         Live(draw(), console=console, auto_refresh=False, screen=True) as live,
     ):
-        while follower.snapshot().state not in _ENDED:
+        while follower.snapshot().state not in _ENDED and run.path.is_dir():
             time.sleep(_SECONDS)
             follower.update()
             live.update(draw(), refresh=True)
     console.print(draw_screen(follower, console))
     ended = follower.snapshot().state in _ENDED
     following = f"dkit report {shown(run.path)}" if ended else f"dkit watch {shown(run.path)}"
-    return Outcome([], _describe(follower), following)
+    return Outcome([], _describe(follower), following if run.path.is_dir() else "dkit runs")
 
 
 def _can_move_the_cursor() -> bool:
@@ -174,10 +174,11 @@ async def _serve_until_stopped(given: Sequence[str], address: Any) -> str:
     from darknet_kit.report.liveserver import serving
 
     def find() -> list[RunFolder]:
-        try:
-            return list(_find_runs(given))
-        except UsageError:  # the last one was deleted meanwhile
-            return []
+        found: list[RunFolder] = []
+        for one in [[path] for path in given] or [[]]:
+            with contextlib.suppress(UsageError):  # deleted meanwhile
+                found += _find_runs(one)
+        return found
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

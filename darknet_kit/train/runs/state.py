@@ -47,6 +47,8 @@ def judge_state(
     A status of another machine, whose locks may not reach here, counts as alive for
     SILENCE_SECONDS.
     """
+    if not run.path.is_dir():
+        return Verdict(State.LOST, "its folder is gone")
     silence = None if heartbeat is None else (time.time() if now is None else now) - heartbeat
     holder = read_holder(run)
     if is_held(run):
