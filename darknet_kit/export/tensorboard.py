@@ -37,10 +37,9 @@ def export_tensorboard(log: Log, folder: AnyPath, name: str, ended: float | None
             hint="Name another folder, or delete it.",
             path=place,
         )
-    make_folder(place)
     steps = list(iter_steps(log, _MOST_STEPS))
     start = (time.time() if ended is None else ended) - (steps[-1].seconds if steps else 0.0)
-    writer = EventFileWriter(os.fspath(place))
+    writer = EventFileWriter(os.fspath(make_folder(place)))
     for step in steps:
         values = [Summary.Value(tag=tag, simple_value=v) for tag, v in step.values.items()]
         event = Event(

@@ -70,46 +70,59 @@ async def serving(find: FindRuns, address: Address) -> AsyncIterator[Address]:
         await runner.cleanup()
 
 
+class _Board:
+    """The channels of the runs that were found at the last look, by name."""
+
+    def __init__(self, find: FindRuns) -> None:
+        self._find = find
+        self.channels: dict[str, Channel] = {}
+
+    async def look_around(self) -> None:
+        found, known = await asyncio.to_thread(self._find), self.channels
+        self.channels = {}
+        for run in found:
+            self.channels.setdefault(run.name, known.get(run.name) or Channel(run))
+
+
 def make_app(find: FindRuns, token: str) -> web.Application:
     """Return the application that shows the runs that `find` returns; of one name, the first."""
-    channels: dict[str, Channel] = {}
-
-    async def look_around() -> None:
-        found, known = await asyncio.to_thread(find), dict(channels)
-        channels.clear()
-        for run in found:
-            channels.setdefault(run.name, known.get(run.name) or Channel(run))
+    board = _Board(find)
 
     async def page(_request: web.Request) -> web.Response:
-        await look_around()
-        text = render_page("live.html", names=list(channels))
+        await board.look_around()
+        text = render_page("live.html", names=list(board.channels))
         return web.Response(text=text, content_type="text/html")
 
     async def states(_request: web.Request) -> web.Response:
-        await look_around()
-        told = await asyncio.gather(*(channel.snapshot() for channel in channels.values()))
+        await board.look_around()
+        told = await asyncio.gather(*(one.snapshot() for one in board.channels.values()))
         return web.Response(text=json.dumps(told), content_type="application/json")
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        if not channels:  # it goes on in a page that was there before this process
-            await look_around()
-        channel = channels.get(request.match_info["name"])
+        if not board.channels:  # it goes on in a page that was there before this process
+            await board.look_around()
+        channel = board.channels.get(request.match_info["name"])
         if channel is None:
             raise web.HTTPNotFound(text="there is no such run here")
-        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            async with contextlib.aclosing(channel.listen()) as messages:
-                async for message in messages:
-                    part = f"data: {message}\n\n" if message else ": still here\n\n"
-                    await response.write(part.encode())
-        return response
+        return await _tell(channel, request)
 
     app = web.Application(middlewares=[_add_headers, _make_guard(token)])
     app.add_routes(
         [web.get("/", page), web.get("/runs", states), web.get("/runs/{name}/stream", stream)]
     )
     return app
+
+
+async def _tell(channel: Channel, request: web.Request) -> web.StreamResponse:
+    """Send a reader all that a channel tells, until it goes away."""
+    response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+        async with contextlib.aclosing(channel.listen()) as messages:
+            async for message in messages:
+                part = f"data: {message}\n\n" if message else ": still here\n\n"
+                await response.write(part.encode())
+    return response
 
 
 @web.middleware
