@@ -126,6 +126,7 @@ def plot_log(
             "logs": list(logs),
             "files": [] if dry_run else [str(path.absolute()) for path in done],
         },
+        next_command="" if len(logs) > 1 or logs[0] == "-" else f"dkit report {shown(logs[0])}",
         exit_code=SKIPPED_INPUT if log.damaged else 0,
     )
 
