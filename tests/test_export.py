@@ -2,8 +2,10 @@
 
 import math
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +85,20 @@ def iter_records(content: bytes) -> Iterator[bytes]:
             parts = b""
 
 
+def read_records(file: Path, protocol: Any) -> Iterator[Any]:
+    for data in iter_records(file.read_bytes()):
+        record = protocol.Record()
+        record.ParseFromString(data)
+        yield record
+
+
+def read_rows(file: Path, protocol: Any) -> Iterator[dict[str, float]]:
+    for record in read_records(file, protocol):
+        if record.HasField("history"):
+            items = record.history.item
+            yield {".".join(i.nested_key) or i.key: float(i.value_json) for i in items}
+
+
 def test_wandb_reads_what_was_written(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,17 +107,11 @@ def test_wandb_reads_what_was_written(
     place = export_wandb(log, tmp_path / "wb", "night", {"batch": "64"})
     assert place.name.startswith("offline-run-")
     (file,) = place.glob("*.wandb")
-    rows: list[dict[str, float]] = []
-    config = {}
-    for data in iter_records(file.read_bytes()):
-        record = protocol.Record()
-        record.ParseFromString(data)
-        if record.HasField("history"):
-            items = record.history.item
-            rows.append({".".join(i.nested_key) or i.key: float(i.value_json) for i in items})
-        if record.HasField("run"):
-            config = {item.key: item.value_json for item in record.run.config.update}
+    deadline = time.monotonic() + 60  # its own process writes, and goes on for a moment
+    while len(rows := list(read_rows(file, protocol))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert [row["_step"] for row in rows] == [1, 2, 3, 4, 5]
     assert [row["loss"] for row in rows] == pytest.approx([10, 5, 10 / 3, 2.5, 2])
     assert rows[3]["mAP50"] == 0.5
-    assert config["batch"] == '"64"'
+    runs = [record.run for record in read_records(file, protocol) if record.HasField("run")]
+    assert {item.key: item.value_json for item in runs[0].config.update}["batch"] == '"64"'
