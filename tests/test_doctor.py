@@ -113,7 +113,8 @@ def test_the_text_of_a_machine_without_driver(tmp_path: Path, dkit: Dkit) -> Non
     assert lines[at + 1].strip() == CODES["nouveau-bound"].meaning
     assert lines[at + 2].startswith("           -> Install NVIDIA's driver;")
     assert "1 problem" in ended.stdout
-    assert "no GPU can be used, because 0000:01:00.0" in " ".join(lines[-3:])
+    # Lines break elsewhere where the verdict names other engines.
+    assert "no GPU can be used, because 0000:01:00.0" in " ".join(ended.stdout.split())
     assert max(map(len, lines)) <= 100
     assert "\x1b" not in ended.stdout
 
