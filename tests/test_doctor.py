@@ -270,13 +270,12 @@ def test_a_folder_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_question_without_an_answer_is_given_up() -> None:
-    forever = threading.Event()
-    begun = time.monotonic()
-    pending = Pending(lambda: forever.wait(60), 0.2)
+    forever, answers = threading.Event(), list[bool]()
+    pending = Pending(lambda: answers.append(forever.wait(60)), 0.2)
     with pytest.raises(TimeoutError, match="no answer in"):
         pending.result()
-    assert time.monotonic() - begun < 5
-    assert pending.result_or(False) is False
+    assert answers == []  # it hangs still
+    assert pending.result_or(None) is None
     forever.set()
 
 
@@ -289,12 +288,11 @@ def test_what_a_question_raises_is_raised_where_it_is_asked() -> None:
 def test_a_driver_that_hangs_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_machine(tmp_path)
     write_device(tmp_path, driver="nvidia")
-    forever = threading.Event()
-    monkeypatch.setattr(probes, "read_nvml", lambda _machine: forever.wait(60))
+    forever, answers = threading.Event(), list[bool]()
+    monkeypatch.setattr(probes, "read_nvml", lambda _machine: answers.append(forever.wait(60)))
     monkeypatch.setattr(probes, "_DRIVER", 0.2)
-    begun = time.monotonic()
     looked = examine(Wish(machine=Machine(tmp_path)))
-    assert time.monotonic() - begun < 10
+    assert answers == []  # it hangs still
     hanging = [check for check in looked.checks if check.code == "no-answer"]
     assert {check.group for check in hanging} >= {Group.GPU}
     assert {"os", "cpu", "memory"} <= {check.code for check in looked.checks}

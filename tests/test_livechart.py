@@ -17,12 +17,10 @@ def test_a_chart_comes_while_the_caller_goes_on(tmp_path: Path) -> None:
     run.record.touch()
     known = set(sys.modules)
     with LiveChart(run, every=0.0) as chart:
-        began = time.monotonic()
         chart.refresh()
         chart.refresh()  # one is being drawn
-        assert time.monotonic() - began < 1
-        assert not run.chart.exists()
-        until = began + 120
+        assert not run.chart.exists()  # nobody waited for it
+        until = time.monotonic() + 120
         while not run.chart.exists() and time.monotonic() < until:
             time.sleep(0.05)
     assert run.chart.read_bytes().startswith(b"\x89PNG")

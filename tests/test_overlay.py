@@ -1,6 +1,7 @@
 """Looks of charts, classes over a training, several trainings on one axis."""
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -327,10 +328,17 @@ def test_the_command_overlays(
 
 
 def test_the_command_exports(dkit: Dkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tensorboard", reason="no tensorboard here")
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard here"
+    )
     monkeypatch.chdir(tmp_path)
     Path("a.log").write_text("".join(ITERATION.format(n, 2.0, 2.0, n) for n in (1, 2, 3)))
+    os.utime("a.log", (1_700_000_000, 1_700_000_000))
     ended = dkit("plot-log", "a.log", "-o", "a.png", "--tensorboard", "tb")
     assert ended.exit_code == 0, ended.stderr
     assert [path.name[:19] for path in Path("tb/a").iterdir()] == ["events.out.tfevents"]
+    events = accumulator.EventAccumulator("tb/a")
+    events.Reload()
+    # Each iteration took a second, and the log was last written with the third.
+    assert [one.wall_time - 1_700_000_000 for one in events.Scalars("loss")] == [-2, -1, 0]
     assert "[not-empty]" in dkit("plot-log", "a.log", "-o", "a.png", "--tensorboard", "tb").stderr

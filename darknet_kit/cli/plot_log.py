@@ -1,5 +1,6 @@
 """`dkit plot-log`: chart and numbers of any Darknet log."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -91,12 +92,8 @@ def plot_log(
     bzip2, zstd), notebooks and, as -, standard input are read too.
     """
     _check_picture(out, output)
-    if follow and (overlay or dry_run or "-" in logs):
-        raise UsageError(
-            "--follow goes with neither --overlay nor --dry-run, and standard input ends by itself",
-            code="usage",
-            hint="Give the file that grows, as the last LOG.",
-        )
+    if follow:
+        _check_follow(logs, never_with=overlay or dry_run)
     require_charts()
     look = make_look(title, scale, smooth, by_time, theme)
     if overlay:
@@ -114,7 +111,8 @@ def plot_log(
         with progress_bar("Reading", "bytes") as progress:
             log = read_log(*_expand(logs), progress=progress, parts=parts)
         done = _write(render(log), dry_run, overwrite)
-    done |= _export(log, name, tensorboard, wandb, dry_run)
+    if not dry_run:
+        done |= _export(log, name, logs[-1], tensorboard, wandb)
     return Outcome(
         summary=[
             ", ".join(shown(path) for path in logs),
@@ -131,17 +129,25 @@ def plot_log(
     )
 
 
+def _check_follow(logs: tuple[str, ...], *, never_with: bool) -> None:
+    if never_with or "-" in logs:
+        raise UsageError(
+            "--follow goes with neither --overlay nor --dry-run, and standard input ends by itself",
+            code="usage",
+            hint="Give the file that grows, as the last LOG.",
+        )
+
+
 def _export(
-    log: Log, name: str, tensorboard: str | None, wandb: str | None, dry_run: bool
+    log: Log, name: str, last: str, tensorboard: str | None, wandb: str | None
 ) -> dict[Path, str]:
     """Write a training for the programs in which people look at theirs."""
     done: dict[Path, str] = {}
-    if dry_run:
-        return done
     if tensorboard:
         from darknet_kit.export.tensorboard import export_tensorboard
 
-        done[export_tensorboard(log, tensorboard, name)] = "wrote"
+        ended = None if last == "-" else os.path.getmtime(_expand((last,))[-1])
+        done[export_tensorboard(log, tensorboard, name, ended)] = "wrote"
     if wandb:
         from darknet_kit.export.wandb import export_wandb
 

@@ -108,12 +108,7 @@ def train(
     )
     if resume is not None:
         if data or name or gpus or clear or with_map is not None:
-            raise UsageError(
-                "--resume goes on with a run as it is: give no DATA, CFG or WEIGHTS, and no "
-                "--name, --map, --clear or --gpus",
-                code="wrong-option",
-                hint="dkit train --resume RUN",
-            )
+            raise _not_with_resume()
         return _resume(resume, out, way, supervise, force=force, dry_run=dry_run)
     if not data or not cfg:
         raise UsageError(
@@ -139,15 +134,24 @@ def train(
     _check_room(path, network, settings, program, force=force)
     if dry_run:
         return Outcome([ready], {"dry_run": True, "engine": os.fspath(program.path)})
-    run = None
-    while run is None:
+    while True:
         try:
             run = create_run(path, dataset, network, settings, program)
         except UsageError as error:
             if name or error.code != "run-exists":
                 raise
             path = Path(out) / free_name(out, Path(cfg).stem)  # another dkit took it just now
-    return begin_run(run, settings, network, program, way)
+        else:
+            return begin_run(run, settings, network, program, way)
+
+
+def _not_with_resume() -> UsageError:
+    return UsageError(
+        "--resume goes on with a run as it is: give no DATA, CFG or WEIGHTS, and no "
+        "--name, --map, --clear or --gpus",
+        code="wrong-option",
+        hint="dkit train --resume RUN",
+    )
 
 
 def _check(
