@@ -39,7 +39,7 @@ def test_results_come_in_the_order_of_the_pieces(workers: int) -> None:
 
 def test_any_executor_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
-        assert list(map_shards(total, [[1, 2], [3]], executor=executor)) == [3, 3]
+        assert list(map_shards(total, [[1, 2], [3]], workers=executor)) == [3, 3]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -1,7 +1,7 @@
 """A pool of worker processes behind the standard executor interface.
 
-A unit of work is a picklable pure function over one shard (a short list). Any other executor,
-such as the one a Dask client offers, can take the same functions.
+A unit of work is a picklable pure function over one shard (a short list). Any other executor can
+take the same functions: `core/cluster` offers that of a Dask cluster.
 """
 
 import contextlib
@@ -26,6 +26,9 @@ from darknet_kit.errors import DkitError
 T = TypeVar("T")
 R = TypeVar("R")
 K = TypeVar("K")
+
+Workers = int | Executor | None
+"""How many processes, one a core where None; or an executor that has workers of its own."""
 
 _SHARD = 256  # items; small enough for a lively progress bar, large enough to hide pickling
 
@@ -57,12 +60,12 @@ class _Context(ForkServerContext):
     Process = _Process
 
 
-def start_early(module: str, workers: int | None = None) -> None:
+def start_early(module: str, workers: Workers = None) -> None:
     """Start the process that workers are copied from; it imports `module` meanwhile.
 
     For work that begins with something else: the first shards need not wait for imports then.
     """
-    if (workers or os.cpu_count() or 1) > 1:
+    if not isinstance(workers, Executor) and _count(workers) > 1:
         resource_tracker.ensure_running()  # before: its start ends the deferring
         with _ctrl_c_deferred():
             forkserver.set_forkserver_preload([module])
@@ -73,18 +76,18 @@ def map_shards(
     function: Callable[[Sequence[T]], R],
     pieces: Sequence[Sequence[T]],
     *,
-    workers: int | None = None,
-    executor: Executor | None = None,
+    workers: Workers = None,
 ) -> Iterator[R]:
     """Yield `function(piece)` in the order of the pieces.
 
     Runs in this process when one worker is enough; an exception of `function` comes through and
     the pieces not yet started are dropped. Raises DkitError (`worker-died`).
     """
-    count = min(workers or os.cpu_count() or 1, len(pieces))
-    if executor is not None:
-        yield from _in_order(executor, function, pieces)
-    elif count < 2:
+    if isinstance(workers, Executor):
+        yield from _in_order(workers, function, pieces)
+        return
+    count = min(_count(workers), len(pieces))
+    if count < 2:
         yield from map(function, pieces)
     else:
         pool = open_pool(count)
@@ -93,6 +96,10 @@ def map_shards(
                 yield from _in_order(pool, function, pieces)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _count(workers: int | None) -> int:
+    return workers or os.cpu_count() or 1
 
 
 def open_pool(
@@ -140,7 +147,7 @@ def map_groups(
     function: Callable[[Sequence[T]], R],
     groups: Mapping[K, Sequence[T]],
     *,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Iterator[tuple[K, R]]:
     """Yield a group's key and `function(piece)` for each piece of each group, in order."""

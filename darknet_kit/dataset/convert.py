@@ -11,7 +11,7 @@ from typing import Any
 
 from darknet_kit.core.boxes import BoxConvention
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.pool import map_groups, start_early
+from darknet_kit.core.pool import Workers, map_groups, start_early
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split
@@ -55,7 +55,7 @@ class ConvertOptions:
     keep_unlabelled: bool = False
     overwrite: bool = False
     dry_run: bool = False
-    workers: int | None = None
+    workers: Workers = None
 
 
 _WORK = convert_shard.__module__
@@ -153,7 +153,7 @@ def _run(
     found: Found,
     placement: Placement,
     rules: ShardRules,
-    workers: int | None,
+    workers: Workers,
     progress: Progress,
 ) -> Iterator[tuple[Split, ShardResult]]:
     """Write all labels; yield what came of each shard and its split. Raises WriteError."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.pool import map_shards, shards
+from darknet_kit.core.pool import Workers, map_shards, shards
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Split
 from darknet_kit.dataset.reading import Dataset, iter_listed, read_image
@@ -54,7 +54,7 @@ def count_classes(
     dataset: Dataset,
     split: Split,
     *,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> ClassCounts:
     """Read every label of a split. Raises DatasetError where its list is missing."""

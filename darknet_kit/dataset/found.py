@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from darknet_kit.core.boxes import BoxConvention
-from darknet_kit.core.pool import map_shards, shards
+from darknet_kit.core.pool import Workers, map_shards, shards
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item
@@ -47,7 +47,7 @@ class Found:
 def look_for_ilsvrc(
     source: AnyPath,
     mapping: AnyPath | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Found:
     """Find an ILSVRC tree; its boxes are edges from 0. Raises DatasetError."""
@@ -69,7 +69,7 @@ def look_for_ilsvrc(
     )
 
 
-def _used_synsets(tree: Ilsvrc, workers: int | None) -> list[Synset]:
+def _used_synsets(tree: Ilsvrc, workers: Workers) -> list[Synset]:
     """Return the classes in use, where neither a mapping nor folders tell which there are."""
     if tree.annotations is None:
         used = _used_names(tree.pairs.items, workers)
@@ -78,7 +78,7 @@ def _used_synsets(tree: Ilsvrc, workers: int | None) -> list[Synset]:
     return [Synset(wnid, (wnid,)) for wnid in sorted(used)]
 
 
-def _used_names(items: Sequence[Item], workers: int | None) -> Counter[str]:
+def _used_names(items: Sequence[Item], workers: Workers) -> Counter[str]:
     used: Counter[str] = Counter()
     for counted in map_shards(collect_names, shards(items), workers=workers):
         used.update(counted)
@@ -88,7 +88,7 @@ def _used_names(items: Sequence[Item], workers: int | None) -> Counter[str]:
 def look_for_voc(
     source: AnyPath,
     names_file: AnyPath | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Found:
     """Find a VOC devkit, or any folder of images and Pascal XML.
@@ -119,7 +119,7 @@ def look_for_coco(
     source: AnyPath,
     images: AnyPath | None = None,
     names_file: AnyPath | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Found:
     """Find COCO instances JSON, or COCO that some tool exported as Pascal XML.

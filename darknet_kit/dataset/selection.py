@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.pool import Workers
 from darknet_kit.core.progress import Progress
 from darknet_kit.core.records import SPLITS, Item, Split
 from darknet_kit.dataset.choice import draw_images, pick_frequent
@@ -33,7 +34,7 @@ class SubsetOptions:
     flavor: Flavor | None = None
     overwrite: bool = False
     dry_run: bool = False
-    workers: int | None = None
+    workers: Workers = None
 
 
 @dataclass(slots=True)

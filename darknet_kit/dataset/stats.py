@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.core.pool import map_groups
+from darknet_kit.core.pool import Workers, map_groups
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import SPLITS, Split
 from darknet_kit.dataset.boxshapes import BoxShapes
@@ -74,7 +74,7 @@ def stats(
     *,
     size: tuple[int, int] = DEFAULT_SIZE,
     flavor: Flavor | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Stats:
     """Count what the lists of a `.data` file hold, and measure its boxes at a network's input.

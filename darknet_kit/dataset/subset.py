@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from darknet_kit.core.pool import map_groups
+from darknet_kit.core.pool import Workers, map_groups
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Split
 from darknet_kit.dataset.classes import Classes, name_unshown
@@ -136,7 +136,7 @@ def _link_images(
     target: Target,
     selection: Selection,
     rules: RelabelRules,
-    workers: int | None,
+    workers: Workers,
     progress: Progress,
 ) -> Subset:
     classes = selection.classes
