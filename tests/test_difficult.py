@@ -42,10 +42,11 @@ def annotation(*easy: tuple[str, float, float, float, float], hard: str = "") ->
 IMAGES = {
     "train/1": annotation(CAT, DOG),
     "train/2": annotation(CAT, hard="dog"),  # nobody computes mAP on it
+    "train/8": annotation(hard="cat"),  # an empty label would teach that nothing is there
     "val/3": annotation(CAT, hard="dog"),
     "val/4": annotation(DOG),
     "val/5": annotation(DOG, hard="cat"),
-    "val/6": annotation(hard="cat"),  # no other object: not listed
+    "val/6": annotation(hard="cat"),  # nothing to find, and what is found does not count
     "val/7": annotation(),
 }
 
@@ -80,10 +81,13 @@ def test_labels_apart_run_parallel_to_the_images(
     out = tmp_path / "out" if view else source
     command = ["convert", "voc", source, *(["--out", out] if view else [])]
     ended = dkit(*command, "--name", "x")
-    assert "2 of the difficult objects have labels apart" in ended.stdout
-    expected = {"3": [f"1 {DOG_LABEL}"], "4": [], "5": [f"0 {CAT_LABEL}"], "7": []}
-    assert apart(out, "x") == expected
-    assert len(list((out / "difficult_objects").rglob("*.txt"))) == 3  # two, and the empty one
+    assert "3 of the difficult objects have labels apart" in ended.stdout
+    cat, dog = [f"0 {CAT_LABEL}"], [f"1 {DOG_LABEL}"]
+    assert apart(out, "x") == {"3": dog, "4": [], "5": cat, "6": cat, "7": []}
+    assert len(list((out / "difficult_objects").rglob("*.txt"))) == 4  # three, and the empty one
+    assert {Path(image).stem for image in lines(out / "train.txt")} == {"1", "2"}
+    assert [line.split(",")[0] for line in lines(out / "problems.csv")[1:]] == ["only-excluded"]
+    assert "(1 without an object, as annotated)" in ended.stdout  # 7: of 6 nobody says so
     before = digests(out)
     assert dkit(*command, "--name", "x").exit_code == 0
     assert digests(out) == before
@@ -110,9 +114,10 @@ def test_a_set_without_difficult_objects_has_no_such_files(tmp_path: Path, dkit:
 
 def test_a_subset_keeps_them_in_step(tmp_path: Path, dkit: Dkit, source: Path) -> None:
     dkit("convert", "voc", source, "--out", tmp_path / "out", "--name", "x")
+    dog, cat = [f"0 {DOG_LABEL}"], [f"1 {CAT_LABEL}"]
     for out, classes, expected in (
-        ("dogs", "dog", {"4": [], "5": []}),
-        ("both", "dog,cat", {"3": [f"0 {DOG_LABEL}"], "4": [], "5": [f"1 {CAT_LABEL}"]}),
+        ("dogs", "dog", {"3": dog, "4": [], "5": []}),  # 3 has no other dog
+        ("both", "dog,cat", {"3": dog, "4": [], "5": cat, "6": cat}),
     ):
         command = ["subset", tmp_path / "out/x.data", "--classes", classes, "--out", tmp_path / out]
         assert dkit(*command).exit_code == 0
@@ -130,7 +135,7 @@ def test_a_list_of_another_length_is_refused(tmp_path: Path, dkit: Dkit, source:
     (tmp_path / "out/difficult.txt").write_text("a.jpg\n")
     ended = dkit("subset", tmp_path / "out/x.data", "--classes", "cat", "--out", tmp_path / "cats")
     assert ended.exit_code == 1
-    assert "1 paths of difficult objects for 4 images  [difficult-list]" in ended.stderr
+    assert "1 paths of difficult objects for 5 images  [difficult-list]" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -172,7 +177,7 @@ def test_training_begins_with_a_look_at_them(tmp_path: Path, dkit: Dkit, source:
     (warning,) = [line for line in check_run(data, cfg, "", engine).warnings if "diffi" in line]
     assert warning.startswith(f"1 label files of difficult objects are missing, as {label}")
     (tmp_path / "out/difficult.txt").write_text("a.jpg\n" * 3)
-    with pytest.raises(DatasetError, match="3 paths of difficult objects for 4 images"):
+    with pytest.raises(DatasetError, match="3 paths of difficult objects for 5 images"):
         check_run(data, cfg, "", engine)
 
 
@@ -226,7 +231,7 @@ def test_engines_leave_out_what_was_found_of_them(tmp_path: Path, dkit: Dkit, so
         return counted
 
     with_list = count()
-    (out / "difficult.txt").write_text(f"{out}/difficult_objects/none.jpg\n" * 4)
+    (out / "difficult.txt").write_text(f"{out}/difficult_objects/none.jpg\n" * 5)
     without = count()
     assert all(one < other for one, other in zip(with_list, without, strict=True))
     assert len({*with_list}) == len({*without}) == 1

@@ -49,6 +49,12 @@ def fill_gaps(folder: str, paths: Sequence[str], flavor: Flavor, *, write: bool)
     return [path or none for path in paths]
 
 
+def find_difficult(paths: Sequence[str]) -> set[int]:
+    """Return the places in such a list that stand for images with difficult objects."""
+    none = f"/{_FOLDER}/{_NONE}"
+    return {place for place, path in enumerate(paths) if not path.endswith(none)}
+
+
 def _write_label(path: str, content: str, flavor: Flavor) -> None:
     label = label_path(path, flavor) or ""
     make_folder(os.path.dirname(label))

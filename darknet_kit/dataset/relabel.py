@@ -66,7 +66,8 @@ def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabel
         labels = _read(job.item.image, rules, done.problems)
         if labels is None:
             continue
-        if not labels and not rules.keep_negatives:
+        hard = _read_difficult(job, rules)
+        if not (labels or hard or rules.keep_negatives):
             done.left_out += 1
             continue
         content = "".join(map(_line, labels)).encode()
@@ -79,10 +80,13 @@ def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabel
             continue
         done.written += put
         done.listed.append(placed.listed)
-        done.negatives += not labels
+        done.negatives += not (labels or hard)
         done.boxes.update(label.class_id for label in labels)
         done.shown.update({label.class_id for label in labels})
-        _keep_difficult(job, rules, done)
+        flavor = rules.layout.flavor
+        path = write_difficult(rules.folder, job.item, hard, flavor, write=rules.write)
+        done.difficult.append(path)
+        done.difficult_boxes += len(hard)
     return done
 
 
@@ -106,14 +110,10 @@ def _strange(labels: Iterable[Label], path: str, classes: int) -> Iterator[Probl
             yield Problem("class-out-of-range", path, message)
 
 
-def _keep_difficult(job: RelabelJob, rules: RelabelRules, done: Relabelled) -> None:
-    """Write the labels of the image's difficult objects. Raises WriteError."""
-    flavor = rules.layout.flavor
-    hard = read_image(job.difficult, flavor).labels if job.difficult else None
-    lines = [_line(label) for label in _choose(hard or (), rules.new_ids)]
-    path = write_difficult(rules.folder, job.item, lines, flavor, write=rules.write)
-    done.difficult.append(path)
-    done.difficult_boxes += len(lines)
+def _read_difficult(job: RelabelJob, rules: RelabelRules) -> list[str]:
+    """Return the label lines of an image's difficult objects of chosen classes."""
+    hard = read_image(job.difficult, rules.layout.flavor).labels if job.difficult else None
+    return [_line(label) for label in _choose(hard or (), rules.new_ids)]
 
 
 def _choose(labels: Iterable[Label], new_ids: Mapping[int, int]) -> list[Label]:

@@ -11,7 +11,9 @@ from darknet_kit.core.records import SPLITS, Item, Split
 from darknet_kit.dataset.choice import draw_images, pick_frequent
 from darknet_kit.dataset.classes import Classes, all_classes, choose_classes, merge_classes
 from darknet_kit.dataset.counts import ClassCounts, count_classes
+from darknet_kit.dataset.difficult import find_difficult
 from darknet_kit.dataset.reading import Dataset, iter_listed, read_wnids
+from darknet_kit.formats.datafile import read_difficult
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def select_images(source: Dataset, options: SubsetOptions, progress: Progress) -
         places: Iterable[int] = range(len(images))
         if split in counts:
             drawn = options.per_class if split == "train" else 0
-            places = _find_wanted(counts[split], names, drawn, source, options, selection)
+            hard = find_difficult(read_difficult(source.data, images)) if split == "valid" else ()
+            places = _find_wanted(counts[split], names, drawn, source, options, selection, hard)
         for place in places:
             folder, file = os.path.split(images[place])
             selection.items.append(Item(folder, file, os.path.dirname(names[place]), split=split))
@@ -123,8 +126,12 @@ def _find_wanted(
     source: Dataset,
     options: SubsetOptions,
     selection: Selection,
+    hard: Container[int],
 ) -> Iterator[int]:
-    """Yield the places of the images to look at again; count the others."""
+    """Yield the places of the images to look at again; count the others.
+
+    At those in `hard` there are difficult objects.
+    """
     known = frozenset(range(len(source.names)))
     shown = counts.renumbered(selection.classes.new_ids).shown
     drawn: Container[int] = range(len(shown))
@@ -136,6 +143,7 @@ def _find_wanted(
             selection.surplus += not wanted
         else:  # what has no label, or one of an unknown class, is looked at to be reported
             wanted = there is None or not there <= known or options.keep_unlabelled
+            wanted = wanted or place in hard
             selection.negatives += not wanted
         if wanted:
             yield place

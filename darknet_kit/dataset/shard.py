@@ -120,7 +120,7 @@ def _convert(
             hard = write_difficult(rules.folder, item, lines, flavor, write=rules.write)
             result.difficult.append(hard)
             result.difficult_boxes += len(lines)
-        result.negatives += not labelled.lines
+        result.negatives += not (labelled.lines or labelled.difficult)
         class_ids.extend(labelled.class_ids)
     result.listed, result.images = format_lines(listed), len(listed)
     result.boxes.update(class_ids)
@@ -160,8 +160,8 @@ def _label(
         )
         if rules.convention is BoxConvention.INCLUSIVE:
             result.from_zero += sum(map(_begins_at_zero, annotation.objects))
-    if labelled.lines or shows_none(annotation, rules.class_ids):
-        return labelled  # no object at all is a statement: a negative image
+    if labelled.lines or _may_be_empty(labelled, annotation, rules.class_ids):
+        return labelled
     # An empty label would teach the network that this image shows nothing.
     problems.append(_none_left(labelled, annotation, item.image))
     return None
@@ -191,6 +191,17 @@ def _none_left(labelled: Labelled, annotation: Annotation, image: str) -> Proble
         message = f"all {len(labelled.excluded)} objects are left out on purpose"
         return Problem("only-excluded", image, message)
     return Problem("no-box-left", image, "none of its objects could be used")
+
+
+def _may_be_empty(labelled: Labelled, annotation: Annotation, class_ids: dict[str, int]) -> bool:
+    """Tell whether an empty label is right: no object is a statement, a negative image.
+
+    So it is with difficult objects alone, of which mAP is told apart: it expects none of them.
+    """
+    reasons = labelled.excluded
+    if labelled.difficult and len(reasons) == len(annotation.objects):
+        return not annotation.problems and {"difficult", "other-class"}.issuperset(reasons)
+    return shows_none(annotation, class_ids)
 
 
 def _begins_at_zero(entry: LabelledObject) -> bool:
