@@ -290,6 +290,17 @@ def test_little_space_for_weights(dkit: Dkit, data: Path, monkeypatch: pytest.Mo
     assert codes(dkit("check", data, "--json")) == {"little-space": ("warning", 1)}
 
 
+def test_a_box_may_stand_over_two_lines(dkit: Dkit, data: Path) -> None:
+    """Engines read with fscanf, to which a line feed is a blank like any other."""
+    (data.parent / "0.txt").write_text("0 .5 .5\n.2 .2 1\n\n.5 .5 .1 .1\n")
+    (data.parent / "1.txt").write_text("0 .5 .5 .2 .2 1 .5\n.5 nan .1\n")
+    document = json.loads(dkit("check", data, "--json").stdout)
+    assert document["lists"]["train"]["boxes"] == 2 + 2 + 1
+    assert codes(dkit("check", data, "--json")) == {"bad-coordinate": ("error", 1)}
+    (data.parent / "1.txt").write_text("0 .5 .5 .2\n1 .5 .5 .2 .2\n0 .5 .5 .2 .2 .2\n")
+    assert codes(dkit("check", data, "--json")) == {"label-columns": ("error", 1)}
+
+
 @pytest.mark.parametrize(
     ("spoil", "code", "fatal_to"),
     [

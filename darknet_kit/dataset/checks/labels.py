@@ -122,18 +122,15 @@ def _unreadable(path: str, rules: LabelRules, reason: str) -> LabelCheck:
 
 
 def _iter_labels(content: bytes, first: _First) -> Iterator[tuple[int, Label]]:
-    """Yield line and label until the first mistake that shifts or stops an engine's reading.
-
-    Engines would also read a box that goes on in the next line; nobody means to write that.
-    """
-    for number, line in enumerate(content.split(b"\n"), start=1):
+    """Yield line and label until the first mistake that shifts or stops an engine's reading."""
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, start=1):
         tokens = line.split()
         if len(tokens) % _COLUMNS:
-            strange = next((token for token in tokens if not _NUMBER.fullmatch(token)), None)
-            if strange is None:
-                first.add("label-columns", number, f"has {_columns(len(tokens))}")
-            else:
-                first.add("label-number", number, f"{_shown(strange)} is no number")
+            across = _across_lines(lines, number)
+            if not across:
+                _add_odd_line(tokens, number, first)
+            yield from across
             return
         for start in range(0, len(tokens), _COLUMNS):
             five = tokens[start : start + _COLUMNS]
@@ -141,7 +138,34 @@ def _iter_labels(content: bytes, first: _First) -> Iterator[tuple[int, Label]]:
             if wrong:
                 first.add("label-number", number, wrong)
                 return
-            yield number, Label(int(five[0]), *map(float, five[1:]))
+            yield number, _label(five)
+
+
+def _across_lines(lines: list[bytes], first: int) -> list[tuple[int, Label]]:
+    """Return the labels from line `first` on as one row of tokens, which engines take them for.
+
+    Empty where there is a mistake in it: a number too many or too few makes a class_id of what is
+    none.
+    """
+    after = enumerate(lines[first - 1 :], first)
+    rest = [(number, token) for number, line in after for token in line.split()]
+    fives = [rest[start : start + _COLUMNS] for start in range(0, len(rest), _COLUMNS)]
+    tokens = [[token for _, token in five] for five in fives]
+    if len(rest) % _COLUMNS or any(map(_wrong_token, tokens)):
+        return []
+    return [(five[0][0], _label(texts)) for five, texts in zip(fives, tokens, strict=True)]
+
+
+def _add_odd_line(tokens: list[bytes], number: int, first: _First) -> None:
+    strange = next((token for token in tokens if not _NUMBER.fullmatch(token)), None)
+    if strange is None:
+        first.add("label-columns", number, f"has {_columns(len(tokens))}")
+    else:
+        first.add("label-number", number, f"{_shown(strange)} is no number")
+
+
+def _label(tokens: list[bytes]) -> Label:
+    return Label(int(tokens[0]), *map(float, tokens[1:]))
 
 
 def _columns(count: int) -> str:
