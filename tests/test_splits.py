@@ -73,6 +73,31 @@ def test_a_larger_fraction_takes_more_and_gives_none_back() -> None:
     assert small < large
 
 
+@pytest.mark.parametrize("fraction", ["0.001", "0.999"])
+def test_of_a_few_images_one_at_least_trains_and_one_validates(
+    tmp_path: Path, dkit: Dkit, fraction: str
+) -> None:
+    root = tmp_path / "set"
+    write_images(root, range(2))
+    dkit("convert", "voc", root, "--out", tmp_path / "out", "--valid-fraction", fraction)
+    assert sorted(split_of(tmp_path / "out").values()) == ["train", "valid"]
+    write_images(root, range(20))
+    dkit("convert", "voc", root, "--out", tmp_path / "out", "--valid-fraction", fraction)
+    drawn = sorted(split_of(tmp_path / "out").values())
+    assert drawn == ["train"] * 19 + ["valid"] or drawn == ["train"] + ["valid"] * 19
+
+
+def test_an_only_image_trains_and_a_fraction_of_0_takes_none(tmp_path: Path, dkit: Dkit) -> None:
+    root = tmp_path / "set"
+    write_images(root, range(1))
+    for fraction in ("0.001", "0.999", "0"):
+        dkit("convert", "voc", root, "--out", tmp_path / fraction, "--valid-fraction", fraction)
+        assert split_of(tmp_path / fraction) == {"000": "train"}
+    write_images(root, range(9))
+    dkit("convert", "voc", root, "--out", tmp_path / "none", "--valid-fraction", "0")
+    assert set(split_of(tmp_path / "none").values()) == {"train"}
+
+
 @pytest.mark.parametrize(
     ("folders", "expected"),
     [
