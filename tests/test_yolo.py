@@ -11,6 +11,7 @@ from PIL import Image
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.formats.yolo import (
     Label,
+    are_safe,
     defuse,
     format_label,
     is_beside,
@@ -135,6 +136,7 @@ def test_beside_the_image(image: str, flavor: Flavor, beside: bool) -> None:
 )
 def test_a_path_that_a_shell_or_a_list_would_mangle_is_unsafe(name: str) -> None:
     assert not is_safe(f"/d/{name}.jpg")
+    assert not are_safe(["/d/a.jpg", f"/d/{name}.jpg"])
     assert is_safe(f"/d/{defuse(name)}.jpg")
     assert len(defuse(name)) == len(name)
 
@@ -144,7 +146,17 @@ def test_a_path_that_a_shell_or_a_list_would_mangle_is_unsafe(name: str) -> None
 )
 def test_odd_names_that_do_no_harm_are_safe(name: str) -> None:
     assert is_safe(f"/d/{name}.jpg")
+    assert are_safe(["/d/a.jpg", f"/d/{name}.jpg"])
     assert defuse(name) == name
+
+
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_a_path_longer_than_an_engine_keeps_is_unsafe(letter: str) -> None:
+    """4096 bytes, of which some go to what an engine makes of it."""
+    longest, too_long = (f"/{letter * (count // len(letter.encode()))}" for count in (3990, 4010))
+    assert [is_safe(longest), are_safe([longest, "/a.jpg"])] == [True, True]
+    assert [is_safe(too_long), are_safe([too_long, "/a.jpg"])] == [False, False]
+    assert are_safe([])
 
 
 def test_a_safe_name_stays_words_in_the_engines_shell(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Structs rather than dataclasses: made, pickled and unpickled a million times, th
 the time. They hold no cycles, so the garbage collector need not look at them.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,11 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 def stem_of(name: str) -> str:
     """Return a file name without its last suffix; faster than os.path.splitext."""
     return name.rpartition(".")[0] or name
+
+
+def stems_of(names: Iterable[str]) -> list[str]:
+    """Return `stem_of` each name; a call for each would take longer than the work."""
+    return [name.rpartition(".")[0] or name for name in names]
 
 
 class LabelledObject(msgspec.Struct, frozen=True, gc=False):

@@ -7,18 +7,19 @@ with the labels beside them, under names that every engine reads the same way.
 import functools
 import hashlib
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from darknet_kit.core.flavor import Flavor
+from darknet_kit.core.pool import shards
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import SPLITS, Item, Split, stem_of
+from darknet_kit.core.records import SPLITS, Item, Split
 from darknet_kit.errors import UsageError
 from darknet_kit.formats.pairs import split_of_folder
-from darknet_kit.formats.yolo import defuse, is_beside, is_safe, label_path
+from darknet_kit.formats.yolo import are_safe, defuse, is_beside, is_safe, label_path
 
 _SUFFIXES = {".jpeg": ".jpg", ".tif": ".tiff"}
 _LONGEST = 200  # bytes of a name; file systems stop at 255
@@ -60,7 +61,7 @@ def place(item: Item, layout: Layout) -> Placed:
     return Placed(listed, label_path(listed, layout.flavor) or "")
 
 
-def place_items(items: Iterable[Item], layout: Layout, lists: Container[str] = ()) -> Placement:
+def place_items(items: Sequence[Item], layout: Layout, lists: Collection[str] = ()) -> Placement:
     """Sort items, which have their split, into lists; those without a place become problems.
 
     `lists` are paths that a label must not have. Touches no file.
@@ -69,10 +70,8 @@ def place_items(items: Iterable[Item], layout: Layout, lists: Container[str] = (
     owners: dict[int, Item] = {}  # by the label's hash: a third of the memory
     last = dict.fromkeys(SPLITS, "")
     unsorted = set[Split]()
-    for item in items:
-        placed = place(item, layout)
+    for item, placed, problem in _iter_checked(items, layout, lists):
         listed, label = placed.listed, placed.label
-        problem = _check(item, placed, layout, lists)
         owner = item if problem else owners.setdefault(hash(label), item)
         if owner is not item and _share_label(owner, item, layout):
             message = f"would share its label with {owner.image}"
@@ -86,7 +85,7 @@ def place_items(items: Iterable[Item], layout: Layout, lists: Container[str] = (
             unsorted.add(split)
         last[split] = listed
         result.folders.add(label.rpartition("/")[0])
-        if stem_of(label) != stem_of(listed):
+        if not listed.startswith(label[:-3]):
             result.elsewhere += 1
             result.example = result.example or label
     for split in unsorted:
@@ -99,7 +98,19 @@ def _share_label(one: Item, other: Item, layout: Layout) -> bool:
     return same and one.image != other.image
 
 
-def _check(item: Item, placed: Placed, layout: Layout, lists: Container[str]) -> Problem | None:
+def _iter_checked(
+    items: Sequence[Item], layout: Layout, lists: Collection[str]
+) -> Iterator[tuple[Item, Placed, Problem | None]]:
+    """Yield items, their places, and what is wrong with these: many have one check, mostly."""
+    for shard in shards(items):
+        placed = [place(item, layout) for item in shard]
+        labels = {one.label for one in placed}
+        sound = are_safe([one.listed for one in placed]) and labels.isdisjoint(("", *lists))
+        for item, one in zip(shard, placed, strict=True):
+            yield item, one, None if sound else _check(item, one, layout, lists)
+
+
+def _check(item: Item, placed: Placed, layout: Layout, lists: Collection[str]) -> Problem | None:
     cure = "its path there is too long" if layout.view else "--out DIR gives it another in a view"
     if not is_safe(placed.listed):
         message = f"its path could not be listed safely; {cure}"

@@ -135,7 +135,8 @@ def _find_other_layout(top: str, progress: Progress) -> Pairs:
 
 
 def _of_task(items: Sequence[Item], task: str) -> list[Item]:
-    return [item for item in items if item.place.partition("/")[0] == task]
+    places = {place for place in {item.place for item in items} if place.partition("/")[0] == task}
+    return [item for item in items if item.place in places]
 
 
 def _split_of(item: Item) -> Split | Literal[""]:

@@ -10,13 +10,16 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Literal
+
+import msgspec
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Item, Split, stem_of
+from darknet_kit.core.records import Item, Split, stems_of
 from darknet_kit.errors import AnyPath
 from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import (
@@ -81,8 +84,8 @@ def _match(folders: list[Folder]) -> Pairs:
     pairs = Pairs(folders[0].path, folders=readable)
     pairs.problems.extend(unreadable(folders))
     _Matching(pairs, folders).match()
-    pairs.items.sort(key=lambda item: item.image)
-    pairs.unlabelled.sort(key=lambda item: item.image)
+    for found in (pairs.items, pairs.unlabelled):
+        found.sort(key=attrgetter("image"))
     return pairs
 
 
@@ -95,6 +98,9 @@ def unreadable(folders: Iterable[Folder]) -> list[Problem]:
     ]
 
 
+_Note = tuple[str, str]
+"""Where an annotation lies: its folder and its suffix, as an Item has them."""
+_NOWHERE: _Note = ("", "")
 _Table = dict[str, Item]
 """The images of a place by their stems, with their annotations as far as they are found."""
 
@@ -111,90 +117,102 @@ class _Matching:
 
     def match(self) -> None:
         """Fill `items` and `unlabelled`: images in the right place first, then by stem alone."""
-        astray: list[tuple[Folder, str]] = []
+        astray: list[tuple[str, _Note]] = []
         free: dict[Place, _Table] = {}
         for place, folders in self._places.items():
             # Masks lie under the same stems.
             masks = bool(place) and place[-1].startswith("Segmentation")
-            table = {} if masks else self._tabulate(folders)
-            for folder in folders:
-                astray.extend((folder, name) for name in self._match_folder(folder, table))
-            if any(folder.annotations for folder in folders):
-                self._file(table)
+            if masks or not any(folder.images for folder in folders):
+                astray.extend(_iter_notes(folders))
+            elif any(folder.annotations for folder in folders):
+                self._file(self._match_place(folders))
             else:
-                free[place] = table
+                free[place] = self._tabulate(folders, {})
         self._match_astray(astray, free)
         for table in free.values():
             self._file(table)
 
-    def _tabulate(self, folders: list[Folder]) -> _Table:
+    def _match_place(self, folders: list[Folder]) -> _Table:
+        """Match the annotations of a place to its images.
+
+        Numbers for names come back in every set: from a place with images of its own no
+        annotation is matched to another one's.
+        """
+        notes: dict[str, _Note] = {}
+        more: list[tuple[str, _Note]] = []
+        for stem, note in _iter_notes(folders):
+            if notes.setdefault(stem, note) is not note:
+                more.append((stem, note))
+        table = self._tabulate(folders, notes)
+        missing = [(stem, notes[stem]) for stem in notes.keys() - table.keys()]
+        for stem, note in (*missing, *more):
+            self._pairs.problems.append((_second if stem in table else _missing)(stem, note))
+        return table
+
+    def _tabulate(self, folders: list[Folder], notes: Mapping[str, _Note]) -> _Table:
         table: _Table = {}
         for folder in folders:
             place, split = _describe(folder.relative)
-            for name in folder.images:
-                item = Item(folder.path, name, place, split=split)
-                other = table.setdefault(stem_of(name), item)
+            for stem, name in zip(stems_of(folder.images), folder.images, strict=True):
+                note, suffix = notes.get(stem, _NOWHERE)
+                item = Item(folder.path, name, place, note, suffix, split)
+                other = table.setdefault(stem, item)
                 if other is not item:
                     message = f"shares its stem, and so its label, with {other.image}"
                     self._pairs.problems.append(Problem("same-stem", item.image, message))
         return table
 
-    def _match_folder(self, folder: Folder, table: _Table) -> Iterator[str]:
-        """Match one folder's annotations to the images of its place; yield those of no image.
-
-        Numbers for names come back in every set: from a place with images of its own no
-        annotation is matched to another one's.
-        """
-        for name in folder.annotations:
-            if stem_of(name) in table:
-                self._take(table, folder, name)
-            elif table:
-                self._pairs.problems.append(_missing(folder, name))
-            else:
-                yield name
-
-    def _match_astray(self, astray: list[tuple[Folder, str]], free: dict[Place, _Table]) -> None:
+    def _match_astray(self, astray: list[tuple[str, _Note]], free: dict[Place, _Table]) -> None:
         """Match by stem alone, among the places that have no annotations of their own."""
         tables: dict[str, list[_Table]] = defaultdict(list)
         for table in free.values() if astray else ():
             for stem in table:
                 tables[stem].append(table)
-        for folder, name in astray:
-            fitting = tables.get(stem_of(name), [])
-            if len(fitting) == 1:
-                self._take(fitting[0], folder, name)
-            elif fitting:
-                self._pairs.problems.append(self._ambiguous(folder, name, fitting))
+        for stem, note in astray:
+            fitting = tables.get(stem, [])
+            if len(fitting) > 1:
+                self._pairs.problems.append(self._ambiguous(stem, note, fitting))
+            elif not fitting:
+                self._pairs.problems.append(_missing(stem, note))
+            elif fitting[0][stem].notes:
+                self._pairs.problems.append(_second(stem, note))
             else:
-                self._pairs.problems.append(_missing(folder, name))
-
-    def _take(self, table: _Table, folder: Folder, name: str) -> None:
-        stem = stem_of(name)
-        item = table[stem]
-        if item.notes:
-            message = "another annotation of the same image was taken already"
-            path = f"{folder.path}/{name}"
-            self._pairs.problems.append(Problem("duplicate-image", path, message))
-        else:
-            suffix = sys.intern(name[len(stem) :])
-            table[stem] = Item(item.folder, item.file, item.place, folder.path, suffix, item.split)
+                fitting[0][stem] = msgspec.structs.replace(
+                    fitting[0][stem], notes=note[0], suffix=note[1]
+                )
 
     def _file(self, table: _Table) -> None:
         for item in table.values():
             (self._pairs.items if item.notes else self._pairs.unlabelled).append(item)
 
-    def _ambiguous(self, folder: Folder, name: str, tables: list[_Table]) -> Problem:
-        stem = stem_of(name)
+    def _ambiguous(self, stem: str, note: _Note, tables: list[_Table]) -> Problem:
         first, second = (
             os.path.relpath(table[stem].folder, self._pairs.root) for table in tables[:2]
         )
         message = f"there are images with the stem {stem!r} in {first!r} and in {second!r}"
-        return Problem("ambiguous-image", f"{folder.path}/{name}", message)
+        return Problem("ambiguous-image", _path_of(stem, note), message)
 
 
-def _missing(folder: Folder, name: str) -> Problem:
-    message = f"there is no image with the stem {stem_of(name)!r}"
-    return Problem("missing-image", f"{folder.path}/{name}", message)
+def _iter_notes(folders: Iterable[Folder]) -> Iterator[tuple[str, _Note]]:
+    """Yield the stem of each annotation, and where it lies."""
+    for folder in folders:
+        names = folder.annotations
+        for stem, name in zip(stems_of(names), names, strict=True):
+            yield stem, (folder.path, sys.intern(name[len(stem) :]))
+
+
+def _path_of(stem: str, note: _Note) -> str:
+    return f"{note[0]}/{stem}{note[1]}"
+
+
+def _second(stem: str, note: _Note) -> Problem:
+    message = "another annotation of the same image was taken already"
+    return Problem("duplicate-image", _path_of(stem, note), message)
+
+
+def _missing(stem: str, note: _Note) -> Problem:
+    message = f"there is no image with the stem {stem!r}"
+    return Problem("missing-image", _path_of(stem, note), message)
 
 
 def item_of(folder: Folder, name: str) -> Item:

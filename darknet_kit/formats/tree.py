@@ -6,9 +6,9 @@ folder once, so that a loop of links ends.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from darknet_kit.core.progress import Progress
 from darknet_kit.errors import AnyPath, DatasetError
@@ -76,35 +76,30 @@ def list_tree(root: AnyPath, progress: Progress, annotation_suffix: str = ".xml"
 
 def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, list[str]]:
     """Return a folder and the names of those in it; None for a view that dkit made."""
-    found: dict[_Kind, list[str]] = {"image": [], "annotation": [], "folder": []}
+    files: dict[str, list[str]] = defaultdict(list)  # by suffix, so that few need a closer look
+    folders: list[str] = []
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name
+            if name[0] == ".":
+                continue
             if name == RECORD:
                 if relative and is_view(path):
                     return None, []
-            elif kind := _kind_of(entry, name, suffix):
-                found[kind].append(name)
-    images, annotations = sorted(found["image"]), sorted(found["annotation"])
-    return Folder(path, relative, images, annotations), found["folder"]
-
-
-_Kind = Literal["image", "annotation", "folder"]
-
-
-def _kind_of(entry: os.DirEntry[str], name: str, suffix: str) -> _Kind | None:
-    if name[0] == ".":
-        return None
-    is_annotation = name.endswith(suffix) or name.lower().endswith(suffix)
-    try:
-        if entry.is_dir():
-            return "folder"
-        if is_annotation:
-            # Of a link that leads nowhere, reading will tell.
-            return "annotation" if entry.is_file() or entry.is_symlink() else None
-        return "image" if is_image(name) and entry.is_file() else None
-    except OSError:  # a link to itself
-        return "annotation" if is_annotation and entry.is_symlink() else None
+                continue
+            try:
+                if entry.is_file():
+                    files[name[name.rfind(".") :]].append(name)
+                elif entry.is_dir():
+                    folders.append(name)
+                elif entry.is_symlink() and name.lower().endswith(suffix):
+                    files[suffix].append(name)  # it leads nowhere, as reading will tell
+            except OSError:  # a link to itself
+                if name.lower().endswith(suffix):
+                    files[suffix].append(name)
+    annotations = [name for end in files if end.lower() == suffix for name in files[end]]
+    images = [name for end in files if is_image(end) for name in files[end]]
+    return Folder(path, relative, sorted(images), sorted(annotations)), folders
 
 
 def _no_folder(path: str, error: OSError) -> DatasetError:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Item, Split, stem_of
+from darknet_kit.core.records import Split, stem_of, stems_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import read_text
 from darknet_kit.formats.image import is_image
@@ -50,26 +50,25 @@ def _apply_lists(pairs: Pairs, kit: str) -> None:
     main = os.path.join(pairs.root, kit, _MAIN)
     splits = _read_splits(main)
     below = os.path.join(pairs.root, kit, "")
-    found = splits.keys() & {item.stem for item in pairs.items if _lies_in(item, below)}
+    folders = {item.folder for item in pairs.items}
+    ours = {folder for folder in folders if f"{folder}/".startswith(below)}
+    stems = stems_of([item.file for item in pairs.items])
+    stemmed = list(zip(stems, pairs.items, strict=True))
+    found = splits.keys() & {stem for stem, item in stemmed if item.folder in ours}
     for stem in sorted(splits.keys() - found):
         message = f"{stem!r} is listed as {splits[stem]}, but is not an annotated image here"
         pairs.problems.append(Problem("missing-in-tree", main, message))
     if not found:
         return
-    items: list[Item] = []
-    for item in pairs.items:
-        if not _lies_in(item, below):
-            items.append(item)
-        elif item.stem in splits:
-            items.append(replace(item, split=splits[item.stem]))
+    pairs.items = []
+    for stem, item in stemmed:
+        if item.folder not in ours:
+            pairs.items.append(item)
+        elif stem in splits:
+            pairs.items.append(replace(item, split=splits[stem]))
         else:
             message = f"in none of the lists of {kit or '.'}/{_MAIN}"
             pairs.problems.append(Problem("not-in-split", item.image, message))
-    pairs.items = items
-
-
-def _lies_in(item: Item, folder: str) -> bool:
-    return f"{item.folder}/".startswith(folder)
 
 
 def _read_splits(main: str) -> dict[str, Split]:
@@ -105,5 +104,5 @@ def _stems(main: str, name: str, *, by_class: bool = False) -> Iterator[str]:
             continue
         if by_class:
             entry = entry.rsplit(None, 1)[0]
-        entry = os.path.basename(entry)  # some tools write paths
+        entry = entry.rpartition("/")[2]  # some tools write paths
         yield stem_of(entry) if is_image(entry) else entry

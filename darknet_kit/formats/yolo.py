@@ -4,9 +4,11 @@ A label is `class_id cx cy w h`, class_id from 0, the rest fractions of the imag
 reads a stream of tokens: line ends mean nothing to it, and one token too many shifts all the rest.
 """
 
+import functools
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from darknet_kit.core.flavor import Flavor
@@ -30,6 +32,7 @@ _ORIGINAL_SUFFIXES = (".jpg", ".png", ".JPG", ".JPEG")
 # AlexeyAB's src/data.c hands the path of a label that it dislikes to a shell, unquoted; a blank
 # is harmless there, a line feed breaks the image list in every engine.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f$`\"'\\;&|<>()*?\ud800-\udfff]")
+_UNSAFE_ASCII = bytes(code for code in range(128) if _UNSAFE.match(chr(code)))
 
 _LONGEST = 4000  # bytes; engines keep paths in 4096, some with a few letters more
 
@@ -40,12 +43,13 @@ def label_path(image: str, flavor: Flavor) -> str | None:
     None where it would open the image itself as a label, because it does not know the suffix.
     """
     if flavor is Flavor.ALEXEYAB:
-        path = image
-        if "/images/" in image or "/JPEGImages/" in image:
-            for old, new in _ALEXEYAB_FOLDERS:
-                path = path.replace(old, new, 1)
-        stem, _, suffix = path.rpartition(".")
-        return f"{stem}.txt" if suffix in _ALEXEYAB_SUFFIXES_BOTH else None
+        stem, _, suffix = image.rpartition(".")
+        if suffix not in _ALEXEYAB_SUFFIXES_BOTH:
+            return None
+        if "/images/" in stem or "/JPEGImages/" in stem:
+            folder, slash, name = stem.rpartition("/")
+            return f"{_alexeyab_folder(folder + slash)}{name}.txt"
+        return f"{stem}.txt"
     if flavor is Flavor.ORIGINAL:
         path = image
         for word in _ORIGINAL_WORDS:
@@ -54,6 +58,13 @@ def label_path(image: str, flavor: Flavor) -> str | None:
             path = path.replace(suffix, ".txt", 1)
         return path if path.endswith(".txt") else None
     return os.path.splitext(image)[0] + ".txt"
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _alexeyab_folder(folder: str) -> str:
+    for old, new in _ALEXEYAB_FOLDERS:
+        folder = folder.replace(old, new, 1)
+    return folder
 
 
 def is_beside(image: str, flavor: Flavor) -> bool:
@@ -66,6 +77,14 @@ def is_safe(path: str) -> bool:
     if _UNSAFE.search(path):
         return False
     return len(path) < _LONGEST // 4 or len(path.encode()) < _LONGEST
+
+
+def are_safe(paths: Sequence[str]) -> bool:
+    """Tell, with one look, whether all paths are safe; where not, `is_safe` says which are."""
+    text = "/".join(paths)
+    if not text.isascii() or max(map(len, paths), default=0) >= _LONGEST:
+        return all(map(is_safe, paths))
+    return len(text.encode().translate(None, _UNSAFE_ASCII)) == len(text)
 
 
 def defuse(name: str) -> str:
