@@ -3,18 +3,25 @@
 Pillow is imported where an image is opened: most conversions open none.
 """
 
+import contextlib
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from darknet_kit.errors import AnyPath, DatasetError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp", ".gif")
 )
 """In lower case. What counts as an image in a data set; engines read fewer."""
 
+_MOST_PIXELS = 1 << 28  # to be decoded; the embedded engine's OpenCV takes no more either
 _ORIENTATION = 0x0112  # EXIF tag
 # What Pillow's plugins raise for damaged files, beside OSError.
 _DAMAGED = (
@@ -42,29 +49,47 @@ def is_image(name: str) -> bool:
     return name[max(name.rfind("."), 0) :].lower() in IMAGE_SUFFIXES
 
 
+@contextlib.contextmanager
+def open_image(path: AnyPath) -> Iterator["Image.Image"]:
+    """Open an image of any size with Pillow, no pixel decoded as yet; odd tags are no matter.
+
+    Raises what Pillow's plugins do for damaged files, and that is nearly anything.
+    """
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # it guards headers too; `require_decodable` is for pixels
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            yield image
+
+
+def require_decodable(image: "Image.Image") -> None:
+    """Raises OSError where the pixels, after a `draft` those that are left, are far too many."""
+    if image.width * image.height > _MOST_PIXELS:
+        raise OSError(f"{image.width} x {image.height} pixels are too many to be decoded here")
+
+
 def read_image_header(path: AnyPath) -> ImageHeader:
     """Read the size of an image. Raises DatasetError (`unreadable-image`)."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            # Size is asked, not pixels: Pillow's warnings on huge pictures do not apply.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                orientation = image.getexif().get(_ORIENTATION, 1)
-                known = isinstance(orientation, int) and 1 <= orientation <= 8
-                return ImageHeader(
-                    image.width,
-                    image.height,
-                    orientation if known else 1,
-                    image.format or "",
-                    image.mode,
-                )
+        with open_image(path) as image:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            known = isinstance(orientation, int) and 1 <= orientation <= 8
+            return ImageHeader(
+                image.width,
+                image.height,
+                orientation if known else 1,
+                image.format or "",
+                image.mode,
+            )
     except UnidentifiedImageError:
         reason = "this is no image that can be read"
     except OSError as error:
         reason = error.strerror or str(error)
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
         reason = str(error)
     raise DatasetError(
         f"cannot read the image's header: {reason}",
@@ -76,16 +101,13 @@ def read_image_header(path: AnyPath) -> ImageHeader:
 
 def decode_image(path: AnyPath) -> None:
     """Decode all pixels, to see whether they are there. Raises DatasetError (`broken-image`)."""
-    from PIL import Image
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                # An eighth of the size: all of a JPEG is still read, most arithmetic is spared.
-                image.draft("L", (image.width // 8, image.height // 8))
-                image.load()
-    except (OSError, *_DAMAGED, Image.DecompressionBombError) as error:
+        with open_image(path) as image:
+            # An eighth of the size: all of a JPEG is still read, most arithmetic is spared.
+            image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
+            require_decodable(image)
+            image.load()
+    except (OSError, *_DAMAGED) as error:
         raise DatasetError(
             f"the pixels cannot be decoded: {error}",
             code="broken-image",

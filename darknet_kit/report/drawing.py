@@ -1,13 +1,13 @@
 """Boxes and class names drawn on pictures."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
 from darknet_kit.core.boxes import Box
+from darknet_kit.formats.image import open_image, require_decodable
 from darknet_kit.report.lettering import Font, drawable, escape_controls, font_for, shorten
 from darknet_kit.report.palette import class_color, text_color
 
@@ -48,17 +48,16 @@ def open_picture(path: str, most: int | None = None) -> Image.Image:
 
     Raises OSError where the image cannot be decoded.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd tags and of sizes, which do not matter here
-        try:
-            with Image.open(path) as image:
-                if most:
-                    image.draft("RGB", (most, most))  # JPEG decodes at a fraction of the cost
-                picture = _eight_bits(image).convert("RGB")
-        except OSError:
-            raise
-        except Exception as error:  # decoders raise what they like at damaged files
-            raise OSError(str(error)) from error
+    try:
+        with open_image(path) as image:
+            if most:
+                image.draft("RGB", (most, most))  # JPEG decodes at a fraction of the cost
+            require_decodable(image)
+            picture = _eight_bits(image).convert("RGB")
+    except OSError:
+        raise
+    except Exception as error:  # decoders raise what they like at damaged files
+        raise OSError(str(error)) from error
     if most:
         picture.thumbnail((most, most))
     return picture
