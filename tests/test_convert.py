@@ -358,6 +358,37 @@ def nothing(root: Path) -> None:
     pass
 
 
+@pytest.mark.parametrize("kind", ["voc", "coco"])  # as COCO, XML is of edges from 0
+@pytest.mark.parametrize("view", [False, True], ids=["in place", "view"])
+def test_pictures_apart_from_their_annotations(
+    tmp_path: Path, dkit: Dkit, kind: str, view: bool
+) -> None:
+    kit, images, out = tmp_path / "kit", tmp_path / "disk", tmp_path / "out"
+    write_voc(kit, "1 2", train="1", val="2")
+    (kit / "JPEGImages").rename(images)
+    before = contents(kit)
+    command = ["convert", kind, kit, "--images", images, *(["--out", out] if view else [])]
+    ended = dkit(*command, "--name", "x", "--box-convention", "inclusive")
+    assert (ended.exit_code, "note:" in ended.stdout) == (0, False), ended.stdout
+    labels = (out / "train/1.txt", out / "valid/2.txt") if view else images.glob("*.txt")
+    assert [label.read_text() for label in labels] == [f"{CAT_LABEL}\n"] * 2
+    assert lines((out if view else kit) / "train.txt") == [
+        f"{out / 'train' if view else images}/1.jpg"
+    ]
+    assert before.items() <= contents(kit).items()
+    assert (before == contents(kit), contents(images).keys() == {"1.jpg", "2.jpg"}) == (view, view)
+    assert dkit("convert", kind, kit, "--images", images, "--out", images).exit_code == 2
+
+
+def test_pictures_apart_that_are_others(tmp_path: Path, dkit: Dkit) -> None:
+    write_voc(tmp_path / "kit", "1 2")
+    write_picture(tmp_path / "disk/3.jpg")
+    ended = dkit("convert", "voc", tmp_path / "kit", "--images", tmp_path / "disk")
+    assert ended.exit_code == 1
+    said = f"none of the annotations has its image in {tmp_path}/disk (2 are without)"
+    assert said in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("write", "words", "exit_code", "code"),
     [
@@ -383,7 +414,7 @@ def nothing(root: Path) -> None:
         (write_set, ["voc", "set", "--valid-fraction", "2"], 2, "usage"),
         (write_set, ["voc", "set", "--workers", "0"], 2, "usage"),
         (write_set, ["voc", "set", "--mapping", "x"], 2, "wrong-option"),
-        (write_set, ["voc", "set", "--images", "x"], 2, "wrong-option"),
+        (write_set, ["voc", "set", "--images", "x"], 1, "missing-folder"),
         (write_set, ["ilsvrc", "set", "--names", "x"], 2, "wrong-option"),
         (write_set, ["voc", ""], 2, "usage"),
         (write_set, ["voc", "set", "--out", ""], 2, "usage"),

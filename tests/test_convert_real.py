@@ -355,7 +355,7 @@ def test_roboflow_says_the_same_in_voc_and_coco(
 @pytest.mark.parametrize(
     ("kind", "name", "images", "boxes", "problems"),
     [
-        ("voc", "voc_dataset/voc_dataset1", 1, 2, {"missing-in-tree": 1, "no-annotation": 1}),
+        ("voc", "voc_dataset/voc_dataset1", 1, 2, {"no-annotation": 1}),
         ("voc", "voc_dataset/voc_dataset3", 1, 1, {}),
         ("voc", "kaggle_dataset/relaxed_voc1", 1, 2, {"no-annotation": 1}),
         ("voc", "kaggle_dataset/relaxed_voc2", 1, 2, {"no-annotation": 1}),

@@ -102,6 +102,43 @@ def test_listed_but_not_there_and_there_but_not_listed(tmp_path: Path) -> None:
     assert codes(found) == ["missing-in-tree", "missing-in-tree", "not-in-split"]
 
 
+def test_a_list_may_name_images_without_annotation(tmp_path: Path) -> None:
+    """CVAT and Datumaro write no XML for an image that shows nothing, and list it."""
+    write_voc(tmp_path, "1 2", train="1 3", val="2 4")
+    for stem in "345":
+        write_picture(tmp_path / f"JPEGImages/{stem}.jpg")
+    found = find_voc(tmp_path)
+    assert splits(found) == {"1": "train", "2": "valid"}
+    bare = {item.stem: item.split for item in found.unlabelled}
+    assert bare == {"3": "train", "4": "valid", "5": ""}
+    assert codes(found) == []
+
+
+def write_apart(root: Path) -> Path:
+    """Write a devkit whose images lie elsewhere; in their place are others of the same names."""
+    write_voc(root / "kit", "1 2", train="1", val="2")
+    (root / "kit/JPEGImages").rename(root / "fast")
+    write_voc(root / "kit", "2")
+    (root / "fast/1.xml").write_text("an annotation of something else")
+    return root / "fast"
+
+
+def test_the_images_of_a_devkit_elsewhere(tmp_path: Path) -> None:
+    images = write_apart(tmp_path)
+    found = find_voc(tmp_path / "kit", images)
+    assert splits(found) == {"1": "train", "2": "valid"}
+    assert {item.image: item.annotation for item in found.items} == {
+        f"{images}/{stem}.jpg": f"{tmp_path}/kit/Annotations/{stem}.xml" for stem in "12"
+    }
+    assert (found.root, codes(found), found.unlabelled) == (str(tmp_path / "kit"), [], [])
+
+
+def test_the_split_of_the_annotations_where_images_have_none(tmp_path: Path) -> None:
+    for split, stem in (("train", "1"), ("val", "2")):
+        write_pair(tmp_path / f"images/{stem}.jpg", tmp_path / f"annotations/{split}/{stem}.xml")
+    assert splits(find_voc(tmp_path)) == {"1": "train", "2": "valid"}
+
+
 def test_lists_left_over_from_another_set_decide_nothing(tmp_path: Path) -> None:
     found = find_voc(write_voc(tmp_path, "1 2", train="x y", val="z"))
     assert splits(found) == {"1": "", "2": ""}
@@ -266,6 +303,36 @@ def test_a_genuine_tree(tmp_path: Path, given: str, mapping: str, names: list[st
     assert {item.split for item in found.pairs.unlabelled} == {"train", "test"}
     assert found.pairs.problems == []
     assert display_names(found.synsets) == names
+
+
+@pytest.mark.parametrize("below", ["", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC"])
+@pytest.mark.parametrize("given", ["", "ILSVRC"])
+def test_the_images_of_a_tree_elsewhere(tmp_path: Path, given: str, below: str) -> None:
+    top = write_ilsvrc(tmp_path / "a")
+    there = tmp_path / "b" / below
+    there.parent.mkdir(parents=True, exist_ok=True)
+    (top / "Data/CLS-LOC").rename(there)
+    with pytest.raises(DatasetError, match="the images are not") as raised:
+        find_ilsvrc(tmp_path / "a" / given)
+    assert "--images DIR" in raised.value.hint
+    found = find_ilsvrc(tmp_path / "a" / given, images=tmp_path / "b").pairs
+    assert splits(found) == {
+        f"{TENCH}_1": "train",
+        f"{COBRA}_7": "train",
+        "ILSVRC2012_val_00000001": "valid",
+    }
+    assert {item.folder.startswith(f"{tmp_path}/b") for item in found.items} == {True}
+    assert (found.root, found.problems) == (str(top), [])
+    assert {item.split for item in found.unlabelled} == {"train", "test"}
+
+
+def test_a_part_of_the_images_elsewhere(tmp_path: Path) -> None:
+    """Named deeper than the tree begins, they are found by stem, and split as the XML is."""
+    top = write_ilsvrc(tmp_path / "a")
+    (top / "Data/CLS-LOC/val").rename(tmp_path / "ILSVRC2012_img_val")
+    found = find_ilsvrc(top, images=tmp_path / "ILSVRC2012_img_val").pairs
+    assert splits(found) == {"ILSVRC2012_val_00000001": "valid"}
+    assert codes(found) == ["missing-image", "missing-image"]
 
 
 def test_without_a_mapping_the_folders_are_the_classes(tmp_path: Path) -> None:

@@ -149,6 +149,9 @@ def test_xml_and_solution_files_give_the_same(
     assert lines(out / "x.names") == ["tench", "cobra"]
     codes = [line.split(",")[0] for line in lines(out / "problems.csv")[1:]]
     assert sorted(codes) == ["missing-image"] * 2 + ["no-annotation"] * 2
+    (root / "ILSVRC/Data/CLS-LOC").rename(tmp_path / "images")
+    shutil.rmtree(root / "ILSVRC")
+    assert converted(dkit, root, tmp_path / "two", "--images", str(tmp_path / "images")) == from_xml
 
 
 @pytest.mark.parametrize("given", ["", "ILSVRC"])
@@ -226,6 +229,15 @@ def test_as_image_net_org_packs_it(
         image, annotation = (root / folder / rest for folder in folders[split])
         write_pair(image.with_suffix(".JPEG"), annotation.with_suffix(".xml"), *things)
     assert converted(dkit, root, tmp_path / "out") == from_xml
+
+    # Unpacked on two disks, by the folder of all images or by one of them.
+    for folder in ("ILSVRC2012_img_train", "ILSVRC2012_img_val"):
+        (tmp_path / "fast").mkdir(exist_ok=True)
+        (root / folder).rename(tmp_path / "fast" / folder)
+    assert converted(dkit, root, tmp_path / "two", "--images", str(tmp_path / "fast")) == from_xml
+    alone = str(tmp_path / "fast/ILSVRC2012_img_val")
+    labels = converted(dkit, root, tmp_path / "val", "--images", alone)
+    assert labels == {name: rows for name, rows in from_xml.items() if name.startswith("val")}
 
 
 @pytest.mark.parametrize("given", ["", "disk", "disk/ILSVRC"])

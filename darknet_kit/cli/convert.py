@@ -51,7 +51,7 @@ _KEEP = click.Choice(["keep", "drop"])
 @classes_option
 @map_option
 @click.option("--mapping", type=GivenPath(), help="ilsvrc: LOC_synset_mapping.txt.")
-@click.option("--images", type=GivenPath(), help="coco: the folder of the images.")
+@click.option("--images", type=GivenPath(), help="Folder of the images, if not in SOURCE.")
 @click.option(
     "--box-convention",
     type=click.Choice([convention.value for convention in BoxConvention]),
@@ -97,7 +97,7 @@ def convert(
     Label files go where the engine looks for them; train.txt, valid.txt, .names, .data,
     conversion.json and problems.csv go beside them. SOURCE is only read.
     """
-    _refuse_strangers(kind, mapping=mapping, images=images, names=chosen["names_file"])
+    _refuse_strangers(kind, mapping=mapping, names=chosen["names_file"])
     options = ConvertOptions(
         flavor=Flavor(flavor),
         convention=BoxConvention(box_convention) if box_convention else None,
@@ -106,9 +106,11 @@ def convert(
     )
     with progress_bar("convert", "images") as progress:
         if kind == "ilsvrc":
-            result = convert_ilsvrc(source, options, mapping=mapping, progress=progress)
+            result = convert_ilsvrc(
+                source, options, mapping=mapping, images=images, progress=progress
+            )
         elif kind == "voc":
-            result = convert_voc(source, options, progress=progress)
+            result = convert_voc(source, options, images=images, progress=progress)
         else:
             result = convert_coco(source, options, images=images, progress=progress)
     return Outcome(
@@ -119,13 +121,10 @@ def convert(
     )
 
 
-def _refuse_strangers(
-    kind: str, *, mapping: str | None, images: str | None, names: str | None
-) -> None:
+def _refuse_strangers(kind: str, *, mapping: str | None, names: str | None) -> None:
     """Refuse an option that has no meaning for this kind of annotations. Raises UsageError."""
     owners = (
         ("--mapping", mapping, ("ilsvrc",)),
-        ("--images", images, ("coco",)),
         ("--names", names, ("voc", "coco")),
     )
     for option, value, kinds in owners:

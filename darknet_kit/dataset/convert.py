@@ -66,29 +66,33 @@ def convert_ilsvrc(
     options: ConvertOptions = ConvertOptions(),
     *,
     mapping: AnyPath | None = None,
+    images: AnyPath | None = None,
     progress: Progress = no_progress,
 ) -> Conversion:
     """Convert an ILSVRC tree. Boxes are edges from 0 unless options say otherwise.
 
-    Raises DatasetError, UsageError, WriteError.
+    `images` is where the images are if not in the tree. Raises DatasetError, UsageError,
+    WriteError.
     """
     start_early(_WORK, options.workers)
-    return _convert(look_for_ilsvrc(source, mapping, options.workers, progress), options, progress)
+    found = look_for_ilsvrc(source, mapping, images, options.workers, progress)
+    return _convert(found, options, progress)
 
 
 def convert_voc(
     source: AnyPath,
     options: ConvertOptions = ConvertOptions(),
     *,
+    images: AnyPath | None = None,
     progress: Progress = no_progress,
 ) -> Conversion:
     """Convert a VOC devkit, or any folder of images and Pascal XML.
 
-    Boxes are pixel numbers from 1, both ends inclusive, unless options say otherwise. Raises
-    DatasetError, UsageError, WriteError.
+    Boxes are pixel numbers from 1, both ends inclusive, unless options say otherwise. `images` is
+    where the images are if not there. Raises DatasetError, UsageError, WriteError.
     """
     start_early(_WORK, options.workers)
-    found = look_for_voc(source, options.names_file, options.workers, progress)
+    found = look_for_voc(source, images, options.names_file, options.workers, progress)
     return _convert(found, options, progress)
 
 
@@ -101,7 +105,7 @@ def convert_coco(
 ) -> Conversion:
     """Convert COCO instances JSON, or COCO that some tool exported as Pascal XML.
 
-    Raises DatasetError, UsageError, WriteError.
+    `images` is where the images are if not there. Raises DatasetError, UsageError, WriteError.
     """
     found = look_for_coco(source, images, options.names_file, options.workers, progress)
     return _convert(found, options, progress)
@@ -197,7 +201,7 @@ def _target(found: Found, classes: Classes, options: ConvertOptions) -> Target:
 def _nothing_found(found: Found) -> DatasetError:
     without = sum(problem.code == "missing-image" for problem in found.problems)
     if without or not found.problems:
-        return no_images(found.root, without)
+        return no_images(found.root, without, found.images)
     first = found.problems[0]
     return DatasetError(
         f"none of the annotations can be given its image: {first.message}",
@@ -218,7 +222,7 @@ def _check_folder(found: Found, options: ConvertOptions, folder: str) -> Iterato
                 path=folder,
             )
         return
-    if os.path.realpath(folder) == os.path.realpath(found.root):
+    if os.path.realpath(folder) in map(os.path.realpath, (found.root, found.images or found.root)):
         raise UsageError(
             "this is the folder of the images; a view of links needs one of its own",
             code="out-is-source",

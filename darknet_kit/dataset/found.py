@@ -47,11 +47,12 @@ class Found:
 def look_for_ilsvrc(
     source: AnyPath,
     mapping: AnyPath | None = None,
+    images: AnyPath | None = None,
     workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Found:
     """Find an ILSVRC tree; its boxes are edges from 0. Raises DatasetError."""
-    tree = find_ilsvrc(source, mapping, progress)
+    tree = find_ilsvrc(source, mapping, images, progress)
     synsets = tree.synsets or _used_synsets(tree, workers)
     unnamed = "no LOC_synset_mapping.txt: classes are named by wnid"
     return Found(
@@ -64,6 +65,7 @@ def look_for_ilsvrc(
         convention=BoxConvention.PLAIN,
         unlabelled=tree.pairs.unlabelled,
         annotations=tree.annotations,
+        images=_absolute(images),
         problems=tree.pairs.problems,
         notes=[] if tree.mapping else [unnamed],
     )
@@ -87,6 +89,7 @@ def _used_names(items: Sequence[Item], workers: Workers) -> Counter[str]:
 
 def look_for_voc(
     source: AnyPath,
+    images: AnyPath | None = None,
     names_file: AnyPath | None = None,
     workers: Workers = None,
     progress: Progress = no_progress,
@@ -95,7 +98,7 @@ def look_for_voc(
 
     Its boxes are pixel numbers from 1, both ends inclusive. Raises DatasetError.
     """
-    pairs = find_voc(source, progress)
+    pairs = find_voc(source, images, progress)
     if names_file:
         names, note = _listed_names(names_file), ""
     else:
@@ -110,6 +113,7 @@ def look_for_voc(
         names=names,
         convention=BoxConvention.INCLUSIVE,
         unlabelled=pairs.unlabelled,
+        images=_absolute(images),
         problems=pairs.problems,
         notes=[note] if note else [],
     )
@@ -128,7 +132,7 @@ def look_for_coco(
     """
     coco = find_coco(source, images, progress)
     if coco is None:
-        found = look_for_voc(source, names_file, workers, progress)
+        found = look_for_voc(source, images, names_file, workers, progress)
         found.format, found.convention = "coco", BoxConvention.PLAIN
         return found
     names = _listed_names(names_file) if names_file else coco.names
@@ -142,9 +146,13 @@ def look_for_coco(
         convention=BoxConvention.PLAIN,
         unlabelled=coco.unlabelled,
         annotations=coco.entries,
-        images=os.path.abspath(images) if images else "",
+        images=_absolute(images),
         problems=coco.problems,
     )
+
+
+def _absolute(path: AnyPath | None) -> str:
+    return os.path.abspath(path) if path else ""
 
 
 def _listed_names(path: AnyPath) -> list[str]:

@@ -54,25 +54,29 @@ class Ilsvrc:
 
 
 def find_ilsvrc(
-    source: AnyPath, mapping: AnyPath | None = None, progress: Progress = no_progress
+    source: AnyPath,
+    mapping: AnyPath | None = None,
+    images: AnyPath | None = None,
+    progress: Progress = no_progress,
 ) -> Ilsvrc:
     """Find the images, annotations and classes of an ILSVRC tree.
 
     `source` is the folder that holds `Annotations` and `Data`, or one above it, or any other
-    with XML whose objects are wnids. Without a mapping file the classes are the folders of
-    `train`, sorted, which is the same order. Raises DatasetError.
+    with XML whose objects are wnids; `images` is where the images are if not there. Without a
+    mapping file the classes are the folders of `train`, sorted, which is the same order. Raises
+    DatasetError.
     """
     top = os.path.abspath(source)
-    root, task = _find_root(top)
+    root, task = _find_root(top, images)
     annotations: list[Annotation] | None = None
     if not task:
-        pairs = _find_other_layout(top, progress)
+        pairs = _find_other_layout(top, images, progress)
     elif _has(root, "Annotations", task):
-        pairs = find_pairs(root, progress)
+        pairs = find_pairs(root, progress, "ilsvrc", *_place_images(images, task))
         pairs.items = _of_task(pairs.items, task)
         pairs.unlabelled = _of_task(pairs.unlabelled, task)
     else:
-        pairs, annotations = _pair_solutions(root, progress)
+        pairs, annotations = _pair_solutions(root, images, progress)
     found = os.fspath(mapping) if mapping else _find_mapping(root) if task != "DET" else ""
     if found:
         synsets = parse_mapping(read_text(found, "the synset mapping"), found)
@@ -82,16 +86,28 @@ def find_ilsvrc(
     return Ilsvrc(pairs, synsets, found, annotations)
 
 
-def _find_root(top: str) -> tuple[str, str]:
-    """Return the root of a tree, and its task: empty where it has another layout."""
+def _find_root(top: str, images: AnyPath | None) -> tuple[str, str]:
+    """Return the root of a tree, and its task: empty where it has another layout.
+
+    With `images` it needs none of its own.
+    """
     below = sorted(os.listdir(top)) if os.path.isdir(top) else []
     roots = [top, *(os.path.join(top, name) for name in below)]
     roots += [os.path.join(root, "ILSVRC") for root in roots]
     for task, root in itertools.product(_TASKS, roots):
-        if _has(root, "Data", task) and (_has(root, "Annotations", task) or _find_solutions(root)):
+        annotated = _has(root, "Annotations", task) or _find_solutions(root)
+        if annotated and (images or _has(root, "Data", task)):
             return root, task
     _refuse_half(roots)
     return top, ""
+
+
+def _place_images(images: AnyPath | None, task: str) -> tuple[AnyPath | None, str]:
+    """Return the folder that has the images of a task, and where in a tree it would stand."""
+    if images is None:
+        return None, ""
+    tries = (os.path.join(images, folder, task) for folder in ("ILSVRC/Data", "Data", ""))
+    return next(filter(os.path.isdir, tries), images), f"Data/{task}"
 
 
 def _has(root: str, kind: str, task: str) -> bool:
@@ -105,7 +121,8 @@ def _refuse_half(roots: Sequence[str]) -> None:
             raise DatasetError(
                 f"the annotations are here, and the images are not: there is no Data/{task}",
                 code="no-images",
-                hint=f"Unpack the images into {os.path.join(root, 'Data', task)}.",
+                hint=f"Unpack the images into {os.path.join(root, 'Data', task)}, or name the "
+                "folder that has them with --images DIR.",
                 path=root,
             )
         if _has(root, "Data", task):
@@ -118,9 +135,9 @@ def _refuse_half(roots: Sequence[str]) -> None:
             )
 
 
-def _find_other_layout(top: str, progress: Progress) -> Pairs:
+def _find_other_layout(top: str, images: AnyPath | None, progress: Progress) -> Pairs:
     """Find images and XML in any layout, if the objects are named by wnid. Raises DatasetError."""
-    pairs = find_pairs(top, progress, "ilsvrc")
+    pairs = find_pairs(top, progress, "ilsvrc", images)
     names = set[str]()
     for item in pairs.items[:_PEEKED]:
         try:
@@ -130,7 +147,7 @@ def _find_other_layout(top: str, progress: Progress) -> Pairs:
             continue
     if not names or not all(map(_WNID.fullmatch, names)):
         raise no_annotations(top, "ilsvrc")
-    pairs.items = [replace(item, split=item.split or _split_of(item)) for item in pairs.items]
+    pairs.items = [replace(item, split=item.split or _split_of(item, top)) for item in pairs.items]
     return pairs
 
 
@@ -139,8 +156,9 @@ def _of_task(items: Sequence[Item], task: str) -> list[Item]:
     return [item for item in items if item.place in places]
 
 
-def _split_of(item: Item) -> Split | Literal[""]:
-    found = _SPLIT_WORD.search(os.path.dirname(item.name))
+def _split_of(item: Item, top: str) -> Split | Literal[""]:
+    places = (item.place, item.notes.removeprefix(top))
+    found = next(filter(None, map(_SPLIT_WORD.search, places)), None)
     return _SPLITS[found[1]] if found else ""
 
 
@@ -161,9 +179,12 @@ def _find_solutions(root: str) -> list[str]:
     return []
 
 
-def _pair_solutions(root: str, progress: Progress) -> tuple[Pairs, list[Annotation]]:
+def _pair_solutions(
+    root: str, images: AnyPath | None, progress: Progress
+) -> tuple[Pairs, list[Annotation]]:
     """Match the images of a tree to the rows of its solution files. Raises DatasetError."""
-    pairs = find_images(root, progress)
+    pairs = find_images(images or root, progress)
+    pairs.root = root
     items = {os.path.basename(item.name): item for item in pairs.unlabelled if item.split != "test"}
     annotated: dict[str, tuple[Item, Annotation]] = {}
     for path, (stem, annotation) in _rows(_find_solutions(root)):

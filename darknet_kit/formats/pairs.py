@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Literal
@@ -60,10 +60,17 @@ class Pairs:
     folders: list[str] = field(default_factory=list)
 
 
-def find_pairs(root: AnyPath, progress: Progress = no_progress, wanted: str = "voc") -> Pairs:
+def find_pairs(
+    root: AnyPath,
+    progress: Progress = no_progress,
+    wanted: str = "voc",
+    images: AnyPath | None = None,
+    below: str = "",
+) -> Pairs:
     """Walk a tree and match its images to its XML files. Raises DatasetError.
 
-    `progress` is told how many images were found; errors speak of the format `wanted`.
+    `images` is where to look for the images instead, as if that folder were `below` the root.
+    `progress` is told how many were found; errors speak of the format `wanted`.
     """
     top = os.path.abspath(root)
     if not os.path.isdir(top):
@@ -71,17 +78,29 @@ def find_pairs(root: AnyPath, progress: Progress = no_progress, wanted: str = "v
     folders = list_tree(top, progress)
     if not any(folder.annotations for folder in folders):
         raise no_annotations(top, wanted)
-    return _match(folders)
+    return _match(folders, list_images(images, progress, below) if images else None)
 
 
 def find_images(root: AnyPath, progress: Progress = no_progress) -> Pairs:
     """Walk a tree for its images alone: all of them are `unlabelled`. Raises DatasetError."""
-    return _match([replace(folder, annotations=[]) for folder in list_tree(root, progress)])
+    return _match(list_images(root, progress))
 
 
-def _match(folders: list[Folder]) -> Pairs:
+def list_images(root: AnyPath, progress: Progress, below: str = "") -> list[Folder]:
+    """Return all folders as `list_tree` does, with the images alone, and as if the root were
+    `below` another one. Raises DatasetError."""
+    return [
+        replace(folder, annotations=[], relative=f"{below}/{folder.relative}".strip("/"))
+        for folder in list_tree(root, progress)
+    ]
+
+
+def _match(folders: list[Folder], images: Sequence[Folder] | None = None) -> Pairs:
+    """Match what lies in folders; `images` are other folders for the images, instead."""
     readable = [folder.relative for folder in folders if not folder.unreadable]
     pairs = Pairs(folders[0].path, folders=readable)
+    if images is not None:
+        folders = [*(replace(folder, images=[]) for folder in folders), *images]
     pairs.problems.extend(unreadable(folders))
     _Matching(pairs, folders).match()
     for found in (pairs.items, pairs.unlabelled):
@@ -177,8 +196,10 @@ class _Matching:
             elif fitting[0][stem].notes:
                 self._pairs.problems.append(_second(stem, note))
             else:
+                item = fitting[0][stem]
+                split = item.split or _describe(note[0].removeprefix(self._pairs.root)[1:])[1]
                 fitting[0][stem] = msgspec.structs.replace(
-                    fitting[0][stem], notes=note[0], suffix=note[1]
+                    item, notes=note[0], suffix=note[1], split=split
                 )
 
     def _file(self, table: _Table) -> None:

@@ -69,20 +69,24 @@ def no_annotations(source: str, wanted: str) -> DatasetError:
     )
 
 
-def no_images(source: str, count: int) -> DatasetError:
-    """Return the error for a source of `count` annotations, none of which has its image there."""
+def no_images(source: str, count: int, images: str = "") -> DatasetError:
+    """Return the error for a source of `count` annotations, none of which has its image there, or
+    in the folder `images`."""
     sight = _look(source)
     if _begins(sight.first.get("xml", ""), "<annotations"):
         return _error("this is CVAT's own XML for images", "not-pascal", _CVAT_HINT, source)
     part = _of_ilsvrc(source, "voc", sight)
     if part:
         return part
+    if images:
+        message = f"none of the annotations has its image in {images} ({count:,} are without)"
+        return _error(message, "no-images", "Images and annotations need the same names.", source)
     above = _above(source, IMAGE_FOLDERS, is_image)
     hint = _command("voc", above) if above else ""
     return _error(
         f"none of the annotations has its image here ({count:,} are without)",
         "no-images",
-        hint or _unpack(sight) or "Unpack the images into the same tree as the annotations.",
+        hint or _unpack(sight) or "Name the folder that has the images with --images DIR.",
         source,
     )
 

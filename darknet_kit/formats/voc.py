@@ -8,13 +8,13 @@ The development kit's lists name an image a line; lists by class add 1, 0 or -1 
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Split, stem_of, stems_of
+from darknet_kit.core.records import Item, Split, stem_of, stems_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import read_text
 from darknet_kit.formats.image import is_image
@@ -23,12 +23,15 @@ from darknet_kit.formats.pairs import Pairs, find_pairs
 _MAIN = "ImageSets/Main"
 
 
-def find_voc(source: AnyPath, progress: Progress = no_progress) -> Pairs:
+def find_voc(
+    source: AnyPath, images: AnyPath | None = None, progress: Progress = no_progress
+) -> Pairs:
     """Find the images and annotations of a VOC tree, with the splits that it states.
 
-    Raises DatasetError where there is nothing to convert.
+    `images` is where the images are if not there. Raises DatasetError where there is nothing to
+    convert.
     """
-    pairs = find_pairs(source, progress)
+    pairs = find_pairs(source, progress, images=images)
     if any(folder.endswith("Annotations/CLS-LOC") for folder in pairs.folders):
         raise DatasetError(
             "this is an ILSVRC tree, not a VOC one",
@@ -50,25 +53,36 @@ def _apply_lists(pairs: Pairs, kit: str) -> None:
     main = os.path.join(pairs.root, kit, _MAIN)
     splits = _read_splits(main)
     below = os.path.join(pairs.root, kit, "")
-    folders = {item.folder for item in pairs.items}
-    ours = {folder for folder in folders if f"{folder}/".startswith(below)}
-    stems = stems_of([item.file for item in pairs.items])
-    stemmed = list(zip(stems, pairs.items, strict=True))
-    found = splits.keys() & {stem for stem, item in stemmed if item.folder in ours}
-    for stem in sorted(splits.keys() - found):
+    stemmed, bare = _stemmed(pairs.items, below), _stemmed(pairs.unlabelled, below)
+    found = splits.keys() & {stem for stem, _, ours in stemmed if ours}
+    for stem in sorted(splits.keys() - found - {stem for stem, _, ours in bare if ours}):
         message = f"{stem!r} is listed as {splits[stem]}, but is not an annotated image here"
         pairs.problems.append(Problem("missing-in-tree", main, message))
     if not found:
         return
     pairs.items = []
-    for stem, item in stemmed:
-        if item.folder not in ours:
+    for stem, item, ours in stemmed:
+        if not ours:
             pairs.items.append(item)
         elif stem in splits:
             pairs.items.append(replace(item, split=splits[stem]))
         else:
             message = f"in none of the lists of {kit or '.'}/{_MAIN}"
             pairs.problems.append(Problem("not-in-split", item.image, message))
+    pairs.unlabelled = [
+        replace(item, split=splits[stem]) if ours and stem in splits else item
+        for stem, item, ours in bare
+    ]
+
+
+def _stemmed(items: Sequence[Item], kit: str) -> list[tuple[str, Item, bool]]:
+    """Return each item with its stem, and whether its annotation, or else it, lies in a devkit."""
+    places = [item.notes or item.folder for item in items]
+    ours = {place for place in set(places) if f"{place}/".startswith(kit)}
+    stems = stems_of([item.file for item in items])
+    return [
+        (stem, item, place in ours) for stem, item, place in zip(stems, items, places, strict=True)
+    ]
 
 
 def _read_splits(main: str) -> dict[str, Split]:
