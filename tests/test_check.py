@@ -369,6 +369,26 @@ def test_of_a_relative_path_it_is_said_where_the_image_is(
     assert codes(dkit("check", "s.data", "--json")) == {"relative-path": ("warning", 1)}
 
 
+@pytest.mark.parametrize(
+    ("again", "words"),
+    [
+        (lambda source, path: path.write_bytes(source.read_bytes()), "has the same content as"),
+        (lambda source, path: path.hardlink_to(source), "is the same file as"),
+    ],
+)
+def test_each_image_to_validate_on_that_is_trained_on_is_a_leak(
+    dkit: Dkit, data: Path, again: Callable[[Path, Path], object], words: str
+) -> None:
+    root = data.parent
+    for name in ("3.jpg", "4.jpg"):
+        (root / name).unlink()
+        again(root / "1.jpg", root / name)
+    ended = dkit("check", data, "--json")
+    twice = "same-content" if "content" in words else "duplicate-image"
+    assert codes(ended) == {"leaked-image": ("error", 2), twice: ("warning", 1)}
+    assert f"{root}/4.jpg {words} {root}/1.jpg in train.txt:2" in ended.stdout
+
+
 def test_only_and_ignore_choose_what_counts(dkit: Dkit, data: Path) -> None:
     both(put("0.txt", "7 .5 .5 0 .2\n"), add("s.data", "x = y"))(data.parent)
     found = {"class-out-of-range": ("error", 1), "empty-box": ("error", 1)}
@@ -414,6 +434,14 @@ def test_show_pictures_what_the_csv_lists(dkit: Dkit, data: Path, tmp_path: Path
     drawn = dkit(*words, "-o", tmp_path / "seen.png")
     assert drawn.exit_code == 0
     assert "Drew 1 of 1 images" in drawn.stdout
+
+
+def test_a_leak_is_pictured(dkit: Dkit, data: Path, tmp_path: Path) -> None:
+    copy("3.jpg", "0.jpg")(tmp_path)
+    dkit("check", data, "-o", tmp_path / "found.csv")
+    drawn = dkit("show", data, "--problems", tmp_path / "found.csv", "-o", tmp_path / "seen.png")
+    assert "Drew 1 of 1 images" in drawn.stdout
+    assert "with 1 box" in drawn.stdout
 
 
 def test_many_mistakes_of_one_file_are_one_finding(dkit: Dkit, data: Path) -> None:

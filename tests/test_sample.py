@@ -159,6 +159,13 @@ def test_an_annotation_without_image_leads_to_none(view: Dataset, folder: Path) 
     }
 
 
+def test_a_line_of_an_image_list_leads_to_the_image_in_it(view: Dataset, folder: Path) -> None:
+    listing = folder / "train.txt"
+    listing.write_text("\n" + listing.read_text())
+    lines = [Problem("duplicate-image", str(listing), "", number) for number in (1, 3)]
+    assert found(view, folder, *lines) == {"train.txt": "", "view/2012/1-2012.jpg": "train"}
+
+
 def test_what_is_said_of_one_image_comes_together(view: Dataset, folder: Path) -> None:
     one, other = (
         Problem("empty-box", str(folder / "kit/2007/Annotations/1.xml"), f"box {n}", n)

@@ -1,7 +1,7 @@
 """Which image a line of problems.csv is about.
 
-It names an image, a label file, an annotation, or a JSON file that holds many; images may be
-listed under another name, as links in a view, or be left out of every list.
+It names an image, a label file, an annotation, a line of an image list, or a JSON file that holds
+many; images may be listed under another name, as links in a view, or be left out of every list.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from darknet_kit.core.records import SPLITS, stem_of
 from darknet_kit.dataset.reading import Dataset
 from darknet_kit.dataset.sample import Candidate, Drawn, iter_candidates
 from darknet_kit.errors import AnyPath, UsageError
+from darknet_kit.formats.datafile import iter_image_lines
 from darknet_kit.formats.image import IMAGE_SUFFIXES, is_image
 from darknet_kit.formats.pairs import place_of
 
@@ -43,9 +44,11 @@ def find_problem_images(dataset: Dataset, path: AnyPath, codes: Sequence[str]) -
         raise _no_such_problem(path, codes, counts)
     stems = {stem for problem in said for stem in _stems(problem)}
     listed = _Listed(iter_candidates(dataset, SPLITS), stems)
+    lines = _find_lines(dataset, said)
     found: dict[tuple[Candidate, str], list[Problem]] = defaultdict(list)
     for problem in said:
-        one = listed.find(problem) or Candidate(_unlisted(problem), "")
+        line = (os.path.abspath(problem.path), problem.line)
+        one = lines.get(line) or listed.find(problem) or Candidate(_unlisted(problem), "")
         # A JSON file may speak of thousands of images that are not there: each is one of its own.
         found[one, "" if is_image(one.image) else problem.message].append(problem)
     return [replace(one, problems=tuple(problems)) for (one, _), problems in found.items()]
@@ -59,6 +62,19 @@ def _no_such_problem(path: AnyPath, codes: Sequence[str], counts: Counter[str]) 
         hint=f"There are: {there}." if there else "Without --problem all images can be shown.",
         path=path,
     )
+
+
+def _find_lines(dataset: Dataset, said: Sequence[Problem]) -> dict[tuple[str, int], Candidate]:
+    """Return the images in those lines of image lists of which something is said."""
+    wanted = {(os.path.abspath(problem.path), problem.line) for problem in said if problem.line}
+    files = {path for path, _ in wanted}
+    found: dict[tuple[str, int], Candidate] = {}
+    for split in SPLITS:
+        path = os.path.abspath(dataset.image_list(split) or "")
+        for number, image in iter_image_lines(path) if path in files else ():
+            if (path, number) in wanted:
+                found.setdefault((path, number), Candidate(image, split))
+    return found
 
 
 def attach_problems(images: Sequence[Drawn], problems: Iterable[Problem]) -> list[Drawn]:

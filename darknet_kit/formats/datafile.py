@@ -194,12 +194,17 @@ def format_lines(lines: Iterable[str]) -> str:
 
 def iter_image_list(path: AnyPath) -> Iterator[str]:
     """Yield the image paths of a `train.txt` or `valid.txt`, streaming. Raises DatasetError."""
+    return (entry for _, entry in iter_image_lines(path))
+
+
+def iter_image_lines(path: AnyPath) -> Iterator[tuple[int, str]]:
+    """Yield the same paths, each with the number of its line, from 1. Raises DatasetError."""
     try:
         with open(open_ordinary(path), encoding="utf-8", errors="surrogateescape") as stream:
-            for line in stream:
+            for number, line in enumerate(stream, start=1):
                 entry = line.strip()
                 if entry:
-                    yield entry
+                    yield number, entry
     except OSError as error:
         raise unreadable_file(path, "an image list", error) from error
 

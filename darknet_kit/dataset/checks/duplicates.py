@@ -115,17 +115,19 @@ def _report(places: Sequence[_Place], flavor: Flavor, *, copied: bool = False) -
         trained = first.get("train")
         if before is not place:
             code = "same-content" if copied else "duplicate-image"
-            finding = fault(code, flavor, place.listing, _likeness(place, before), place.line)
+            message = _likeness(place, before, copied=copied)
+            finding = fault(code, flavor, place.listing, message, place.line)
             ends = flavor is Flavor.HANK_AI and place.split == "valid" and not copied
             # Its mAP refuses a list that names an image twice.
             yield replace(finding, level=Level.ERROR) if ends else finding
-        elif trained and place is not trained:
-            message = _likeness(place, trained)
+        if trained and place.split != "train":
+            message = _likeness(place, trained, copied=copied)
             yield fault("leaked-image", flavor, place.listing, message, place.line)
 
 
-def _likeness(place: _Place, other: _Place) -> str:
+def _likeness(place: _Place, other: _Place, *, copied: bool) -> str:
     where = f"{os.path.basename(other.listing)}:{other.line}"
     if place.path == other.path:
-        return f"{place.path} is in {where}"
-    return f"{place.path} is {other.path} in {where}"
+        return f"{place.path} is also in {where}"
+    alike = "has the same content as" if copied else "is the same file as"
+    return f"{place.path} {alike} {other.path} in {where}"

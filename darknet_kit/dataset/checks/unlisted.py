@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 
 from darknet_kit.core.findings import Finding, fault
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.checks.images import Entry
 from darknet_kit.dataset.checks.labels import LabelRules, check_label_file
 from darknet_kit.formats.yolo import label_path
@@ -38,7 +39,7 @@ def find_unlisted(
         )
         example = next((name for name in surplus[:_TRIED] if _is_label(folder, name, rules)), "")
         if example:
-            message = f"{len(surplus):,} label files of no listed image, as {example}"
+            message = f"{counted(len(surplus), 'label file')} of no listed image, as {example}"
             yield fault("unlisted-label", rules.flavor, folder, message)
 
 

@@ -11,6 +11,7 @@ from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.pool import map_shards, shards
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import SPLITS, Split
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.checks.datafile import check_backup, check_data_text
 from darknet_kit.dataset.checks.duplicates import Checked, find_duplicates
 from darknet_kit.dataset.checks.images import (
@@ -187,7 +188,7 @@ def _check_images(
             progress(done + sums.images, total)
         done += sums.images
         if any(sums.files) and not sums.boxes:
-            message = f"{sums.images:,} images, {sums.labels:,} labels, no box"
+            message = f"{counted(sums.images, 'image')}, {counted(sums.labels, 'label')}, no box"
             note(fault("no-boxes", result.flavor, paths[split], message))
         yield split, listed
 
@@ -210,7 +211,7 @@ def _check_difficult(
     path = str(locate(named, data.path))
     listed = read_list(path, result.flavor, note)
     if len(listed) != valid:
-        message = f"has {len(listed):,} lines, and valid {valid:,}"
+        message = f"has {counted(len(listed), 'line')}, and valid {valid:,}"
         note(fault("difficult-list", result.flavor, path, message))
     rules = ImageRules(_label_rules(result, how), path, images=False)
     look = functools.partial(check_entries, rules=rules)
