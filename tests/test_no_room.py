@@ -1,5 +1,6 @@
 """A full disk, a read-only one, no permission: a sentence, no half file, and later the rest."""
 
+import errno
 import json
 import os
 import shutil
@@ -130,6 +131,43 @@ def test_what_may_not_be_read_is_listed_and_the_rest_is_converted(tmp_path: Path
     assert listed.count("\ncannot-read,") == 2
     assert (tmp_path / "out/train/2.txt").exists()
     (source / "more").chmod(0o700)
+
+
+def test_few_files_may_be_open(tmp_path: Path) -> None:
+    """Fewer than are read ahead where there is room: none of them may be missing for that."""
+    source = write_tree("voc", tmp_path / "set", 90)
+    limited: Words = ["bash", "-c", 'ulimit -n 20; exec "$@"', "bash", *DKIT, "voc", source]
+    for more in ([], ["--overwrite", "--box-convention", "plain"]):
+        ended = subprocess.run(
+            [*limited, "--out", tmp_path / "out", "--workers", "1", *more],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=PROJECT,
+        )
+        assert ended.stderr == ""
+        assert "cannot-read" not in (tmp_path / "out/problems.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (OSError(errno.EIO, "Input/output error", "/x/y"), "/x/y: the system refused: Input"),
+        (MemoryError(), "there is not enough memory  [out-of-memory]"),
+    ],
+)
+def test_what_nobody_expects_of_a_machine(
+    tmp_path: Path, dkit: Dkit, monkeypatch: pytest.MonkeyPatch, failure: Exception, told: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    source = write_tree("voc", tmp_path / "set", 6)
+    monkeypatch.setattr("darknet_kit.dataset.convert.convert_shard", fail)
+    ended = dkit("convert", "voc", source, "--workers", "1")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"error: {told}")
+    assert len(ended.stderr.splitlines()) == 2
 
 
 def test_a_list_larger_than_files_may_be(tmp_path: Path) -> None:

@@ -91,6 +91,19 @@ def test_no_room_for_semaphores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "no-workers"
 
 
+@pytest.mark.parametrize("failure", [OSError(errno.EAGAIN, "no more processes"), EOFError()])
+def test_no_room_for_processes(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
+    """As by `ulimit -u`: fork(2) fails here, or where workers are copied from, which ends."""
+
+    def refuse(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("multiprocessing.forkserver.connect_to_new_process", refuse)
+    with pytest.raises(DkitError) as caught:
+        list(map_shards(total, shards(range(8), 4), workers=2))
+    assert caught.value.code == "no-workers"
+
+
 def test_ctrl_c_does_not_reach_what_workers_are_copied_from() -> None:
     """It would print where its imports were interrupted; SigBlk is signal 2 in bit 1 (proc(5))."""
     program = (

@@ -107,6 +107,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         print_failure(stopped, INTERRUPTED, as_json)
         return INTERRUPTED
+    except (OSError, MemoryError) as error:
+        if debug:
+            traceback.print_exc()
+        print_failure(_lack(error), DkitError.exit_code, as_json)
+        return DkitError.exit_code
+
+
+def _lack(error: OSError | MemoryError) -> DkitError:
+    """Return what the machine refused where nobody had to expect it: a disk that breaks, say."""
+    if isinstance(error, MemoryError):
+        return DkitError(
+            "there is not enough memory",
+            code="out-of-memory",
+            hint="Free some, or give less to do at a time: fewer --workers, a part of the data.",
+        )
+    place = error.filename if isinstance(error.filename, str) else None
+    return DkitError(
+        f"the system refused: {error.strerror or error}",
+        code="system-error",
+        hint="What was written so far is whole. Look after the disk, and run the command again; "
+        "--debug shows where it was.",
+        path=place,
+    )
 
 
 def run() -> None:

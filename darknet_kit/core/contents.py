@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import resource
 import stat
 from collections.abc import Generator, Sequence
 
@@ -11,7 +12,8 @@ from darknet_kit.errors import AnyPath
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would be waited for
 _SMALL = 1 << 16  # bytes; more takes a second call
 _LARGEST = 16 << 20  # bytes; no annotation of one image has more
-_AHEAD = 64  # files; a process may have 1024 open
+_MOST_OPEN, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # 1024, most often
+_AHEAD = max(1, min(64, _MOST_OPEN // 4))  # files
 
 
 def holds(path: AnyPath, content: bytes) -> bool | None:

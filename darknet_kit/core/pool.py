@@ -64,10 +64,12 @@ def start_early(module: str, workers: Workers = None) -> None:
     """Start the process that workers are copied from; it imports `module` meanwhile.
 
     For work that begins with something else: the first shards need not wait for imports then.
+    Raises DkitError (`no-workers`).
     """
     if not isinstance(workers, Executor) and _count(workers) > 1:
-        resource_tracker.ensure_running()  # before: its start ends the deferring
-        with _ctrl_c_deferred():
+        with _naming_lack():
+            resource_tracker.ensure_running()  # before: its start ends the deferring
+        with _naming_lack(), _ctrl_c_deferred():
             forkserver.set_forkserver_preload([module])
             forkserver.ensure_running()
 
@@ -81,7 +83,7 @@ def map_shards(
     """Yield `function(piece)` in the order of the pieces.
 
     Runs in this process when one worker is enough; an exception of `function` comes through and
-    the pieces not yet started are dropped. Raises DkitError (`worker-died`).
+    the pieces not yet started are dropped. Raises DkitError (`no-workers`, `worker-died`).
     """
     if isinstance(workers, Executor):
         yield from _in_order(workers, function, pieces)
@@ -109,25 +111,37 @@ def open_pool(
 
     Its processes start as work comes: hand it in by `submit`. Raises DkitError (`no-workers`).
     """
-    try:
+    with _naming_lack():
         return ProcessPoolExecutor(
             workers,
             mp_context=_Context(),
             initializer=_prepare_worker,
             initargs=(prepare, arguments),
         )
-    except OSError as error:
-        raise DkitError(
-            f"cannot start worker processes: {error.strerror}",
-            code="no-workers",
-            hint="Free space and files in /dev/shm; with --workers 1 none is needed.",
-        ) from error
 
 
 def submit(pool: Executor, function: Callable[[T], R], item: T) -> Future[R]:
-    """Hand one piece of work to a pool; Ctrl-C takes effect afterwards."""
-    with _ctrl_c_deferred():
+    """Hand one piece of work to a pool; Ctrl-C takes effect afterwards.
+
+    Raises DkitError (`no-workers`).
+    """
+    with _naming_lack(), _ctrl_c_deferred():
         return pool.submit(function, item)
+
+
+@contextlib.contextmanager
+def _naming_lack() -> Iterator[None]:
+    """Turn a failure to start processes into DkitError (`no-workers`)."""
+    try:
+        yield
+    except (OSError, EOFError) as error:  # EOFError: what they are copied from has ended
+        reason = error.strerror if isinstance(error, OSError) else "the first of them has ended"
+        raise DkitError(
+            f"cannot start worker processes: {reason}",
+            code="no-workers",
+            hint="Look for limits (`ulimit -a`), free memory, space and files in /dev/shm; with "
+            "--workers 1 none is needed.",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -163,7 +177,7 @@ def map_groups(
 def _in_order(
     executor: Executor, function: Callable[[Sequence[T]], R], pieces: Iterable[Sequence[T]]
 ) -> Iterator[R]:
-    with _ctrl_c_deferred():  # processes start here
+    with _naming_lack(), _ctrl_c_deferred():  # processes start here
         futures: list[Future[R]] = [executor.submit(function, piece) for piece in pieces]
     futures.reverse()
     try:

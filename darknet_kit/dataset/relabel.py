@@ -72,7 +72,7 @@ def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabel
             continue
         content = "".join(map(_line, labels)).encode()
         # Links lead to the originals, not to the links of the set that this one is made of.
-        original = os.path.realpath(job.item.image)
+        original = os.path.realpath(job.item.image, strict=True)
         placed = place(job.item, rules.layout)
         put = put_label(original, placed, content, replace=rules.replace_labels, write=rules.write)
         if isinstance(put, Problem):
