@@ -380,6 +380,34 @@ def test_pictures_apart_from_their_annotations(
     assert dkit("convert", kind, kit, "--images", images, "--out", images).exit_code == 2
 
 
+def test_linked_folders_get_labels_in_place_and_people_are_told(tmp_path: Path, dkit: Dkit) -> None:
+    """Darknet looks beside an image as it is listed, so beside the link of a single image."""
+    kit, disk = tmp_path / "kit", tmp_path / "disk"
+    for stem in "12":
+        write_pair(disk / f"more/{stem}.jpg", kit / f"more/{stem}.xml")
+    write_pair(disk / "alone.jpg", kit / "alone.xml")
+    (kit / "alone.jpg").symlink_to(disk / "alone.jpg")
+    assert "note:" not in dkit("convert", "voc", kit).stdout
+    assert (kit / "alone.txt").exists()
+    (kit / "more/images").symlink_to(disk / "more")
+    (kit / "twice").symlink_to(kit / "more")
+    before = contents(tmp_path)
+    told = (
+        f"  note: labels go beside their images into {disk}/more/, where links lead out of SOURCE"
+    )
+    assert told in dkit("convert", "voc", kit, "--dry-run").stdout
+    assert contents(tmp_path) == before
+    assert "labels go" not in dkit("convert", "voc", kit, "--out", tmp_path / "out").stdout
+    assert before.items() <= contents(tmp_path).items()
+    assert not list(disk.rglob("*.txt"))
+    assert told in dkit("convert", "voc", kit).stdout
+    assert [path.name for path in sorted(disk.rglob("*.txt"))] == ["1.txt", "2.txt"]
+    listed = [*lines(kit / "train.txt"), *lines(kit / "valid.txt")]
+    assert sorted(listed) == [
+        f"{kit}/{name}.jpg" for name in ("alone", "more/images/1", "more/images/2")
+    ]
+
+
 def test_pictures_apart_that_are_others(tmp_path: Path, dkit: Dkit) -> None:
     write_voc(tmp_path / "kit", "1 2")
     write_picture(tmp_path / "disk/3.jpg")

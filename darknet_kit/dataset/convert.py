@@ -5,7 +5,7 @@ Three functions find what there is, each in its own layout; one does the work on
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from darknet_kit.core.pool import Workers, map_groups, start_early
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.classes import (
     Classes,
     all_classes,
@@ -119,6 +120,7 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     target.claim()
     placement = _place(found, options, target.paths.lists)
     notes.extend(_place_notes(placement, options.flavor))
+    notes.extend(() if options.out else _link_notes(found, placement.folders))
     with target.begin(placement.folders):
         conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
         files = DatasetFiles(classes.names, classes.wnids)
@@ -275,6 +277,20 @@ def _place_notes(placement: Placement, flavor: Flavor) -> Iterator[str]:
             f"{placement.elsewhere:,} labels do not lie beside their images, because "
             f"{flavor.value} darknet looks elsewhere: {placement.example}. "
             "--out DIR makes a view that every darknet reads the same way."
+        )
+
+
+def _link_notes(found: Found, folders: Iterable[str]) -> Iterator[str]:
+    """Yield where labels go that nobody named: people link a folder of images into a set."""
+    roots = filter(None, (found.root, found.images))
+    named = [os.path.join(os.path.realpath(root), "") for root in roots]
+    real = {os.path.join(os.path.realpath(folder), "") for folder in folders}
+    outside = sorted(folder for folder in real if not folder.startswith(tuple(named)))
+    if outside:
+        more = f" and {counted(len(outside) - 1, 'more folder')}" if len(outside) > 1 else ""
+        yield (
+            f"labels go beside their images into {outside[0]}{more}, where links lead out of "
+            "SOURCE. With --out DIR nothing is written there."
         )
 
 
