@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.classchoice import classes_option, map_option
+from darknet_kit.cli.crew import crew, scheduler_option
 from darknet_kit.cli.noticed import exit_code, lacking, noticed, written
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
@@ -79,6 +81,7 @@ _KEEP = click.Choice(["keep", "drop"])
 @click.option("--dry-run", is_flag=True, help="Count and report; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace labels and lists that are there.")
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
+@scheduler_option
 def convert(
     kind: str,
     source: str,
@@ -90,6 +93,8 @@ def convert(
     crowd: str,
     flavor: str,
     box_convention: str | None,
+    workers: int | None,
+    scheduler: str | None,
     **chosen: Any,
 ) -> Outcome:
     """Turn ILSVRC, VOC or COCO annotations into a Darknet data set.
@@ -104,7 +109,8 @@ def convert(
         objects=ObjectRules(difficult == "keep", truncated == "keep", crowd == "keep"),
         **chosen,
     )
-    with progress_bar("convert", "images") as progress:
+    with crew(workers, scheduler, source) as hands, progress_bar("convert", "images") as progress:
+        options = replace(options, workers=hands)
         if kind == "ilsvrc":
             result = convert_ilsvrc(
                 source, options, mapping=mapping, images=images, progress=progress
