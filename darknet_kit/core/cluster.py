@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from darknet_kit import __version__
 from darknet_kit.errors import AnyPath, DatasetError, DkitError, ToolchainError, UsageError
@@ -87,7 +87,7 @@ class Cluster(Executor):
     """
 
     def __init__(self, client: "Client", folder: str, workers: int) -> None:
-        self._client = client
+        self._client: Any = client  # Dask's futures are no Futures to a type checker
         self._folder = folder
         self.workers = workers
 
@@ -124,7 +124,7 @@ def _connect(client: "type[Client]", address: str) -> "Client":
 
 def _require_same_dkit(client: "Client") -> int:
     """Return the number of workers. Raises ToolchainError (`other-version`)."""
-    versions = client.get_versions(packages=["darknet_kit"])
+    versions: Any = client.get_versions(packages=["darknet_kit"])
     others = {"the scheduler": versions["scheduler"], **versions["workers"]}
     for where, found in others.items():
         there = found["packages"].get("darknet_kit")
