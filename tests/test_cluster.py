@@ -34,8 +34,9 @@ def kill_worker_once(marks: Sequence[str]) -> int:
     return len(marks)
 
 
-def wait(seconds: Sequence[float]) -> None:
-    time.sleep(sum(seconds))
+def kill_scheduler(pids: Sequence[int]) -> None:
+    os.kill(pids[0], signal.SIGKILL)
+    time.sleep(_ENOUGH_SECONDS)
 
 
 def kill_worker(_: Sequence[str]) -> None:
@@ -124,15 +125,6 @@ def test_another_version_on_the_cluster_is_told(
     assert (caught.value.code, caught.value.exit_code) == ("other-version", 4)
 
 
-def test_a_scheduler_that_dies_ends_the_work(tmp_path: Path) -> None:
-    with ExitStack() as processes:
-        dask = Dask(tmp_path, processes)
-        with pytest.raises(DkitError) as caught, cluster(dask.address, tmp_path) as workers:
-            for _ in map_shards(wait, [[0.0], [600.0]], workers=workers):
-                dask.scheduler.kill()
-    assert caught.value.code == "cluster-lost"
-
-
 @pytest.mark.parametrize(
     ("address", "code", "exit_code"),
     [
@@ -157,3 +149,10 @@ def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         pass
     assert (caught.value.code, caught.value.exit_code) == ("missing-extra", 4)
     assert "darknet-kit[dask]" in caught.value.hint
+
+
+def test_a_scheduler_that_dies_ends_the_work(dask: Dask, tmp_path: Path) -> None:
+    """The last test: none can use this cluster afterwards."""
+    with pytest.raises(DkitError) as caught, cluster(dask.address, tmp_path) as workers:
+        list(map_shards(kill_scheduler, [[dask.scheduler.pid]], workers=workers))
+    assert caught.value.code == "cluster-lost"
