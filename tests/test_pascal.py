@@ -228,11 +228,26 @@ def test_problems_and_objects_know_their_line() -> None:
         f"<annotation>{thing(BOX, '<name>&#99;af&#233;</name>')}</annotation>".encode("ascii"),
         f"<annotation verified='yes'>\r\n\t{thing(BOX)}\r\n</annotation>\r\n".encode(),
         f"<!-- x --><?php x ?><annotation>{thing(BOX)}</annotation><!-- y -->".encode(),
+        # What other parsers refuse: a wrong declaration, or one that is late.
+        f"<?xml version='1.0' encoding='utf-16'?><annotation>"
+        f"{thing(BOX, '<name>车</name>')}</annotation>".encode(),
+        f"<?xml version='1.0' encoding='ascii'?><annotation>"
+        f"{thing(BOX, '<name>café</name>')}</annotation>".encode(),
+        f"<?xml version='1.0' encoding='latin-1'?><annotation>"
+        f"{thing(BOX, '<name>café</name>')}</annotation>".encode("latin-1"),
+        f"<?xml version='1.0' encoding='klingon'?><annotation>{thing(BOX)}</annotation>".encode(),
+        f"\n<?xml version='1.0'?>\n<annotation>{thing(BOX)}</annotation>".encode(),
+        f"<annotation><path>D:\\图片\\1.jpg</path>{thing(BOX)}</annotation>".encode("gbk"),
     ],
 )
 def test_encodings_and_decorations(content: bytes) -> None:
     (entry,) = parse_pascal(content, "a.xml", PLAIN).objects
     assert entry.name in ("thing", "café", "车", "車")
+
+
+def test_lines_are_counted_from_the_top_whatever_is_passed_over() -> None:
+    content = f"\n\n<?xml version='1.0'?>\n<annotation>\n{thing(BOX)}</annotation>".encode()
+    assert parse_pascal(content, "a.xml", PLAIN).objects[0].line == 5
 
 
 GENUINE = f"<annotation>{SIZE}{thing(BOX)}</annotation>".encode()
@@ -251,7 +266,7 @@ GENUINE = f"<annotation>{SIZE}{thing(BOX)}</annotation>".encode()
         (GENUINE.replace(b"thing", b"th\xffing"), "bad-xml"),
         (GENUINE.replace(b"thing", b"a & b"), "bad-xml"),
         (GENUINE.replace(b"thing", b"&undefined;"), "bad-xml"),
-        (b"<?xml version='1.0' encoding='klingon'?>" + GENUINE, "bad-xml"),
+        (b"<?xml version='1.0' encoding='gbk'?>" + GENUINE.replace(b"thing", b"\xff"), "bad-xml"),
         (b"<annotation>" * 100_000, "bad-xml"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "bad-xml"),
         (b'{"images": []}', "bad-xml"),

@@ -7,6 +7,7 @@ the first file that needs it.
 
 import functools
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from darknet_kit.core.boxes import BoxConvention, box_from_pascal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _TRUE = frozenset(("1", "true", "yes"))
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\b[^>]{0,200}\?>")
 
 
 def parse_pascal(content: bytes, path: str, convention: BoxConvention) -> Annotation:
@@ -112,6 +114,9 @@ def _parse_xml(content: bytes, path: str) -> "etree._Element":
     try:
         return etree.fromstring(content, _parser())
     except etree.XMLSyntaxError as error:
+        mended = _parse_in_spite(content)
+        if mended is not None:
+            return mended
         # lxml ends its own message with the place, which ours begins with.
         reason = (error.msg or "empty file").split("\n")[0].rpartition(", line ")
         raise DatasetError(
@@ -121,6 +126,26 @@ def _parse_xml(content: bytes, path: str) -> "etree._Element":
             path=path,
             line=error.lineno or 1,
         ) from error
+
+
+def _parse_in_spite(content: bytes) -> "etree._Element | None":
+    """Parse what only its declaration, or a letter of no use here, spoils; None where more does.
+
+    Tools declare UTF-16 and write UTF-8 (.NET), name encodings as Python does, or write a path in
+    another one. Such letters may stand anywhere but in the name of a class.
+    """
+    from lxml import etree
+
+    match = _DECLARATION.match(content)
+    declaration = match[0] if match else b""
+    encoding = "latin-1" if b"latin" in declaration.lower() else "utf-8"
+    text = content.removeprefix(declaration).decode(encoding, "replace")
+    try:
+        root = etree.fromstring("\n" * declaration.count(b"\n") + text, _parser())
+    except (etree.XMLSyntaxError, ValueError):
+        return None
+    names = (name.text or "" for name in root.iterfind("object/name"))
+    return None if any("\ufffd" in name for name in names) else root
 
 
 def _parse_object(
