@@ -93,7 +93,7 @@ drawn_boxes = st.lists(
 def test_names_lie_inside_and_hardly_over_each_other(
     boxes: list[DrawnBox], size: tuple[int, int]
 ) -> None:
-    tags = place_tags(boxes, size)
+    tags = place_tags(boxes, size, 10)
     for tag in tags:
         assert tag.left >= 0 <= tag.top
         assert tag.left + tag.width <= size[0]
@@ -108,13 +108,13 @@ def test_names_lie_inside_and_hardly_over_each_other(
 
 def test_two_boxes_in_one_place_have_both_names() -> None:
     boxes = [DrawnBox(Box(50, 50, 150, 150), number, name) for number, name in enumerate("ab")]
-    one, other = place_tags(boxes, (200, 200))
+    one, other = place_tags(boxes, (200, 200), 10)
     assert {one.text, other.text} == {"a", "b"}
     assert (one.left, one.top) != (other.left, other.top)
 
 
 def test_a_long_name_is_cut() -> None:
-    (tag,) = place_tags([DrawnBox(Box(0, 0, 200, 200), 0, "hippopotamus " * 9)], (200, 200))
+    (tag,) = place_tags([DrawnBox(Box(0, 0, 200, 200), 0, "hippopotamus " * 9)], (200, 200), 10)
     assert tag.text.startswith("hippo")
     assert tag.text.endswith("...")
     assert tag.width <= 0.6 * 200 + 2
@@ -132,9 +132,14 @@ def fontless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("fontless")
 def test_a_name_that_no_font_has_is_a_number(dkit: Dkit, data: Path) -> None:
     Path("out/set.names").write_text("臉\ndog\n", encoding="utf-8")
-    (tag,) = place_tags([DrawnBox(Box(0, 0, 200, 200), 7, "臉")], (200, 200))
+    (tag,) = place_tags([DrawnBox(Box(0, 0, 200, 200), 7, "臉")], (200, 200), 10)
     assert tag.text == "#7"
-    assert "1 of the class names drawn as numbers" in dkit("show", data).stdout
+    boxes = [DrawnBox(Box(0, 0, 200, 200), 7, "臉書" * number) for number in (1, 99)]
+    long, short = place_tags(boxes, (200, 200), 10, elsewhere=True)  # in a browser, with its fonts
+    assert (short.text, short.width) == ("臉書", 2 * 10 + 2 * 2)
+    assert long.text.startswith("臉書臉書")
+    assert long.width <= 0.6 * 200 + 2
+    assert "for want of a font: 1 class name;" in dkit("show", data).stdout
 
 
 def test_a_font_is_found_for_other_scripts() -> None:
@@ -280,7 +285,7 @@ def test_an_unreadable_image_is_told(dkit: Dkit, data: Path) -> None:
         Path("set/1.jpg").write_bytes(content)
         ended = dkit("show", data, "--overwrite")
         assert ended.exit_code == 1
-        assert "1 of them CANNOT BE READ" in ended.stdout
+        assert "CANNOT BE READ: 1 of them" in ended.stdout
         assert Path("set_train.png").exists()
     Path("set/1.jpg").unlink()
     assert dkit("show", data, "--overwrite").exit_code == 1
@@ -290,7 +295,7 @@ def test_a_missing_label_is_told(dkit: Dkit, data: Path) -> None:
     (data.parent / "train/1.txt").unlink()
     ended = dkit("show", data)
     assert ended.exit_code == 1
-    assert "1 of them have NO label file" in ended.stdout
+    assert "NO LABEL FILE where alexeyab darknet looks: 1 of them" in ended.stdout
     assert json.loads(dkit("show", data, "--json").stdout)["without_label"] == 1
 
 

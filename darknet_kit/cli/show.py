@@ -193,6 +193,9 @@ def _render(request: ShowRequest, sample: Sample, columns: int, tile: int | None
 def _tell(request: ShowRequest, sample: Sample, rendered: "Rendered") -> Outcome:
     without_label = sum(drawn.lacks_label for drawn in sample.images)
     boxes = sum(len(drawn.labels or ()) for drawn in sample.images)
+    data = shown(request.dataset.data.path)
+    # Whoever asks for problems is not surprised by them.
+    surprising = bool(without_label or rendered.unreadable) and not request.of_problems
     return Outcome(
         summary=[
             _describe(request, sample, boxes),
@@ -207,9 +210,8 @@ def _tell(request: ShowRequest, sample: Sample, rendered: "Rendered") -> Outcome
             "unreadable": rendered.unreadable,
             "without_label": without_label,
         },
-        next_command=f"dkit make-cfg --data {shown(request.dataset.data.path)}",
-        # Whoever asks for problems is not surprised by them.
-        exit_code=1 if (without_label or rendered.unreadable) and not request.of_problems else 0,
+        next_command=f"dkit check {data}" if surprising else f"dkit make-cfg --data {data}",
+        exit_code=1 if surprising else 0,
     )
 
 
@@ -228,16 +230,15 @@ def _oddities(request: ShowRequest, rendered: "Rendered", without_label: int) ->
         folder = next(iter(rendered.files)).parent
         lines.append(f"          {shown(folder)} holds its pictures: keep the two together")
     if rendered.unreadable:
-        fault = "are not there, or no images" if request.of_problems else "CANNOT BE READ"
-        lines.append(f"  {rendered.unreadable:,} of them {fault}")
+        fault = "not there, or no images" if request.of_problems else "CANNOT BE READ"
+        lines.append(f"  {fault}: {rendered.unreadable:,} of them")
     if without_label:
-        lines.append(f"  {without_label:,} of them have NO label file")
-        lines.append(f"  where {request.dataset.flavor.value} darknet looks")
+        flavor = request.dataset.flavor.value
+        lines.append(f"  NO LABEL FILE where {flavor} darknet looks: {without_label:,} of them")
     if rendered.undrawn:
-        lines.append(
-            f"  {len(rendered.undrawn):,} of the class names drawn as numbers: no font here"
-        )
-        lines.append("  has their letters (fonts-noto-core and fonts-noto-cjk do)")
+        names = counted(len(rendered.undrawn), "class name")
+        cure = "install fonts-noto-core and fonts-noto-cjk, or take a page (-o NAME.html)"
+        lines.append(f"  drawn as numbers, for want of a font: {names}; {cure}")
     return lines
 
 

@@ -8,7 +8,14 @@ from PIL import Image, ImageDraw
 
 from darknet_kit.core.boxes import Box
 from darknet_kit.formats.image import open_image, require_decodable
-from darknet_kit.report.lettering import Font, drawable, escape_controls, font_for, shorten
+from darknet_kit.report.lettering import (
+    Font,
+    GuessedFont,
+    drawable,
+    escape_controls,
+    font_for,
+    shorten,
+)
 from darknet_kit.report.palette import class_color, text_color
 
 Pixels = tuple[int, int, int, int]
@@ -70,16 +77,22 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
 
 
-def draw_boxes(picture: Image.Image, boxes: Sequence[DrawnBox]) -> Image.Image:
-    """Draw boxes onto a picture, in place, and return it; later ones lie over earlier ones."""
+def draw_boxes(
+    picture: Image.Image, boxes: Sequence[DrawnBox], letters: int | None = None
+) -> Image.Image:
+    """Draw boxes onto a picture, in place, and return it; later ones lie over earlier ones.
+
+    `letters` is their height in px, by default as suits the picture as a whole.
+    """
     draw = ImageDraw.Draw(picture)
     line = line_width(picture.size)
+    letters = letters or letter_size(picture.size)
     for drawn in boxes:
         left, top, right, bottom = frame(drawn.box, picture.size)
         draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_SHADE)
         draw.rectangle((left, top, right, bottom), outline=class_color(drawn.class_id), width=line)
-    for tag in place_tags(boxes, picture.size):  # on top of all lines
-        _draw_tag(draw, tag, picture.size)
+    for tag in place_tags(boxes, picture.size, letters):  # on top of all lines
+        _draw_tag(draw, tag, letters)
     return picture
 
 
@@ -118,16 +131,20 @@ def _grown(first: int, last: int, length: int) -> tuple[int, int]:
     return first, min(first + _LEAST - 1, length - 1)
 
 
-def place_tags(boxes: Sequence[DrawnBox], size: tuple[int, int]) -> list[Tag]:
-    """Return where names stand so that they cover neither each other nor small boxes.
+def place_tags(
+    boxes: Sequence[DrawnBox], size: tuple[int, int], letters: int, *, elsewhere: bool = False
+) -> list[Tag]:
+    """Return where names in `letters` px stand so that they cover neither each other nor small
+    boxes.
 
-    The last boxes choose first; a name for which there is no room is left out.
+    The last boxes choose first; a name for which there is no room is left out. With `elsewhere`
+    they are drawn by another program, which may have fonts that this machine lacks.
     """
     frames = [frame(drawn.box, size) for drawn in boxes]
     tags: list[Tag] = []
     room = _NAMED * size[0] * size[1]
     for number in range(len(boxes) - 1, -1, -1):
-        tag = _tag(boxes[number], size)
+        tag = _tag(boxes[number], size, letters, elsewhere=elsewhere)
         if tag is None or (tags and tag.width * tag.height > room):
             continue
         small = [
@@ -142,14 +159,18 @@ def place_tags(boxes: Sequence[DrawnBox], size: tuple[int, int]) -> list[Tag]:
     return tags
 
 
-def _tag(drawn: DrawnBox, size: tuple[int, int]) -> Tag | None:
+def _tag(drawn: DrawnBox, size: tuple[int, int], letters: int, *, elsewhere: bool) -> Tag | None:
     """Return the tag of a box, as yet without a place."""
     if not drawn.caption:
         return None
-    text, font = word_class(drawn.caption, drawn.class_id, letter_size(size))
+    font: Font | GuessedFont
+    text, font = word_class(drawn.caption, drawn.class_id, letters)
+    if elsewhere:
+        text = escape_controls(" ".join(drawn.caption.split()))
+        font = font_for(text, letters) or GuessedFont(letters)
     text = shorten(text, font, _WIDEST * size[0] - 2 * _PAD)
     width = math.ceil(font.getlength(text)) + 2 * _PAD
-    return Tag(0, 0, width, round(1.3 * letter_size(size)), text, drawn.class_id)
+    return Tag(0, 0, width, round(1.3 * letters), text, drawn.class_id)
 
 
 def _best_place(
@@ -192,10 +213,10 @@ def _shared(one: Pixels, other: Pixels) -> int:
     return width * height if width > 0 and height > 0 else 0
 
 
-def _draw_tag(draw: ImageDraw.ImageDraw, tag: Tag, size: tuple[int, int]) -> None:
+def _draw_tag(draw: ImageDraw.ImageDraw, tag: Tag, letters: int) -> None:
     color = class_color(tag.class_id)
     draw.rectangle(_pixels(tag), fill=color)
-    font: Font = drawable(tag.text, letter_size(size))[1]
+    font: Font = drawable(tag.text, letters)[1]
     draw.text(
         (tag.left + _PAD, tag.top + tag.height // 2),
         tag.text,

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from darknet_kit.core.wording import counted
 from darknet_kit.report.drawing import Tag, frame, letter_size, place_tags
 from darknet_kit.report.page import render_page
 from darknet_kit.report.palette import class_color, text_color
@@ -153,17 +154,19 @@ def _make_figure(tile: Tile, source: str) -> Figure:
     if tile.picture is None:
         return Figure(*told, *words, problems=tuple(said))
     size = tile.picture.size
+    letters = letter_size(size)
+    tags = place_tags(tile.boxes, size, letters, elsewhere=True)
     return Figure(
         *told,
         *words,
         size=size,
         share=100 * size[0] / max(size),
-        letters=letter_size(size),
+        letters=letters,
         outlines=[
             Outline(one.class_id, *frame(one.box, size), _hex(class_color(one.class_id)))
             for one in tile.boxes
         ],
-        names=[_make_name(tag) for tag in reversed(place_tags(tile.boxes, size))],
+        names=[_make_name(tag) for tag in reversed(tags)],
         problems=tuple(said),
     )
 
@@ -179,7 +182,7 @@ def _state(tile: Tile) -> str:
         return ""
     if labels is None:
         return "no label file" if tile.drawn.lacks_label else "left out"
-    return f"{_split(tile)}, {len(labels)} {'box' if len(labels) == 1 else 'boxes'}"
+    return f"{_split(tile)}, {counted(len(labels), 'box')}"
 
 
 def _hex(color: tuple[int, int, int]) -> str:

@@ -8,6 +8,7 @@ import functools
 import os
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ImageFont
@@ -26,13 +27,28 @@ _PREFERRED = ("dejavusans.", "notosans-regular.", "notosanscjk-regular.", "liber
 _UNWANTED = ("bold", "italic", "oblique", "mono", "condensed", "light", "serif", "emoji")
 _MOST = 400  # fonts to look into
 _NO_CHARACTER = "\uffff"  # drawn as each font's mark of what it lacks
+_JOINERS = "\u200c\u200d"  # of Persian, Hindi, emoji: no font needs a sign for them
+
+
+@dataclass(frozen=True, slots=True)
+class GuessedFont:
+    """How wide words of `size` px will about be in a font that is not here."""
+
+    size: int
+
+    def getlength(self, text: str) -> float:
+        return sum(
+            self.size * (1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.6)
+            for letter in text
+        )
 
 
 def font_for(text: str, size: int) -> Font | None:
     """Return a font of `size` px that has all letters of a text; None where there is none."""
     if text.isascii():
         return _own_font(size)
-    path = _find_font("".join(sorted({letter for letter in text if not letter.isspace()})))
+    letters = {letter for letter in text if not letter.isspace() and letter not in _JOINERS}
+    path = _find_font("".join(sorted(letters)))
     return None if path is None else _load(path, size)
 
 
@@ -51,11 +67,14 @@ def drawable(text: str, size: int) -> tuple[str, Font]:
 def escape_controls(text: str) -> str:
     """Return a text without control characters, marks that turn its direction, stray bytes."""
     return "".join(
-        f"\\x{ord(one):02x}" if unicodedata.category(one).startswith("C") else one for one in text
+        f"\\x{ord(one):02x}"
+        if unicodedata.category(one).startswith("C") and one not in _JOINERS
+        else one
+        for one in text
     )
 
 
-def shorten(text: str, font: Font, width: float) -> str:
+def shorten(text: str, font: Font | GuessedFont, width: float) -> str:
     """Return as much of a text as fits into `width` px, with an ellipsis where it is cut."""
     if font.getlength(text) <= width:
         return text

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from darknet_kit.report.drawing import draw_boxes, word_class
+from darknet_kit.core.wording import counted
+from darknet_kit.report.drawing import draw_boxes, letter_size, word_class
 from darknet_kit.report.lettering import drawable, font_for, shorten
 from darknet_kit.report.palette import class_color
 from darknet_kit.report.rendered import Rendered
@@ -14,6 +15,7 @@ from darknet_kit.report.tiles import NO_IMAGE, Tile
 
 _MARGIN = 8
 _LETTERS = 12  # px, of captions
+_LARGEST = 14  # px, of class names: who asks for large tiles wants to see what is on them
 _ROW = 17  # px from one line of a caption to the next
 _MOST_LINES = 4  # of a caption
 _MOST_CLASSES = 60  # in the legend
@@ -28,7 +30,8 @@ def draw_sheet(tiles: Iterable[Tile], path: str, *, columns: int, tile_px: int) 
         unreadable += tile.picture is None
         shown |= {one.class_id: one.caption for one in tile.boxes}
         picture = tile.picture or draw_reason(tile.reason, tile_px)
-        pictures.append((draw_boxes(picture, tile.boxes), "\n".join(describe_tile(tile))))
+        letters = min(letter_size(picture.size), _LARGEST)
+        pictures.append((draw_boxes(picture, tile.boxes, letters), "\n".join(describe_tile(tile))))
     sheet = contact_sheet(pictures, columns=columns, size=tile_px)
     stream = io.BytesIO()
     _add_legend(sheet, sorted(shown.items())).save(stream, format="PNG")
@@ -37,9 +40,9 @@ def draw_sheet(tiles: Iterable[Tile], path: str, *, columns: int, tile_px: int) 
 
 
 def describe_tile(tile: Tile) -> list[str]:
-    """Return the lines below an image: its name and count, then what is wrong with it."""
+    """Return the lines below an image: its name and boxes, then what is wrong with it."""
     labels, candidate = tile.drawn.labels, tile.drawn.candidate
-    state = "left out" if labels is None else f"{len(labels)}"
+    state = "left out" if labels is None else counted(len(labels), "box")
     if tile.picture is None and candidate.split:
         state = "CANNOT BE READ"
     elif tile.drawn.lacks_label:
