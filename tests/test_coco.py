@@ -437,6 +437,16 @@ def test_of_two_images_the_one_whose_path_ends_so(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
+    "file_name", ["../two/a.jpg", "..\\two\\a.jpg", "x/../../one/../two/a.jpg"]
+)
+def test_names_counted_from_the_file_that_stay_in_the_set(tree: Tree, file_name: str) -> None:
+    root = tree("one/a.jpg", "two/a.jpg", **{"notes/x.json": document([image(1, file_name)])})
+    assert places(found_in(root)) == [("two/a.jpg", "")]
+    assert places(found_in(root / "notes/x.json", root / "two")) == [("a.jpg", "")]
+    assert places(found_in(root / "notes/x.json", root / "one")) == []
+
+
+@pytest.mark.parametrize(
     ("file_name", "code"),
     [
         ("../outside.jpg", "outside-root"),

@@ -149,7 +149,7 @@ def _collect(
     split_name, stated = _split_of(file.path)
     found.problems.extend(file.problems)
     for entry in file.entries:
-        name = entry.image.file_name
+        name = _from_root(entry.image.file_name, file.path, found.root)
         fitting = index.find(name, split_name)
         problem = _misfit(name, fitting, taken)
         if problem:
@@ -159,6 +159,16 @@ def _collect(
         taken.add(item.image)
         found.items.append(item)
         found.entries.append(entry)
+
+
+def _from_root(name: str, path: str, root: str) -> str:
+    """Return a file_name that is counted from its instances file (`../images/1.jpg`) as counted
+    from the root, if it stays in there."""
+    if ".." not in name:
+        return name
+    whole = os.path.normpath(os.path.join(os.path.dirname(path), name.replace("\\", "/")))
+    top = os.path.join(root, "")
+    return whole.removeprefix(top) if whole.startswith(top) else name
 
 
 def _misfit(name: str, fitting: list[Item], taken: set[str]) -> tuple[str, str] | None:
