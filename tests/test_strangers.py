@@ -52,6 +52,19 @@ def createml(root: Path) -> None:
     (root / "_annotations.createml.json").write_text(json.dumps(records))
 
 
+def datumaro(root: Path) -> None:
+    record = {"dm_format_version": "1.0", "infos": {}, "categories": {"label": {}}, "items": []}
+    (root / "annotations").mkdir()
+    (root / "annotations/train.json").write_text(json.dumps(record))
+
+
+def yolo_for_darknet(root: Path) -> None:
+    """As CVAT exports it."""
+    write_picture(root / "obj_train_data/a.jpg")
+    (root / "obj_train_data/a.txt").write_text("0 0.5 0.5 1 1\n")
+    (root / "obj.data").write_text("classes = 1\ntrain = train.txt\nnames = obj.names\n")
+
+
 def coco(root: Path) -> None:
     write_picture(root / "val2017/1.jpg")
     (root / "annotations").mkdir()
@@ -90,6 +103,9 @@ def nothing(root: Path) -> None:
         (labelme, "voc", "", "wrong-layout", "labelme's own JSON: /a.json [] labelme2voc"),
         (labelme, "coco", "", "wrong-layout", "labelme's own JSON: /a.json [] labelme2coco"),
         (createml, "voc", "", "wrong-layout", "CreateML's JSON: /_annotations.createml.json"),
+        (datumaro, "voc", "", "wrong-layout", "Datumaro's own JSON: /annotations/train.json"),
+        (datumaro, "coco", "", "not-coco", "Datumaro's own JSON [] Export it as COCO."),
+        (yolo_for_darknet, "voc", "", "already-yolo", "set already [] dkit check /obj.data\n"),
         (coco, "voc", "", "wrong-layout", "this is COCO data: [] dkit convert coco \n"),
         (coco, "ilsvrc", "", "wrong-layout", "this is COCO data: [] dkit convert coco \n"),
         (coco, "voc", "annotations/instances_val2017.json", "not-a-folder", "convert coco /anno"),

@@ -15,6 +15,7 @@ _BY_KEY = {
     "shapes": ("labelme's own JSON of one image", "Export the folder as COCO, with labelme2coco."),
     "_via_img_metadata": ("a project of the VGG Image Annotator", "Export it as COCO."),
     "_via_settings": ("a project of the VGG Image Annotator", "Export it as COCO."),
+    "dm_format_version": ("Datumaro's own JSON", "Export it as COCO."),
 }
 _BY_ENTRY = {
     "caption": ("COCO captions, which have no boxes", _INSTANCES),

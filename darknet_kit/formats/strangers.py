@@ -29,6 +29,7 @@ _CVAT_HINT = "Export it anew, as `PASCAL VOC 1.1` or `COCO 1.0`."
 _JSON_KINDS = (
     (("shapes", "imagePath"), "labelme's own JSON", "VOC or COCO (labelme2voc, labelme2coco)"),
     (("coordinates", "image"), "CreateML's JSON", "Pascal VOC or COCO"),
+    (("dm_format_version", "categories"), "Datumaro's own JSON", "COCO"),
 )
 
 
@@ -193,6 +194,9 @@ def _of_yolo(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
     first = next(filter(_is_label, itertools.islice(texts, _TEXTS)), "")
     if not first:
         return None
+    if "data" in sight.first:
+        check = f"dkit check {shlex.quote(sight.first['data'])}"
+        return _error("this is a Darknet data set already", "already-yolo", check, source)
     return _error(
         f"these are YOLO labels already, {sight.counts['txt']:,} text files as {first}",
         "already-yolo",
