@@ -162,7 +162,8 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
         boxes = counted(counts.boxes.total(), "box", width=10)
         line = f"  {split:<8}{counted(counts.images, 'image', width=9)} {boxes}"
         if counts.negatives:
-            line += f"  ({counts.negatives:,} without an object, as annotated)"
+            lack = "any of the classes" if options.classes else "an object, as annotated"
+            line += f"  ({counts.negatives:,} without {lack})"
         lines.append(line.rstrip())
     lines.extend(
         lacking({split: (one.images, one.boxes.total()) for split, one in result.splits.items()})

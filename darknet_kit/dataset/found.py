@@ -134,6 +134,10 @@ def look_for_coco(
     if coco is None:
         found = look_for_voc(source, images, names_file, workers, progress)
         found.format, found.convention = "coco", BoxConvention.PLAIN
+        found.notes.append(
+            "there is XML here and no JSON: boxes are edges from 0, as COCO's are, unless "
+            "--box-convention says otherwise"
+        )
         return found
     names = _listed_names(names_file) if names_file else coco.names
     return Found(
