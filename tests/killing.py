@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from darknet_kit.cli.main import main
-from darknet_kit.core import files
+from darknet_kit.core import files, newfiles
 
 from .sets import contents
 
@@ -82,6 +82,6 @@ def kill_all_the_way(folder: Path, first: int, step: int, words: list[str]) -> i
 
 if __name__ == "__main__":
     if os.environ.get("DKIT_TEST_NAMED"):
-        files._NAMELESS = os.O_WRONLY | os.O_CREAT | os.O_DIRECTORY  # no kernel accepts that
+        newfiles._NAMELESS = os.O_WRONLY | os.O_CREAT | os.O_DIRECTORY  # no kernel accepts that
     place, start, stride, *command = sys.argv[1:]
     print(f"killed {kill_all_the_way(Path(place), int(start), int(stride), command)} times")

@@ -22,6 +22,7 @@ from darknet_kit.core.files import (
     write_bytes,
     write_text,
 )
+from darknet_kit.core.newfiles import NewFiles
 
 
 def names_in(folder: Path) -> list[str]:
@@ -238,10 +239,10 @@ def test_a_file_system_without_nameless_files(
     """open(2) names EOPNOTSUPP, EISDIR and ENOENT for kernels and file systems without them."""
     usual = os.open
 
-    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+    def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if flags & os.O_TMPFILE == os.O_TMPFILE:
             raise OSError(missing, os.strerror(missing))
-        return usual(path, flags, mode)
+        return usual(path, flags, mode, dir_fd=dir_fd)
 
     with_names, without = tmp_path / "named", tmp_path / "nameless"
     assert write_bytes(without, b"a")
@@ -251,6 +252,41 @@ def test_a_file_system_without_nameless_files(
     assert with_names.read_bytes() == without.read_bytes() == b"a"
     assert with_names.stat().st_mode == without.stat().st_mode
     assert names_in(tmp_path) == ["named", "nameless"]
+
+
+def test_new_files_in_one_folder_after_another(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    wanted = {f"{folder}/{number}": b"x" * number for number in range(3) for folder in "abba"}
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    with NewFiles() as files:
+        for name, content in wanted.items():
+            assert files.put(f"{tmp_path}/{name}", content)
+            assert not files.put(f"{tmp_path}/{name}", b"another")
+            assert not files.put(f"{tmp_path}/none/{name}", content)
+    assert {name: (tmp_path / name).read_bytes() for name in wanted} == wanted
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_new_file_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with NewFiles() as files:
+        assert files.put("a", b"a")
+        assert not files.put("/", b"a")
+    assert names_in(tmp_path) == ["a"]
+
+
+def test_a_folder_that_was_made_anew_between_new_files(tmp_path: Path) -> None:
+    """The one held open is gone: `put` says so, and others write by the path."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    with NewFiles() as files:
+        assert files.put(f"{folder}/1", b"1")
+        (folder / "1").unlink()
+        folder.rmdir()
+        folder.mkdir()
+        assert not files.put(f"{folder}/2", b"2")
+    assert names_in(folder) == []
 
 
 def test_a_write_replaces_a_link_that_leads_nowhere(tmp_path: Path) -> None:

@@ -55,14 +55,10 @@ def box_from_pascal(
         return Box(xmin, ymin, xmax, ymax)
     if convention is BoxConvention.VOC_LABEL:
         return Box(xmin - 1, ymin - 1, xmax - 1, ymax - 1)
-    left, right = _inclusive_edges(xmin, xmax)
-    top, bottom = _inclusive_edges(ymin, ymax)
+    # Where the lower pixel number begins and the higher one ends.
+    left, right = (xmin - 1, xmax) if xmin <= xmax else (xmin, xmax - 1)
+    top, bottom = (ymin - 1, ymax) if ymin <= ymax else (ymin, ymax - 1)
     return Box(left, top, right, bottom)
-
-
-def _inclusive_edges(first: float, last: float) -> tuple[float, float]:
-    """Return where pixel number `first` begins and `last` ends, or the reverse if swapped."""
-    return (first - 1, last) if first <= last else (first, last - 1)
 
 
 def box_from_xywh(x: float, y: float, width: float, height: float) -> Box:

@@ -3,7 +3,7 @@
 A file is written under a temporary name in its own folder and renamed, so a kill at any moment
 leaves the old file or the new one. The temporary name is fixed (`.NAME.part`), so that running
 again after a kill overwrites the leftover instead of adding to it. A small file where none is yet
-has no name at all until it is whole, where the file system can do that.
+has no name at all until it is whole (`core/newfiles`), where the file system can do that.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from darknet_kit.core.contents import holds, open_ordinary
+from darknet_kit.core.newfiles import NewFiles
 from darknet_kit.errors import AnyPath, DkitError
 
 _ELSEWHERE = "Name another place with --out or -o."
@@ -37,7 +38,6 @@ _CURES = {
     ),
 }
 _CHUNK = 1 << 20
-_NAMELESS = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
 _LONGEST_NAME = 255  # bytes, in every file system of Linux
 
 
@@ -135,31 +135,11 @@ def put_bytes(path: AnyPath, content: bytes, *, new: bool) -> None:
     Raises WriteError.
     """
     target = os.fspath(path)
-    if not (new and put_new(target, content)):
+    with NewFiles() as files:
+        done = new and files.put(target, content)
+    if not done:
         with replacing(target, binary=True) as stream:
             stream.write(content)
-
-
-def put_new(target: str, content: bytes) -> bool:
-    """Write a file that gets its name when it is whole (open(2), O_TMPFILE).
-
-    Return False where it did not come about: something of this name is there already, or the file
-    system cannot do that, or anything else that `put_bytes` will tell of.
-    """
-    try:
-        stream = os.open(target.rpartition("/")[0] or ".", _NAMELESS, 0o666)
-    except OSError:
-        return False
-    try:
-        if os.write(stream, content) != len(content):
-            return False
-        # With a folder given, though not needed, Python asks linkat(2) to follow the link in /proc.
-        os.link(f"/proc/self/fd/{stream}", target, src_dir_fd=stream)
-    except OSError:
-        return False
-    finally:
-        os.close(stream)
-    return True
 
 
 def write_text(path: AnyPath, content: str) -> bool:

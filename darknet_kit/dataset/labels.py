@@ -36,14 +36,13 @@ class ObjectRules:
 
 
 class Labelled(msgspec.Struct, gc=False):
-    """The label lines of one image, their class_ids, and what was left out or repaired.
+    """The label lines of one image, each with its class_id, and what was left out or repaired.
 
     `difficult` are the lines of difficult objects of an image to validate on.
     """
 
-    lines: list[str] = []
-    class_ids: list[int] = []
-    difficult: list[str] = []
+    lines: dict[str, int] = {}
+    difficult: dict[str, int] = {}
     excluded: list[str] = []
     problems: list[Problem] = []
 
@@ -63,7 +62,7 @@ def label_objects(
     Difficult objects that are left out get lines apart where the image is to validate on.
     """
     result = Labelled(problems=list(annotation.problems))
-    seen: set[str] = set()
+    lines, difficult = result.lines, result.difficult
     for entry in annotation.objects:
         class_id = class_ids.get(entry.name)
         reason = "other-class" if class_id == LEFT_OUT else rules.excludes(entry)
@@ -76,16 +75,11 @@ def label_objects(
             result.problems.append(Problem("unknown-class", item.annotation, message, entry.line))
             continue
         line = _label_line(entry, item, width, height, class_id, result.problems)
-        if line in seen:
+        if line in lines or line in difficult:
             message = f"{entry.name}: {_edges(entry.box)} is there already"
             result.problems.append(Problem("duplicate-box", item.annotation, message, entry.line))
-        elif line and reason:
-            result.difficult.append(line)
         elif line:
-            result.lines.append(line)
-            result.class_ids.append(class_id)
-        if line:
-            seen.add(line)
+            (difficult if reason else lines)[line] = class_id
     return result
 
 

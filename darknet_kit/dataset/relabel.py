@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Item
 from darknet_kit.dataset.difficult import write_difficult
+from darknet_kit.dataset.labelfiles import LabelFiles
 from darknet_kit.dataset.place import Layout, place
 from darknet_kit.dataset.reading import read_image
-from darknet_kit.dataset.shard import put_label
 from darknet_kit.formats.yolo import Label, format_label
 
 
@@ -62,31 +62,32 @@ class Relabelled:
 def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabelled:
     """Write links and labels of the images that are wanted. Raises WriteError."""
     done = Relabelled()
-    for job in jobs:
-        labels = _read(job.item.image, rules, done.problems)
-        if labels is None:
-            continue
-        hard = _read_difficult(job, rules)
-        if not (labels or hard or rules.keep_negatives):
-            done.left_out += 1
-            continue
-        content = "".join(map(_line, labels)).encode()
-        # Links lead to the originals, not to the links of the set that this one is made of.
-        original = os.path.realpath(job.item.image, strict=True)
-        placed = place(job.item, rules.layout)
-        put = put_label(original, placed, content, replace=rules.replace_labels, write=rules.write)
-        if isinstance(put, Problem):
-            done.problems.append(put)
-            continue
-        done.written += put
-        done.listed.append(placed.listed)
-        done.negatives += not (labels or hard)
-        done.boxes.update(label.class_id for label in labels)
-        done.shown.update({label.class_id for label in labels})
-        flavor = rules.layout.flavor
-        path = write_difficult(rules.folder, job.item, hard, flavor, write=rules.write)
-        done.difficult.append(path)
-        done.difficult_boxes += len(hard)
+    with LabelFiles(replace=rules.replace_labels, write=rules.write) as files:
+        for job in jobs:
+            labels = _read(job.item.image, rules, done.problems)
+            if labels is None:
+                continue
+            hard = _read_difficult(job, rules)
+            if not (labels or hard or rules.keep_negatives):
+                done.left_out += 1
+                continue
+            content = "".join(map(_line, labels)).encode()
+            # Links lead to the originals, not to the links of the set that this one is made of.
+            original = os.path.realpath(job.item.image, strict=True)
+            placed = place(job.item, rules.layout)
+            put = files.put(original, placed, content)
+            if isinstance(put, Problem):
+                done.problems.append(put)
+                continue
+            done.written += put
+            done.listed.append(placed.listed)
+            done.negatives += not (labels or hard)
+            done.boxes.update(label.class_id for label in labels)
+            done.shown.update({label.class_id for label in labels})
+            flavor = rules.layout.flavor
+            path = write_difficult(rules.folder, job.item, hard, flavor, write=rules.write)
+            done.difficult.append(path)
+            done.difficult_boxes += len(hard)
     return done
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
-from darknet_kit.core.contents import holds, iter_contents
-from darknet_kit.core.files import link, put_bytes, put_new
+from darknet_kit.core.contents import iter_contents
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item, LabelledObject, stem_of
 from darknet_kit.dataset.difficult import write_difficult
+from darknet_kit.dataset.labelfiles import LabelFiles
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
-from darknet_kit.dataset.place import Layout, Placed, place
+from darknet_kit.dataset.place import Layout, place
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.coco import CocoEntry
 from darknet_kit.formats.datafile import format_lines
@@ -99,32 +99,33 @@ def _convert(
     result = ShardResult()
     listed: list[str] = []
     class_ids: list[int] = []
-    replace, write = rules.replace_labels, rules.write
-    put: bool | Problem = False
-    for item, annotation in jobs:
-        labelled = _label(item, annotation, rules, result)
-        if labelled is None:
-            continue
-        placed = place(item, rules.layout)
-        content = "".join(labelled.lines).encode()
-        # As the label before, so most often this one: there, or not.
-        new = put is True
-        put = put_label(item.image, placed, content, replace=replace, write=write, expect_new=new)
-        if isinstance(put, Problem):
-            result.problems.append(put)
-            continue
-        result.written += put
-        listed.append(placed.listed)
-        if item.split == "valid":
-            lines, flavor = labelled.difficult, rules.layout.flavor
-            hard = write_difficult(rules.folder, item, lines, flavor, write=rules.write)
-            result.difficult.append(hard)
-            result.difficult_boxes += len(lines)
-        result.negatives += not (labelled.lines or labelled.difficult)
-        class_ids.extend(labelled.class_ids)
+    with LabelFiles(replace=rules.replace_labels, write=rules.write) as files:
+        for item, annotation in jobs:
+            labelled = _label(item, annotation, rules, result)
+            if labelled is None:
+                continue
+            placed = place(item, rules.layout)
+            put = files.put(item.image, placed, "".join(labelled.lines).encode())
+            if isinstance(put, Problem):
+                result.problems.append(put)
+                continue
+            result.written += put
+            listed.append(placed.listed)
+            if item.split == "valid":
+                _keep_difficult(item, list(labelled.difficult), rules, result)
+            result.negatives += not (labelled.lines or labelled.difficult)
+            class_ids += labelled.lines.values()
     result.listed, result.images = format_lines(listed), len(listed)
     result.boxes.update(class_ids)
     return result
+
+
+def _keep_difficult(item: Item, lines: list[str], rules: ShardRules, result: ShardResult) -> None:
+    """Write the labels of an image's difficult objects. Raises WriteError."""
+    flavor = rules.layout.flavor
+    path = write_difficult(rules.folder, item, lines, flavor, write=rules.write)
+    result.difficult.append(path)
+    result.difficult_boxes += len(lines)
 
 
 def _label(
@@ -244,34 +245,6 @@ def _reaches_beyond(annotation: Annotation) -> bool:
         and overhang(ordered(entry.box), width, height) > EDGE_PX
         for entry in annotation.objects
     )
-
-
-def put_label(
-    image: str,
-    placed: Placed,
-    content: bytes,
-    *,
-    replace: bool,
-    write: bool,
-    expect_new: bool = False,
-) -> bool | Problem:
-    """Write a label and, in a view, the link to its image; tell whether the label was written.
-
-    `expect_new` saves a look where nothing is there, and changes nothing else. A problem says that
-    another label is in its place, which only `replace` permits to replace. Raises WriteError.
-    """
-    new = write and expect_new and put_new(placed.label, content)
-    if not new:
-        there = holds(placed.label, content)
-        if there is False and not replace:
-            message = f"{placed.label} holds other labels; --overwrite replaces them"
-            return Problem("label-exists", image, message)
-        new = write and not there
-        if new:
-            put_bytes(placed.label, content, new=there is None)
-    if write and placed.listed != image:
-        link(image, placed.listed)
-    return new
 
 
 def collect_names(items: Sequence[Item]) -> Counter[str]:

@@ -9,7 +9,7 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 
-from darknet_kit.core.files import put_new
+from darknet_kit.core.newfiles import NewFiles
 from darknet_kit.core.pool import map_shards, shards
 
 _LABEL = b"0 0.500000 0.500000 0.500000 0.500000\n0 0.500000 0.500000 0.500000 0.500000\n"
@@ -57,14 +57,19 @@ def _read_and_write(work: Sequence[Work], link: bool, cold: bool, whole: bool) -
             source = os.open(f"{folder}/{name}", os.O_RDONLY)
             os.posix_fadvise(source, 0, 0, os.POSIX_FADV_WILLNEED)
             os.close(source)
+    with NewFiles() as files:
+        _convert(work, link, files if whole else None)
+
+
+def _convert(work: Sequence[Work], link: bool, files: NewFiles | None) -> None:
     for folder, name, labels in work:
         source = os.open(f"{folder}/{name}", os.O_RDONLY)
         content = os.read(source, 1 << 16)
         os.close(source)
         stem = name[:-4]
         label = _LABEL[: 38 * content.count(b"<object>")]
-        if whole:
-            put_new(f"{labels}/{stem}.txt", label)
+        if files:
+            files.put(f"{labels}/{stem}.txt", label)
         else:
             target = os.open(f"{labels}/{stem}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             os.write(target, label)
