@@ -19,6 +19,7 @@ from darknet_kit.core.wording import counted
 from darknet_kit.dataset.conversion import Conversion, counts_of
 from darknet_kit.dataset.convert import ConvertOptions, convert_coco, convert_ilsvrc, convert_voc
 from darknet_kit.dataset.labels import ObjectRules
+from darknet_kit.dataset.parts import Part, parse_part
 from darknet_kit.errors import UsageError
 
 _KINDS = ("ilsvrc", "voc", "coco")
@@ -82,6 +83,12 @@ _KEEP = click.Choice(["keep", "drop"])
 @click.option("--overwrite", is_flag=True, help="Replace labels and lists that are there.")
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
 @scheduler_option
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Write the labels of one of N parts alone, each on a machine of its own; then, without "
+    "--shard, the lists of all.",
+)
 def convert(
     kind: str,
     source: str,
@@ -95,6 +102,7 @@ def convert(
     box_convention: str | None,
     workers: int | None,
     scheduler: str | None,
+    shard: str | None,
     **chosen: Any,
 ) -> Outcome:
     """Turn ILSVRC, VOC or COCO annotations into a Darknet data set.
@@ -107,6 +115,7 @@ def convert(
         flavor=Flavor(flavor),
         convention=BoxConvention(box_convention) if box_convention else None,
         objects=ObjectRules(difficult == "keep", truncated == "keep", crowd == "keep"),
+        shard=_parse_shard(shard, chosen["dry_run"]),
         **chosen,
     )
     with crew(workers, scheduler, source) as hands, progress_bar("convert", "images") as progress:
@@ -142,6 +151,17 @@ def _refuse_strangers(kind: str, *, mapping: str | None, names: str | None) -> N
             )
 
 
+def _parse_shard(shard: str | None, dry_run: bool) -> Part | None:
+    """Raises UsageError (`bad-shard`, `contradiction`)."""
+    if shard is not None and dry_run:
+        raise UsageError(
+            "--shard and --dry-run exclude each other",
+            code="contradiction",
+            hint="Leave --shard out: a dry run looks at all images.",
+        )
+    return None if shard is None else parse_part(shard)
+
+
 def _data(result: Conversion, options: ConvertOptions) -> dict[str, Any]:
     return {
         "data": result.paths.data,
@@ -149,6 +169,7 @@ def _data(result: Conversion, options: ConvertOptions) -> dict[str, Any]:
         "problems_file": result.paths.problems,
         "classes": list(result.names),
         "dry_run": options.dry_run,
+        "shard": str(options.shard) if options.shard else None,
         "labels_written": result.written,
         "notes": result.notes,
         **counts_of(result),
@@ -157,7 +178,8 @@ def _data(result: Conversion, options: ConvertOptions) -> dict[str, Any]:
 
 def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
     verb = "Would convert" if options.dry_run else "Converted"
-    lines = [f"{verb} {result.format} data in {shown(result.source)}"]
+    part = f"part {options.shard} of the " if options.shard else ""
+    lines = [f"{verb} {part}{result.format} data in {shown(result.source)}"]
     for split, counts in result.splits.items():
         boxes = counted(counts.boxes.total(), "box", width=10)
         line = f"  {split:<8}{counted(counts.images, 'image', width=9)} {boxes}"
@@ -165,9 +187,9 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
             lack = "any of the classes" if options.classes else "an object, as annotated"
             line += f"  ({counts.negatives:,} without {lack})"
         lines.append(line.rstrip())
-    lines.extend(
-        lacking({split: (one.images, one.boxes.total()) for split, one in result.splits.items()})
-    )
+    if options.shard is None:
+        held = {split: (one.images, one.boxes.total()) for split, one in result.splits.items()}
+        lines.extend(lacking(held))
     lines.append(f"  {'classes':<8}{_classes(result)}")
     lines.extend(_left_out(result))
     if result.difficult:
@@ -178,7 +200,17 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
     lines.extend(noticed(result.problems))
     lines.extend(f"  note: {note}" for note in result.notes)
     kept = sum(counts.images for counts in result.splits.values())
+    if options.shard:
+        labels, right = result.written, kept - result.written
+        lines.append(f"  labels  {labels:,} written, {right:,} right already")
+        return [*lines, *_after_a_part(options.shard)]
     return [*lines, *written(result, kept, dry_run=options.dry_run)]
+
+
+def _after_a_part(part: Part) -> Iterator[str]:
+    others = f"--shard 1/{part.of} to {part.of}/{part.of}"
+    yield f"  No lists were written. When all of {others} have ended, run the same command"
+    yield "  without --shard: it takes over what they did, does what is missing, writes the lists."
 
 
 def _left_out(result: Conversion) -> Iterator[str]:
@@ -209,7 +241,7 @@ def _classes(result: Conversion) -> str:
 
 
 def _next_command(result: Conversion, options: ConvertOptions) -> str:
-    if options.dry_run:
+    if options.dry_run or options.shard:
         return ""
     return f"dkit show {shown(result.paths.data)}"
 

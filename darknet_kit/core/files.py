@@ -45,6 +45,10 @@ class WriteError(DkitError):
     """A file or folder could not be written; nothing half-written is left."""
 
 
+class FolderInUseError(WriteError):
+    """Another dkit is writing into a folder."""
+
+
 def as_write_error(error: OSError, path: AnyPath) -> WriteError:
     """Return what a failed write means and what to do about it."""
     reason = error.strerror or str(error)
@@ -184,17 +188,18 @@ def make_folder(path: AnyPath) -> Path:
 
 
 @contextlib.contextmanager
-def holding(folder: AnyPath) -> Iterator[None]:
+def holding(folder: AnyPath, *, shared: bool = False) -> Iterator[None]:
     """Keep other dkits out of a folder while the block runs; the end of this process ends it too.
 
-    A file system that has no locks is trusted. Raises WriteError (`folder-in-use`).
+    A `shared` folder is kept from those alone that do not share it. A file system that has no
+    locks is trusted. Raises FolderInUseError.
     """
     stream = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise WriteError(
+            raise FolderInUseError(
                 "another dkit is writing into this folder",
                 code="folder-in-use",
                 hint="Wait until it is done, or name another folder with --out.",

@@ -28,6 +28,7 @@ from darknet_kit.dataset.difficult import fill_gaps
 from darknet_kit.dataset.found import Found, look_for_coco, look_for_ilsvrc, look_for_voc
 from darknet_kit.dataset.labels import LEFT_OUT, ObjectRules
 from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
+from darknet_kit.dataset.parts import Kept, Part, convert_part, run_parts
 from darknet_kit.dataset.place import Layout, Placement, check_view, place_items
 from darknet_kit.dataset.shard import ShardResult, ShardRules, convert_parsed, convert_shard
 from darknet_kit.dataset.splits import assign_splits
@@ -40,7 +41,8 @@ from darknet_kit.formats.yolo import is_safe
 class ConvertOptions:
     """What a person may choose. `out` makes a view of links there; without it labels lie beside
     the images and the lists in the source folder. `convention` None is the format's own.
-    `classes` and `maps` are as `choose_classes` and `merge_classes` take them, `maps` first."""
+    `classes` and `maps` are as `choose_classes` and `merge_classes` take them, `maps` first. Of a
+    `shard` labels are written, and no lists."""
 
     out: str | None = None
     name: str | None = None
@@ -57,6 +59,7 @@ class ConvertOptions:
     overwrite: bool = False
     dry_run: bool = False
     workers: Workers = None
+    shard: Part | None = None
 
 
 _WORK = convert_shard.__module__
@@ -121,7 +124,7 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
     placement = _place(found, options, target.paths.lists)
     notes.extend(_place_notes(placement, options.flavor))
     notes.extend(() if options.out else _link_notes(found, placement.folders))
-    with target.begin(placement.folders):
+    with target.begin(placement.folders, shared=options.shard is not None):
         conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
         files = DatasetFiles(classes.names, classes.wnids)
         rules = _rules(found, classes, options, target.paths.folder)
@@ -129,7 +132,11 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
         for split, items in placement.items.items():
             if items:
                 conversion.splits[split], files.lists[split] = SplitCounts(), []
-        for split, result in _run(found, placement, rules, options.workers, progress):
+        kept = Kept(target.paths.folder, target.settings)
+        run = functools.partial(_run, found, rules=rules, workers=options.workers)
+        if options.shard:
+            return convert_part(options.shard, conversion, placement, kept, run, progress)
+        for split, result in run_parts(placement, kept, run, progress):
             conversion.add(split, result)
             files.lists[split].append(result.listed)
             files.difficult.extend(result.difficult)
@@ -152,12 +159,15 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
         conversion.problems.update(problem.code for problem in problems)
         more = functools.partial(map, _no_annotation, unlabelled)
         target.finish(files, problems, counts_of(conversion), more)
+        if rules.write:
+            kept.remove()
     return conversion
 
 
 def _run(
     found: Found,
     placement: Placement,
+    *,
     rules: ShardRules,
     workers: Workers,
     progress: Progress,

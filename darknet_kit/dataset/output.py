@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from darknet_kit.core.files import holding, is_part, make_folder, write_pieces, write_text
+from darknet_kit.core.files import (
+    FolderInUseError,
+    holding,
+    is_part,
+    make_folder,
+    write_pieces,
+    write_text,
+)
 from darknet_kit.core.problems import Problem, write_problems
 from darknet_kit.core.records import SPLITS, Split
 from darknet_kit.errors import DatasetError, UsageError
@@ -114,11 +121,12 @@ class Target:
 
         Raises UsageError (`not-empty`, `other-settings`).
         """
-        before = read_record(self.paths.record)
         if self.overwrite:
             return
-        in_the_way = "" if before else _in_the_way(self.paths, self.own)
-        if in_the_way:
+        in_the_way = _in_the_way(self.paths, self.own)
+        # Read after that: another dkit that begins here at this moment writes the record first.
+        before = read_record(self.paths.record)
+        if in_the_way and not before:
             raise UsageError(
                 f"{in_the_way} is there already, and not from dkit",
                 code="not-empty",
@@ -136,19 +144,32 @@ class Target:
             )
 
     @contextlib.contextmanager
-    def begin(self, folders: Iterable[str]) -> Iterator[None]:
+    def begin(self, folders: Iterable[str], *, shared: bool = False) -> Iterator[None]:
         """Mark the folder as dkit's, make all folders that are needed, and keep other dkits out
-        while the block runs. Raises WriteError."""
+        while the block runs; where it is `shared`, those alone that do not share it.
+
+        Raises WriteError.
+        """
         if self.dry_run:
             yield
             return
-        with holding(make_folder(self.paths.folder)):
-            before = read_record(self.paths.record)
-            if before is None or before["settings"] != self.settings:
-                write_record(self.paths.record, {"settings": self.settings, "finished": False})
+        make_folder(self.paths.folder)
+        while shared and not self._is_marked():  # one marks it, the others see that
+            with contextlib.suppress(FolderInUseError), holding(self.paths.folder):
+                self._mark()
+        with holding(self.paths.folder, shared=shared):
+            self._mark()
             for folder in sorted(folders):
                 make_folder(folder)
             yield
+
+    def _mark(self) -> None:
+        if not self._is_marked():
+            write_record(self.paths.record, {"settings": self.settings, "finished": False})
+
+    def _is_marked(self) -> bool:
+        before = read_record(self.paths.record)
+        return before is not None and before["settings"] == self.settings
 
     def finish(
         self,
