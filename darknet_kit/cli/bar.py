@@ -1,37 +1,85 @@
 """Progress on stderr: a bar on a terminal, elsewhere a line per tenth; short work is silent."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from darknet_kit.cli.streams import echo
 from darknet_kit.core.progress import Progress
+from darknet_kit.core.wording import format_duration
 
 _PATIENCE_SECONDS = 2.0
+_WIDE = (
+    "{desc}: {percentage:.0f}% |{bar}| {n_fmt} of {total_fmt}{unit}, {rate_noinv_fmt}, "
+    "{remaining} left"
+)
+_NARROW = "{desc} {percentage:.0f}% {rate_noinv_fmt} {remaining} left"
+_NARROW_COLUMNS = 72
+_LONG_NUMBERS = 100_000  # from there on 545k for 544,546
 
 
 @contextlib.contextmanager
 def progress_bar(label: str, unit: str) -> Iterator[Progress]:
-    """Show the progress of one piece of work while the block runs."""
+    """Show the progress of one piece of work while the block runs, how fast it goes, and how long
+    it will take."""
     if sys.stderr.isatty():
-        from tqdm import tqdm  # a tenth of a second, which nothing else needs
-
-        with tqdm(desc=label, unit=f" {unit}", delay=_PATIENCE_SECONDS, leave=False) as bar:
-
-            def move(done: int, total: int) -> None:
-                bar.total = total or None
-                bar.update(done - bar.n)
-
+        with _terminal_bar(label, unit) as move:
             yield move
-        return
-    started, told = time.monotonic(), 0
+    else:
+        yield _Lines(label, unit, time.monotonic()).tell
 
-    def tell(done: int, total: int) -> None:
-        nonlocal told
+
+@contextlib.contextmanager
+def _terminal_bar(label: str, unit: str) -> Iterator[Progress]:
+    from tqdm import tqdm  # a tenth of a second, which nothing else needs
+
+    columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    with tqdm(
+        desc=label,
+        unit=f" {unit}",
+        delay=_PATIENCE_SECONDS,
+        leave=False,
+        ncols=None if columns else 79,  # where no width is told, as by some that record a terminal
+        dynamic_ncols=columns > 0,
+        miniters=1,
+        bar_format=_NARROW if 0 < columns < _NARROW_COLUMNS else _WIDE,
+    ) as bar:
+
+        def move(done: int, total: int) -> None:
+            if done < bar.n:  # a second round, at another pace
+                bar.reset()
+            bar.total = total or None
+            bar.unit_scale = total >= _LONG_NUMBERS
+            bar.update(done - bar.n)
+
+        yield move
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Tells each tenth of the work on a line of its own."""
+
+    label: str
+    unit: str
+    started: float
+    done: int = 0
+    told: int = 0
+
+    def tell(self, done: int, total: int) -> None:
+        if done < self.done:  # a second round, at another pace
+            self.started, self.told = time.monotonic(), 0
+        self.done = done
         tenth = 10 * done // total if total else 0
-        if tenth > told and time.monotonic() - started > _PATIENCE_SECONDS:
-            told = tenth
-            echo(f"{label}: {10 * tenth}% ({done:,} of {total:,} {unit})", err=True)
-
-    yield tell
+        seconds = time.monotonic() - self.started
+        if tenth > self.told and seconds > _PATIENCE_SECONDS:
+            self.told = tenth
+            rate = done / seconds
+            echo(
+                f"{self.label}: {10 * tenth}% ({done:,} of {total:,} {self.unit}, "
+                f"{rate:{',.0f' if rate >= 10 else '.2g'}} a second, "
+                f"{format_duration((total - done) / rate)} left)",
+                err=True,
+            )
