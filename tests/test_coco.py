@@ -410,6 +410,26 @@ def test_files_called_train_and_val(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("train_annotations", "val_annotations"),
+        ("coco_train2017", "coco_val2017"),
+        ("my.Train", "my.Val"),
+        ("x-train-v2", "x-valid-v2"),
+        ("train2017", "val2017"),
+    ],
+)
+def test_files_that_people_called_by_their_splits(tree: Tree, train: str, val: str) -> None:
+    files = {
+        f"{train}.json": document([image(1, "1.jpg")]),
+        f"{val}.json": document([image(1, "2.jpg")]),
+        "retrained.json": {"loss": [1, 2]},
+    }
+    root = tree("images/1.jpg", "images/2.jpg", **files)
+    assert places(found_in(root)) == [("images/1.jpg", "train"), ("images/2.jpg", "valid")]
+
+
+@pytest.mark.parametrize(
     "file_name",
     [
         "a.jpg",

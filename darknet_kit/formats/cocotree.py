@@ -4,6 +4,7 @@ annotations/instances_train2017.json     train2017/*.jpg  (or images/train2017/*
 train/_annotations.coco.json             train/*.jpg      (Roboflow)
 annotations/instances_default.json       images/*.jpg     (CVAT)
 annotations.json, result.json            anywhere below, found by name (labelme, Label Studio)
+train_mine.json, mine_val.json           likewise: the set's own, where there is none of these
 """
 
 import os
@@ -26,12 +27,15 @@ from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import Folder, list_tree, walk_tree
 
 _STARTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "valid"), ("test", "test"))
+_SPLIT_WORD = re.compile(r"(?:^|[_.-])((?:train|val|valid|test)(?:\d{4})?)(?:$|[_.-])", re.I)
+"""In a name as people give it: train_annotations, my-val.v2, coco_test2017."""
 _INSTANCES_FILES: tuple[Callable[[str], bool], ...] = (
     lambda name: name.startswith("instances_"),
     lambda name: name == "_annotations.coco.json",
     lambda name: stem_of(name) in ("annotations", "coco", "labels", "instances", "result"),
     lambda name: stem_of(name) in SPLIT_FOLDERS,
     lambda name: name.startswith("person_keypoints_"),  # COCO's: people alone, with their boxes
+    lambda name: _SPLIT_WORD.search(stem_of(name)) is not None,
 )
 """How instances files are called, the surest sign first."""
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
@@ -189,8 +193,9 @@ def _split_of(path: str) -> tuple[str, Split | Literal[""]]:
     """Return the folder name that a file belongs to (`train2017`) and the split that it means."""
     stem = stem_of(os.path.basename(path))
     name = stem.removeprefix("instances_").removeprefix("person_keypoints_")
-    if name == stem and stem not in SPLIT_FOLDERS:  # Roboflow: the folder says it
-        name = os.path.basename(os.path.dirname(path))
+    if name == stem and stem not in SPLIT_FOLDERS:
+        word = _SPLIT_WORD.search(stem)  # Roboflow: the folder says it
+        name = word[1] if word else os.path.basename(os.path.dirname(path))
     for start, split in _STARTS:
         if name.lower().startswith(start):
             return name, split
