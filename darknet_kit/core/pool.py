@@ -85,19 +85,32 @@ def map_shards(
     Runs in this process when one worker is enough; an exception of `function` comes through and
     the pieces not yet started are dropped. Raises DkitError (`no-workers`, `worker-died`).
     """
+    with begin_shards(function, pieces, workers=workers) as results:
+        yield from results
+
+
+@contextlib.contextmanager
+def begin_shards(
+    function: Callable[[T], R], pieces: Sequence[T], *, workers: Workers = None
+) -> Iterator[Iterator[R]]:
+    """Begin the work of `map_shards`, and do something else in the block before taking results."""
     if isinstance(workers, Executor):
-        yield from _in_order(workers, function, pieces)
+        with _begin(workers, function, pieces) as results:
+            yield results
         return
     count = min(_count(workers), len(pieces))
     if count < 2:
-        yield from map(function, pieces)
-    else:
-        pool = open_pool(count)
-        try:
-            with naming_dead_workers("--workers 1; what is done already stays done"):
-                yield from _in_order(pool, function, pieces)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        yield map(function, pieces)
+        return
+    pool = open_pool(count)
+    try:
+        with (
+            naming_dead_workers("--workers 1; what is done already stays done"),
+            _begin(pool, function, pieces) as results,
+        ):
+            yield results
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _count(workers: int | None) -> int:
@@ -174,15 +187,15 @@ def map_groups(
         yield key, result
 
 
-def _in_order(
-    executor: Executor, function: Callable[[Sequence[T]], R], pieces: Iterable[Sequence[T]]
-) -> Iterator[R]:
+@contextlib.contextmanager
+def _begin(
+    executor: Executor, function: Callable[[T], R], pieces: Iterable[T]
+) -> Iterator[Iterator[R]]:
     with _naming_lack(), _ctrl_c_deferred():  # processes start here
         futures: list[Future[R]] = [executor.submit(function, piece) for piece in pieces]
     futures.reverse()
     try:
-        while futures:
-            yield futures.pop().result()
+        yield (futures.pop().result() for _ in range(len(futures)))
     finally:
         for future in futures:
             future.cancel()

@@ -111,6 +111,7 @@ def convert_coco(
 
     `images` is where the images are if not there. Raises DatasetError, UsageError, WriteError.
     """
+    start_early(_WORK, options.workers)
     found = look_for_coco(source, images, options.names_file, options.workers, progress)
     return _convert(found, options, progress)
 

@@ -130,7 +130,7 @@ def look_for_coco(
 
     Boxes are edges from 0 in both. Raises DatasetError.
     """
-    coco = find_coco(source, images, progress)
+    coco = find_coco(source, images, progress, workers)
     if coco is None:
         found = look_for_voc(source, images, names_file, workers, progress)
         found.format, found.convention = "coco", BoxConvention.PLAIN

@@ -5,10 +5,10 @@ A `bbox` is x, y, width, height in pixels from the top-left corner, 0-based (COC
 order of the ids, which gives Darknet's own coco.names.
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -21,51 +21,66 @@ from darknet_kit.formats.cocojson import (
     CocoCategory,
     CocoDocument,
     CocoImage,
-    CocoObject,
     Id,
     Misfit,
     decode_coco,
 )
+from darknet_kit.formats.cocoobjects import (
+    PackedObjects,
+    group_objects,
+    pack_objects,
+    unpack_rows,
+)
+from darknet_kit.formats.cocopieces import CocoFrame, CutFile, decode_frame
 from darknet_kit.formats.datafile import class_name, unreadable_file
 
 
 class CocoEntry(msgspec.Struct, frozen=True, gc=False):
-    """One image of the instances file at `path` with its objects, as they stand there.
+    """One image of the instances file at `path` with its objects, packed as in PackedObjects.
 
-    `names` are those of the file's categories, `flaws` what did not fit.
+    `categories` are their ids and names, None where there is no such category; `flaws` is what did
+    not fit.
     """
 
     path: str
     image: CocoImage
-    objects: list[CocoObject]
-    names: dict[Id, str]
+    objects: bytes
+    categories: list[tuple[Id, str | None]]
     flaws: tuple[Problem, ...] = ()
 
     def parse(self) -> Annotation:
         """Return the annotation of the image."""
         objects, problems = [], list(self.flaws)
-        for entry in self.objects:
-            name, bbox = self.names.get(entry.category_id), entry.bbox
-            if name and bbox is not None:
-                box = box_from_xywh(bbox.x, bbox.y, bbox.width, bbox.height)
+        for x, y, width, height, place, has_box, iscrowd in unpack_rows(self.objects):
+            category_id, name = self.categories[place]
+            if name and has_box:
+                box = box_from_xywh(x, y, width, height)
                 if is_finite(box):
-                    objects.append(LabelledObject(name, box, iscrowd=bool(entry.iscrowd)))
+                    objects.append(LabelledObject(name, box, iscrowd=iscrowd))
                     continue
-            problems.append(_flaw_of(entry, name, self.image.file_name, self.path))
-        width, height = _size(self.image.width), _size(self.image.height)
-        return Annotation(tuple(objects), width, height, problems=tuple(problems))
+            bbox = (x, y, width, height) if has_box else None
+            problems.append(self._flaw_of(category_id, name, bbox))
+        return Annotation(
+            tuple(objects),
+            _size(self.image.width),
+            _size(self.image.height),
+            problems=tuple(problems),
+        )
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # On its way to a worker: MessagePack takes a third of the time of pickling one by one.
-        objects = msgspec.msgpack.encode(self.objects)
-        return _unpack, (self.path, self.image, objects, self.names, self.flaws)
-
-
-_OBJECTS = msgspec.msgpack.Decoder(list[CocoObject])
-
-
-def _unpack(path: str, image: CocoImage, objects: bytes, *rest: Any) -> CocoEntry:
-    return CocoEntry(path, image, _OBJECTS.decode(objects), *rest)
+    def _flaw_of(
+        self, category_id: Id, name: str | None, bbox: tuple[float, ...] | None
+    ) -> Problem:
+        """Return what is wrong with an object that cannot be used."""
+        code = "bad-coordinate"
+        if name is None:
+            code, message = "unknown-class", f"there is no category {category_id}"
+        elif not name:
+            code, message = "no-name", f"category {category_id} has no name, or one too long"
+        elif bbox is None:
+            code, message = "no-box", f"{name} has no bbox"
+        else:
+            message = f"{name} has the bbox {bbox}"
+        return Problem(code, self.path, f"{self.image.file_name}: {message}")
 
 
 @dataclass(slots=True)
@@ -78,16 +93,17 @@ class CocoFile:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_coco(path: AnyPath) -> CocoFile:
+def read_coco(
+    path: AnyPath, cut: CutFile | None = None, parts: Iterable[PackedObjects | None] = ()
+) -> CocoFile:
     """Read an instances file. Raises DatasetError (`not-coco`, `cannot-read`, `out-of-memory`).
 
     A record that does not fit becomes a problem, of its image where it names one; the rest stays.
-    It takes as much memory as the file is large, and 260 bytes an object.
+    Where it is `cut`, `parts` begins with what `decode_piece` made of its pieces, which takes 80
+    bytes an object; else it takes as much memory as the file is large, and 260 bytes an object.
     """
     try:
-        # Hundreds of MB: nobody else holds the bytes.
-        document, misfits = decode_coco(_read_bytes(path), str(path))
-        return _file_of(document, misfits, str(path))
+        return (cut and _join(str(path), cut, parts)) or _read_whole(str(path))
     except MemoryError as error:
         raise DatasetError(
             "there is not enough memory to read this file",
@@ -97,17 +113,44 @@ def read_coco(path: AnyPath) -> CocoFile:
         ) from error
 
 
-def _file_of(document: CocoDocument, misfits: Iterable[Misfit], path: str) -> CocoFile:
-    for category in document.categories:
+def _join(path: str, cut: CutFile, parts: Iterable[PackedObjects | None]) -> CocoFile | None:
+    """Put a file together from its pieces; None where one was not of the plain kind."""
+    frame = decode_frame(cut)
+    listed = list(itertools.islice(parts, len(cut.pieces)))
+    objects = [part for part in listed if part is not None]
+    if frame is None or len(objects) < len(listed):
+        return None
+    return _file_of(frame, objects, (), path)
+
+
+def _read_whole(path: str) -> CocoFile:
+    # Hundreds of MB: nobody else holds the bytes, nor the objects once they are packed.
+    document, misfits = decode_coco(_read_bytes(path), path)
+    objects = [pack_objects(document.annotations)]
+    document.annotations = []
+    return _file_of(document, objects, misfits, path)
+
+
+def _file_of(
+    frame: CocoFrame | CocoDocument,
+    parts: Sequence[PackedObjects],
+    misfits: Sequence[Misfit],
+    path: str,
+) -> CocoFile:
+    for category in frame.categories:
         category.name = class_name(category.name)
-    file = CocoFile(path, [], document.categories)
-    images = _unique_images(document.images, file)
+    file = CocoFile(path, [], frame.categories)
+    images = _unique_images(frame.images, file)
     flaws = _flaws_by_image(misfits, images, file)
-    objects = _objects_by_image(document, images, file)
-    names = {category.id: category.name for category in document.categories}
+    objects = group_objects(parts, images)
+    for image_id in objects.strays:
+        message = f"an annotation names image id {image_id}, which is not there"
+        file.problems.append(Problem("unknown-image", path, message))
+    names = {category.id: category.name for category in frame.categories}
+    categories = [(category_id, names.get(category_id)) for category_id in objects.category_ids]
     file.entries.extend(
-        CocoEntry(path, image, objects[image_id], names, tuple(flaws.get(image_id, ())))
-        for image_id, image in images.items()
+        CocoEntry(path, image, rows, categories, tuple(flaws.get(image_id, ())))
+        for (image_id, image), rows in zip(images.items(), objects.rows, strict=True)
     )
     return file
 
@@ -139,36 +182,6 @@ def _flaws_by_image(
         image_id = by_text.get(str(misfit.image_id))
         (file.problems if image_id is None else flaws[image_id]).append(misfit.problem)
     return flaws
-
-
-def _objects_by_image(
-    document: CocoDocument, images: Iterable[Id], file: CocoFile
-) -> dict[Id, list[CocoObject]]:
-    objects: dict[Id, list[CocoObject]] = {image_id: [] for image_id in images}
-    for entry in document.annotations:
-        listed = objects.get(entry.image_id)
-        if listed is None:
-            message = f"an annotation names image id {entry.image_id}, which is not there"
-            file.problems.append(Problem("unknown-image", file.path, message))
-        else:
-            listed.append(entry)
-    return objects
-
-
-def _flaw_of(entry: CocoObject, name: str | None, image: str, path: str) -> Problem:
-    """Return what is wrong with an object that cannot be used."""
-    if name is None:
-        message = f"{image}: there is no category {entry.category_id}"
-        return Problem("unknown-class", path, message)
-    if not name:
-        return Problem(
-            "no-name", path, f"{image}: category {entry.category_id} has no name, or one too long"
-        )
-    if entry.bbox is None:
-        return Problem("no-box", path, f"{image}: {name} has no bbox")
-    box = entry.bbox
-    message = f"{image}: {name} has the bbox {(box.x, box.y, box.width, box.height)}"
-    return Problem("bad-coordinate", path, message)
 
 
 def _size(value: float | None) -> int:

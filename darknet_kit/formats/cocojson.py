@@ -16,7 +16,7 @@ from darknet_kit.formats.cocokind import check_kind, check_whole, refusal
 Id = int | str
 """Some tools write ids as text, and mix both: 7 and "7" are the same id."""
 T = TypeVar("T")
-_FAILED = (ValueError, RecursionError)
+FAILED = (ValueError, RecursionError)
 """What msgspec and json raise on bad input; errors of encoding are ValueErrors too."""
 
 
@@ -91,7 +91,7 @@ def decode_coco(content: bytes, path: str) -> tuple[CocoDocument, list[Misfit]]:
     misfits: list[Misfit] = []
     try:
         document = msgspec.json.decode(body, type=CocoDocument, strict=False)
-    except _FAILED as error:
+    except FAILED as error:
         check_whole(body, error, path)
         document = _decode_loosely(body, path, misfits)
     _spell_ids_alike(document)
@@ -106,11 +106,11 @@ def _decode_loosely(body: bytes, path: str, misfits: list[Misfit]) -> CocoDocume
     loose: _RawDocument | _LooseDocument
     try:
         loose = msgspec.json.decode(body, type=_RawDocument, strict=False)
-    except _FAILED as failed:
+    except FAILED as failed:
         check_whole(body, failed, path)
         try:
             loose = msgspec.convert(json.loads(body), type=_LooseDocument, strict=False)
-        except _FAILED as error:
+        except FAILED as error:
             raise refusal(body, error, path) from error
     document = CocoDocument(
         _fitting(loose.images, CocoImage, "images", path, misfits),
@@ -131,7 +131,7 @@ def _fitting(
             if isinstance(entry, msgspec.Raw):
                 entry = json.loads(bytes(entry))
             kept.append(msgspec.convert(entry, type=kind, strict=False))
-        except _FAILED as error:
+        except FAILED as error:
             problem = Problem("bad-record", path, f"{where}[{number}]: {error}")
             misfits.append(Misfit(_image_id(entry), problem))
     return kept
@@ -140,7 +140,7 @@ def _fitting(
 def _image_id(entry: Any) -> Id | None:
     try:
         image_id: Id = msgspec.convert(entry["image_id"], type=Id, strict=False)
-    except (*_FAILED, LookupError, TypeError):
+    except (*FAILED, LookupError, TypeError):
         return None
     return image_id
 

@@ -17,11 +17,13 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from darknet_kit.core.pool import Workers, begin_shards
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split, stem_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.coco import CocoEntry, CocoFile, class_names, read_coco
+from darknet_kit.formats.cocopieces import cut_file, decode_piece
 from darknet_kit.formats.pairs import SPLIT_FOLDERS, item_of, unreadable
 from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import Folder, list_tree, walk_tree
@@ -55,7 +57,10 @@ class CocoSet:
 
 
 def find_coco(
-    source: AnyPath, images: AnyPath | None = None, progress: Progress = no_progress
+    source: AnyPath,
+    images: AnyPath | None = None,
+    progress: Progress = no_progress,
+    workers: Workers = 1,
 ) -> CocoSet | None:
     """Find and read COCO data; None where a folder holds XML and no JSON (a Pascal export).
 
@@ -75,9 +80,13 @@ def find_coco(
             return None
     if not jsons:
         raise no_annotations(str(top), "coco")
-    if alone or images:
-        folders = list_tree(images or root, progress, ".json")
-    files = [read_coco(path) for path in jsons]
+    cuts = [cut_file(path) for path in jsons]
+    pieces = [piece for cut in cuts if cut for piece in cut.pieces]
+    with begin_shards(decode_piece, pieces, workers=workers) as parts:
+        if alone or images:
+            folders = list_tree(images or root, progress, ".json")
+        index = _Index(folders)
+        files = [read_coco(path, cut, parts) for path, cut in zip(jsons, cuts, strict=True)]
     if not any(file.entries for file in files):
         raise DatasetError(
             "the list of images in this file is empty",
@@ -86,7 +95,6 @@ def find_coco(
             path=jsons[0],
         )
     found = CocoSet(str(root), class_names(files), problems=unreadable(folders))
-    index = _Index(folders)
     taken: set[str] = set()
     for file in files:
         _collect(found, file, index, taken, alone=alone)
