@@ -116,3 +116,23 @@ def test_ctrl_c_does_not_reach_what_workers_are_copied_from() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     (blocked,) = [line for line in ended.stdout.splitlines() if line.startswith("SigBlk:")]
     assert int(blocked.split()[1], 16) & 2
+
+
+def test_ctrl_c_while_a_pool_is_closed_waits_for_that() -> None:
+    """The first one closes it. A second in the midst of that would let its processes wait for
+    work, and this one for them, for ever."""
+    program = (
+        "import os, signal, threading, time\n"
+        "from darknet_kit.core.pool import map_shards\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "results = map_shards(time.sleep, [0.4] * 8, workers=2)\n"
+        "next(results)\n"
+        "threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n"
+        "    results.close()\n"
+        "except KeyboardInterrupt:\n"
+        "    print('closed, then interrupted', len(threading.enumerate()))"
+    )
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == "closed, then interrupted 1\n"

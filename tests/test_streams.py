@@ -54,6 +54,17 @@ def test_the_work_is_done_although_nobody_reads(tmp_path: Path) -> None:
     assert json.loads((source / "conversion.json").read_text())["finished"]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_failure_and_no_file_takes_its_place(
+    tmp_path: Path, closed: str
+) -> None:
+    source = write_voc(tmp_path / "set", "1 2", train="1", val="2")
+    shell = ["bash", "-c", f'"$@" {closed}', "bash", sys.executable, "-m", "darknet_kit"]
+    ended = subprocess.run([*shell, "convert", "voc", source, "--workers", "2"], check=False)
+    assert ended.returncode == 0
+    assert json.loads((source / "conversion.json").read_text())["finished"]
+
+
 @pytest.mark.parametrize("words", PRINTING, ids=" ".join)
 def test_results_that_cannot_be_printed_are_a_failure(words: list[str]) -> None:
     with open("/dev/full", "w") as full:

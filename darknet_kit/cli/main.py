@@ -14,7 +14,7 @@ from click.exceptions import NoSuchCommand
 
 from darknet_kit import __version__
 from darknet_kit.cli.outcome import INTERRUPTED, print_failure
-from darknet_kit.cli.streams import PipeableCommand, accept_any_text, echo
+from darknet_kit.cli.streams import PipeableCommand, accept_any_text, echo, open_closed_streams
 from darknet_kit.errors import DkitError
 
 # In the order in which people need them: name, module, and the line that `dkit --help` shows.
@@ -134,6 +134,7 @@ def _lack(error: OSError | MemoryError) -> DkitError:
 
 def run() -> None:
     """Run `dkit` and end this process with its exit code."""
+    open_closed_streams()
     accept_any_text()
     exit_code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; only Python's own end is left

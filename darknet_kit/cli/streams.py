@@ -19,6 +19,18 @@ CANNOT_PRINT = "cannot-print"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
+def open_closed_streams() -> None:
+    """Let streams that the caller closed (`2>&-`) lead nowhere.
+
+    Else the next files to be opened would get their numbers, and what is meant for them.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(opened, True)
+    os.close(opened)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
 def accept_any_text() -> None:
     """Let both streams print paths that hold no UTF-8, or what this terminal cannot show."""
     for stream in (sys.stdout, sys.stderr):

@@ -110,7 +110,8 @@ def begin_shards(
         ):
             yield results
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        with _ctrl_c_deferred():  # a second one, in whose midst all would wait for ever
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _count(workers: int | None) -> int:
