@@ -213,9 +213,16 @@ def test_a_category_without_a_name(read: Read) -> None:
 
 
 def test_an_image_id_that_is_there_twice(read: Read) -> None:
-    found = read(document([image(1, "a.jpg"), image(1, "b.jpg")]))
+    found = read(document([image(1, "a.jpg"), image(1, "a.jpg")]))
     assert codes(found) == ["duplicate-image"]
     assert [entry.image.file_name for entry in found.entries] == ["a.jpg"]
+
+
+def test_an_image_id_of_two_images(read: Read) -> None:
+    """Two files were put together: nobody knows which image shows the object."""
+    found = read(document([image(1, "a.jpg"), image(2, "b.jpg"), image(1, "c.jpg")], [thing(1)]))
+    assert codes(found) == ["ambiguous-image"]
+    assert [entry.image.file_name for entry in found.entries] == ["b.jpg"]
 
 
 def test_an_image_that_does_not_fit_and_its_objects(read: Read) -> None:

@@ -140,7 +140,7 @@ def _file_of(
     for category in frame.categories:
         category.name = class_name(category.name)
     file = CocoFile(path, [], frame.categories)
-    images = _unique_images(frame.images, file)
+    images, mixed = _unique_images(frame.images, file)
     flaws = _flaws_by_image(misfits, images, file)
     objects = group_objects(parts, images)
     for image_id in objects.strays:
@@ -151,6 +151,7 @@ def _file_of(
     file.entries.extend(
         CocoEntry(path, image, rows, categories, tuple(flaws.get(image_id, ())))
         for (image_id, image), rows in zip(images.items(), objects.rows, strict=True)
+        if image_id not in mixed
     )
     return file
 
@@ -163,13 +164,23 @@ def _read_bytes(path: AnyPath) -> bytes:
         raise unreadable_file(path, "a COCO instances file", error) from error
 
 
-def _unique_images(images: Iterable[CocoImage], file: CocoFile) -> dict[Id, CocoImage]:
+def _unique_images(
+    images: Iterable[CocoImage], file: CocoFile
+) -> tuple[dict[Id, CocoImage], set[Id]]:
+    """Return the images by id, and the ids that stand for different ones."""
     unique: dict[Id, CocoImage] = {}
+    mixed: set[Id] = set()
     for image in images:
-        if unique.setdefault(image.id, image) is not image:
+        first = unique.setdefault(image.id, image)
+        if first.file_name != image.file_name:
+            mixed.add(image.id)
+            pair = f"{first.file_name!r} and {image.file_name!r}"
+            message = f"image id {image.id} is {pair}: whose objects are whose is not said"
+            file.problems.append(Problem("ambiguous-image", file.path, message))
+        elif first is not image:
             message = f"image id {image.id} is there twice; {image.file_name!r} is left out"
             file.problems.append(Problem("duplicate-image", file.path, message))
-    return unique
+    return unique, mixed
 
 
 def _flaws_by_image(
