@@ -50,6 +50,21 @@ def test_the_splits_that_a_training_lacks_are_told(dkit: Dkit) -> None:
     assert "  valid   has no box: there is nothing to validate on\n" in negatives.stdout
 
 
+def test_the_summary_has_boxes_an_image_and_shares(dkit: Dkit) -> None:
+    write_voc(Path("set"), "1 2 3", train="1 2", val="3")
+    for stem in "45":
+        write_picture(Path(f"set/JPEGImages/{stem}.jpg"))
+    said = dkit("convert", "voc", "set", "--out", "view").stdout.splitlines()
+    lines = [line.split() for line in said]
+    assert lines[1] == ["train", "2", "images", "2", "boxes", "1.0", "an", "image"]
+    unlabelled = ["unlabelled:", "2,", "40%", "of", "5", "images"]
+    assert unlabelled in [line[:6] for line in lines]
+    kept = dkit("convert", "voc", "set", "--keep-unlabelled", "--out", "all").stdout.splitlines()
+    assert kept[1].split()[5:7] == ["0.5", "an"]
+    assert kept[1].endswith("(2, 50%, without an object)")
+    assert not [line for line in kept if "unlabelled:" in line]
+
+
 def test_a_set_without_any_object_has_no_class_to_learn(dkit: Dkit) -> None:
     for stem in "12":
         write_picture(Path(f"set/{stem}.jpg"))

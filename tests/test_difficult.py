@@ -87,7 +87,7 @@ def test_labels_apart_run_parallel_to_the_images(
     assert len(list((out / "difficult_objects").rglob("*.txt"))) == 4  # three, and the empty one
     assert {Path(image).stem for image in lines(out / "train.txt")} == {"1", "2"}
     assert [line.split(",")[0] for line in lines(out / "problems.csv")[1:]] == ["only-excluded"]
-    assert "(1 without an object, as annotated)" in ended.stdout  # 7: of 6 nobody says so
+    assert "(1, 20%, without an object, as annotated)" in ended.stdout  # 7: of 6 nobody says so
     before = digests(out)
     assert dkit(*command, "--name", "x").exit_code == 0
     assert digests(out) == before

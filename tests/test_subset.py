@@ -171,8 +171,8 @@ def test_the_summary_says_what_each_class_has(tmp_path: Path, dkit: Dkit, data: 
     said = [line.split() for line in dkit(*words).stdout.splitlines()]
     assert said[:8] == [
         ["Took", "4", "classes"],
-        ["train", "3", "images", "6", "boxes"],
-        ["valid", "2", "images", "3", "boxes"],
+        ["train", "3", "images", "6", "boxes", "2.0", "an", "image"],
+        ["valid", "2", "images", "3", "boxes", "1.5", "an", "image"],
         ["id", "class", "train", "boxes", "train", "images", "valid", "boxes", "valid", "images"],
         ["0", "cat", "1", "1", "0", "0"],
         ["1", "dog", "3", "2", "1", "1"],

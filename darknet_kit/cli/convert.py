@@ -10,7 +10,7 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.classchoice import classes_option, map_option
 from darknet_kit.cli.crew import crew, scheduler_option
-from darknet_kit.cli.noticed import exit_code, lacking, noticed, written
+from darknet_kit.cli.noticed import describe_split, exit_code, lacking, noticed, share, written
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.boxes import BoxConvention
@@ -180,13 +180,10 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
     verb = "Would convert" if options.dry_run else "Converted"
     part = f"part {options.shard} of the " if options.shard else ""
     lines = [f"{verb} {part}{result.format} data in {shown(result.source)}"]
-    for split, counts in result.splits.items():
-        boxes = counted(counts.boxes.total(), "box", width=10)
-        line = f"  {split:<8}{counted(counts.images, 'image', width=9)} {boxes}"
-        if counts.negatives:
-            lack = "any of the classes" if options.classes else "an object, as annotated"
-            line += f"  ({counts.negatives:,} without {lack})"
-        lines.append(line.rstrip())
+    lines.extend(
+        describe_split(split, counts.images, counts.boxes.total(), counts.negatives, _lack(options))
+        for split, counts in result.splits.items()
+    )
     if options.shard is None:
         held = {split: (one.images, one.boxes.total()) for split, one in result.splits.items()}
         lines.extend(lacking(held))
@@ -207,6 +204,13 @@ def _summary(result: Conversion, options: ConvertOptions) -> list[str]:
     return [*lines, *written(result, kept, dry_run=options.dry_run)]
 
 
+def _lack(options: ConvertOptions) -> str:
+    """Return what images that are kept as negatives are without."""
+    if options.classes:
+        return "any of the classes"
+    return "an object" if options.keep_unlabelled else "an object, as annotated"
+
+
 def _after_a_part(part: Part) -> Iterator[str]:
     others = f"--shard 1/{part.of} to {part.of}/{part.of}"
     yield f"  No lists were written. When all of {others} have ended, run the same command"
@@ -215,6 +219,9 @@ def _after_a_part(part: Part) -> Iterator[str]:
 
 def _left_out(result: Conversion) -> Iterator[str]:
     """Yield what was left out because somebody wanted it so."""
+    if result.unlabelled:
+        of_all = f"{share(result.unlabelled, result.found)} of {counted(result.found, 'image')}"
+        yield f"  unlabelled: {result.unlabelled:,}, {of_all} (--keep-unlabelled takes them)"
     flagged = dict(result.excluded)
     others = flagged.pop("other-class", 0)
     if others:

@@ -6,6 +6,7 @@ from darknet_kit.cli.outcome import SKIPPED_INPUT
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.problems import KINDS, Severity
 from darknet_kit.core.records import Split
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.conversion import Conversion
 from darknet_kit.dataset.subset import Subset
 
@@ -20,6 +21,22 @@ def noticed(problems: Mapping[str, int]) -> list[str]:
         for code, count in ranked
     ]
     return ["  noticed:", *lines] if lines else []
+
+
+def describe_split(split: Split, images: int, boxes: int, negatives: int, lack: str) -> str:
+    """Return a line on a split: its images, its boxes, how many these are an image, and the share
+    of the `negatives`, images without `lack`."""
+    line = f"  {split:<8}{counted(images, 'image', width=9)} {counted(boxes, 'box', width=10)}"
+    if images:
+        line += f"  {boxes / images:>5,.1f} an image"
+    if negatives:
+        line += f"  ({negatives:,}, {share(negatives, images)}, without {lack})"
+    return line.rstrip()
+
+
+def share(part: int, whole: int) -> str:
+    """Return `43%`; what is not nothing is not called that."""
+    return "<1%" if 0 < part < 0.005 * whole else f"{part / whole:.0%}"
 
 
 def lacking(splits: Mapping[Split, tuple[int, int]]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import click
 
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.classchoice import classes_option, map_option
-from darknet_kit.cli.noticed import exit_code, lacking, noticed, written
+from darknet_kit.cli.noticed import describe_split, exit_code, lacking, noticed, written
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
 from darknet_kit.core.flavor import Flavor
@@ -90,11 +90,8 @@ def _summary(result: Subset, options: SubsetOptions) -> list[str]:
     lines = [f"{verb} {counted(len(result.names), 'class')}"]
     for split, counts in result.splits.items():
         if counts.images:
-            boxes = counted(counts.boxes.total(), "box", width=10)
-            line = f"  {split:<8}{counted(counts.images, 'image', width=9)} {boxes}"
-            if counts.negatives:
-                line += f"  ({counts.negatives:,} without any of the classes)"
-            lines.append(line.rstrip())
+            boxes, lack = counts.boxes.total(), "any of the classes"
+            lines.append(describe_split(split, counts.images, boxes, counts.negatives, lack))
     lines.extend(
         lacking({split: (one.images, one.boxes.total()) for split, one in result.splits.items()})
     )

@@ -21,15 +21,20 @@ class SplitCounts:
 
 @dataclass(slots=True)
 class Conversion:
-    """What a conversion did, or with dry_run would do. `source` is the folder of the data;
-    `left_out` images show none of the classes that were chosen; `difficult` of the objects that
-    are left out have label files of their own, for mAP; `from_zero` boxes begin before pixel 1."""
+    """What a conversion did, or with dry_run would do.
+
+    `source` is the folder of the data. Of the `found` images in it `unlabelled` have no annotation
+    and were left out, `left_out` show none of the classes that were chosen. `difficult` of the
+    objects that are left out have label files of their own, for mAP; `from_zero` boxes begin before
+    pixel 1.
+    """
 
     paths: OutputPaths
     format: str
     source: str
     names: Sequence[str]
     splits: dict[Split, SplitCounts] = field(default_factory=dict)
+    found: int = 0
     unlabelled: int = 0
     left_out: int = 0
     written: int = 0
@@ -76,6 +81,7 @@ def counts_of(conversion: Conversion) -> dict[str, Any]:
             }
             for split, counts in conversion.splits.items()
         },
+        "images_found": conversion.found,
         "unlabelled": conversion.unlabelled,
         "images_left_out": conversion.left_out,
         "excluded": dict(sorted(conversion.excluded.items())),

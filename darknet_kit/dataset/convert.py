@@ -143,6 +143,7 @@ def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conve
             files.difficult.extend(result.difficult)
             problems.extend(result.problems)
         unlabelled = () if options.keep_unlabelled else found.unlabelled
+        conversion.found = len(found.items) + len(found.unlabelled)
         conversion.unlabelled = len(unlabelled)
         if unlabelled:
             conversion.problems["no-annotation"] = len(unlabelled)
