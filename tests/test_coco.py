@@ -218,6 +218,18 @@ def test_an_image_id_that_is_there_twice(read: Read) -> None:
     assert [entry.image.file_name for entry in found.entries] == ["a.jpg"]
 
 
+def test_an_image_under_several_ids_is_put_together(read: Read) -> None:
+    """Where another size is stated, it is another image of that name."""
+    images = [image(1, "a.jpg"), image(2, "b.jpg"), image(3, "a.jpg"), image(4, "b.jpg", width=9)]
+    found = read(document(images, [thing(3, bbox=[2, 3, 4, 5]), thing(1), thing(4), thing(3)]))
+    assert codes(found) == ["image-in-parts"]
+    assert [entry.image.id for entry in found.entries] == [1, 2, 4]
+    boxes = [entry.box for entry in annotations(found)[0].objects]
+    assert len(boxes) == 3
+    assert boxes[1] == Box(2, 3, 6, 8)
+    assert boxes[0] == boxes[2]
+
+
 def test_an_image_id_of_two_images(read: Read) -> None:
     """Two files were put together: nobody knows which image shows the object."""
     found = read(document([image(1, "a.jpg"), image(2, "b.jpg"), image(1, "c.jpg")], [thing(1)]))
@@ -508,7 +520,7 @@ def test_an_image_under_two_ids_or_in_two_files(tree: Tree) -> None:
     )
     found = found_in(root)
     assert places(found) == [("a.jpg", "train"), ("b.jpg", "valid")]
-    assert [problem.code for problem in found.problems] == ["duplicate-image"] * 2
+    assert [problem.code for problem in found.problems] == ["image-in-parts", "duplicate-image"]
 
 
 def test_one_file_alone_is_the_whole_set(tree: Tree) -> None:

@@ -73,6 +73,7 @@ KINDS: dict[str, Kind] = {
     "unknown-image": Kind(_SKIPPED, "an annotation of an image id that is not there", "left out"),
     "inverted-box": Kind(_REPAIRED, "a box whose corners are the wrong way round", "swapped"),
     "clipped-box": Kind(_REPAIRED, "a box that reaches out of the image", "clipped"),
+    "image-in-parts": Kind(_REPAIRED, "an image that is listed under several ids", "put together"),
     "duplicate-box": Kind(_REPAIRED, "the same class and box twice in one image", "one label kept"),
     "no-size": Kind(_REPAIRED, "an annotation without a usable image size", "size from image"),
     "wrong-size": Kind(

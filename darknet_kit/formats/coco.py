@@ -153,7 +153,32 @@ def _file_of(
         for (image_id, image), rows in zip(images.items(), objects.rows, strict=True)
         if image_id not in mixed
     )
+    if len({entry.image.file_name for entry in file.entries}) < len(file.entries):
+        _put_together(file)
     return file
+
+
+def _put_together(file: CocoFile) -> None:
+    """Give an image that is listed again, with other objects, all of them.
+
+    Some converters list it once for each of its objects, under another id.
+    """
+    parts: dict[tuple[str, float | None, float | None], list[CocoEntry]] = defaultdict(list)
+    for entry in file.entries:
+        image = entry.image
+        parts[image.file_name, image.width, image.height].append(entry)
+    for (name, *_), entries in parts.items():
+        if len(entries) > 1:
+            message = f"image {name!r} is listed under {len(entries)} ids"
+            file.problems.append(Problem("image-in-parts", file.path, message))
+    file.entries = [
+        msgspec.structs.replace(
+            entries[0],
+            objects=b"".join(entry.objects for entry in entries),
+            flaws=tuple(flaw for entry in entries for flaw in entry.flaws),
+        )
+        for entries in parts.values()
+    ]
 
 
 def _read_bytes(path: AnyPath) -> bytes:
