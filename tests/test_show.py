@@ -15,7 +15,7 @@ from PIL import Image, ImageChops
 from darknet_kit.core.boxes import Box
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.image import decode_image, read_image_header
-from darknet_kit.report import lettering
+from darknet_kit.report import lettering, sheet
 from darknet_kit.report.drawing import DrawnBox, draw_boxes, open_picture, place_tags
 from darknet_kit.report.palette import class_color
 from darknet_kit.report.sheet import contact_sheet
@@ -399,3 +399,18 @@ def test_a_box_of_a_coco_file_leads_to_its_image(dkit: Dkit, tmp_path: Path) -> 
     assert ended.exit_code == 0
     assert "Drew 1 of 1 images" in ended.stdout
     assert 'alt="b.jpg"' in page.read_text()
+
+
+def test_a_hebrew_name_does_not_turn_the_words_behind_it() -> None:
+    """Its own letters, which are read from the right, stay at the left of the line."""
+    name, font = lettering.drawable("\u05e9\u05dc\u05d5\u05dd", 12)
+    if lettering.direction_with(font) is None:
+        pytest.skip("no font here has Hebrew letters, or Pillow has no libraqm")
+    width = int(font.getlength(name)) - 1
+
+    def written(line: str) -> bytes:
+        picture = Image.new("RGB", (200, 20), "white")
+        sheet._write(picture, [line], 0, 0, 200)
+        return picture.crop((0, 0, width, 20)).tobytes()
+
+    assert written(f"{name}.jpg: 3 boxes") == written(name)

@@ -247,7 +247,8 @@ def test_names_cannot_steer_the_terminal(tmp_path: Path, dkit: Dkit) -> None:
     ("words", "code", "exit_code"),
     [
         (["-o", "chart.jpg"], "unknown-picture", 2),
-        (["--size", "0"], "size-not-multiple", 2),
+        (["--size", "0"], "bad-size", 2),
+        (["--size", "416x0"], "bad-size", 2),
         (["--size", "big"], "bad-size", 2),
         (["--few", "0"], "usage", 2),
         (["--sort", "colour"], "usage", 2),

@@ -417,3 +417,21 @@ def test_real_engines_train_on_a_subset(
     assert contents(out).keys() - before >= {"backup/net_final.weights"}
     assert not (out / "bad.list").exists()
     assert not (out / "bad_label.list").exists()
+
+
+def test_a_class_that_nothing_validates_is_told(dkit: Dkit, data: Path, tmp_path: Path) -> None:
+    """Of the images to validate on one shows an owl, one a dog; see IMAGES."""
+    made = dkit("subset", data, "--classes", "cat,dog", "--out", tmp_path / "two")
+    assert "note: no box to validate on, so that AP is 0 in Darknet's mAP: cat\n" in made.stdout
+
+
+@pytest.mark.parametrize("flavor", ["alexeyab", "hank-ai"])
+def test_a_folder_in_which_others_look_elsewhere_is_told(
+    flavor: str, dkit: Dkit, data: Path, tmp_path: Path
+) -> None:
+    words = ("--classes", "cat", "--flavor", flavor, "--out", tmp_path / "images/cats")
+    notes = json.loads(dkit("subset", data, *words, "--json").stdout)["notes"]
+    assert [note.split()[0] for note in notes if "look for the labels elsewhere" in note] == [
+        "original"
+    ]
+    assert any("follows links" in note for note in notes) is (flavor == "hank-ai")

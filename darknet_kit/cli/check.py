@@ -74,7 +74,7 @@ def check(
     """
     given = sort_files(files)
     how = HowToCheck(Flavor(flavor) if flavor else None, decode=decode, workers=workers)
-    tally = Tally(_parse_codes(only), _parse_codes(ignore))
+    tally = Tally(*_parse_filters(only, ignore))
     if output and not is_findings(output):
         require_free(output, None, overwrite)
     writing = writing_findings(output) if output else contextlib.nullcontext()
@@ -112,6 +112,18 @@ def _fix(looked: Inspection, path: str, overwrite: bool) -> Mended:
     classes = looked.data.classes if looked.data else None
     images = looked.data.train_images if looked.data else None
     return write_mended(looked.cfg, classes, images, path, overwrite)
+
+
+def _parse_filters(only: str | None, ignore: str | None) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the codes of both options. Raises UsageError (`unknown-code`, `contradiction`)."""
+    wanted, unwanted = _parse_codes(only), _parse_codes(ignore)
+    if both := wanted & unwanted:
+        raise UsageError(
+            f"--only and --ignore both name {', '.join(sorted(both))}",
+            code="contradiction",
+            hint="Leave --ignore out: --only looks for nothing else anyway.",
+        )
+    return wanted, unwanted
 
 
 def _parse_codes(text: str | None) -> frozenset[str]:
@@ -171,6 +183,10 @@ def _verdict(tally: Tally, output: str | None, *, decodable: bool) -> list[str]:
     for group in tally.ranked():
         lines += [*_describe_group(group), ""]
     lines.append(f"Found {said}" if said else "Nothing is wrong with what was looked at")
+    if tally.only:
+        lines.append(f"  nothing but {', '.join(sorted(tally.only))} was looked for")
+    elif tally.ignore:
+        lines.append(f"  {', '.join(sorted(tally.ignore))} passed over")
     if decodable:
         lines.append("  of the images, headers alone were read; --decode reads all pixels")
     hidden = any(group.count > len(group.examples) for group in tally.ranked())

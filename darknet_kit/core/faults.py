@@ -272,6 +272,11 @@ FAULTS: dict[str, Fault] = {
     "duplicate-box": Fault(
         _WARNING, "the same box twice: it counts twice, and mAP misses one", "Remove one line."
     ),
+    "two-classes": Fault(
+        _NOTE,
+        "one box with two classes: both are learned, even if one of them is a slip",
+        "Leave it where the object is of both kinds; else remove the wrong line.",
+    ),
     "many-boxes": Fault(
         _WARNING,
         "more boxes than a head takes by default (200; the original 90): some are left out",

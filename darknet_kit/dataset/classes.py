@@ -152,7 +152,18 @@ def _pairs(maps: Iterable[str], spellings: Mapping[str, int]) -> Iterator[tuple[
 
 def name_unshown(names: Sequence[str], boxes: Mapping[int, int]) -> Iterator[str]:
     """Note which classes have no box to train on, where others have; `boxes` are by class_id."""
-    unshown = [name for class_id, name in enumerate(names) if not boxes.get(class_id)]
-    if boxes and unshown:
-        more = f" and {len(unshown) - _FEW:,} more" if len(unshown) > _FEW else ""
-        yield f"no box to train on, so nothing to learn: {', '.join(unshown[:_FEW])}{more}"
+    if without := _without(names, boxes):
+        yield f"no box to train on, so nothing to learn: {without}"
+
+
+def name_unmeasured(names: Sequence[str], boxes: Mapping[int, int]) -> Iterator[str]:
+    """Note which classes have no box to validate on, where others have; by class_id."""
+    if without := _without(names, boxes):
+        yield f"no box to validate on, so that AP is 0 in Darknet's mAP: {without}"
+
+
+def _without(names: Sequence[str], boxes: Mapping[int, int]) -> str:
+    """Return the names of a few classes without a box; nothing where no class has one."""
+    found = [name for class_id, name in enumerate(names) if boxes and not boxes.get(class_id)]
+    more = f" and {len(found) - _FEW:,} more" if len(found) > _FEW else ""
+    return ", ".join(found[:_FEW]) + more

@@ -243,13 +243,7 @@ def _check_folder(found: Found, options: ConvertOptions, folder: str) -> Iterato
             hint="Leave --out away to write the labels where the images are.",
             path=folder,
         )
-    for flavor in check_view(folder, options.flavor):
-        yield (
-            f"{flavor.value} darknet would look for the labels elsewhere, because of a word in "
-            f"the path {folder}"
-        )
-    if options.flavor is Flavor.HANK_AI:
-        yield "hank-ai darknet follows links when it computes mAP; convert without --out for that"
+    yield from check_view(folder, options.flavor)
 
 
 def _settings(found: Found, classes: Classes, options: ConvertOptions) -> dict[str, Any]:

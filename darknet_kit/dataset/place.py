@@ -163,8 +163,8 @@ def _without_traps(name: str) -> str:
     return safe
 
 
-def check_view(view: str, flavor: Flavor) -> list[Flavor]:
-    """Return the other flavours for which the path of a view holds a trap.
+def check_view(view: str, flavor: Flavor) -> list[str]:
+    """Return what people should know of a folder that is to hold links.
 
     Raises UsageError where it holds one for this flavour, or something no list could hold.
     """
@@ -185,4 +185,14 @@ def check_view(view: str, flavor: Flavor) -> list[Flavor]:
             hint="Name a folder whose full path has none of images, JPEGImages, raw, .jpg, .png.",
             path=view,
         )
-    return trapped
+    notes = [
+        f"{other.value} darknet would look for the labels elsewhere, because of a word in the path "
+        f"{view}"
+        for other in trapped
+    ]
+    if flavor is Flavor.HANK_AI:
+        notes.append(
+            "hank-ai darknet follows links when it computes mAP, and finds no labels beside the "
+            "originals; `dkit convert` without --out makes no links"
+        )
+    return notes

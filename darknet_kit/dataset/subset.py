@@ -9,7 +9,7 @@ from typing import Any
 from darknet_kit.core.pool import Workers, map_groups
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Split
-from darknet_kit.dataset.classes import Classes, name_unshown
+from darknet_kit.dataset.classes import Classes, name_unmeasured, name_unshown
 from darknet_kit.dataset.difficult import fill_gaps
 from darknet_kit.dataset.output import DatasetFiles, OutputPaths, Target, paths_for
 from darknet_kit.dataset.place import Layout, Placement, check_view, place_items
@@ -48,9 +48,9 @@ class Subset:
     problems: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def train_boxes(self) -> Counter[int]:
-        return self.splits["train"].boxes if "train" in self.splits else Counter()
+    def boxes(self, split: Split) -> Counter[int]:
+        """Return the boxes of a split, by class_id."""
+        return self.splits[split].boxes if split in self.splits else Counter()
 
     def add(self, split: Split, done: Relabelled) -> None:
         """Count what came of one shard."""
@@ -78,7 +78,7 @@ def subset(
     _refuse_contradictions(options)
     source = read_dataset(data, options.flavor)
     folder = os.path.abspath(out)
-    check_view(folder, source.flavor)
+    notes = check_view(folder, source.flavor)
     selection = select_images(source, options, progress)
     target = Target(
         paths_for(folder, options.name or os.path.basename(folder)),
@@ -97,7 +97,9 @@ def subset(
         replace_labels=options.overwrite,
         write=not options.dry_run,
     )
-    return _link_images(source, target, selection, rules, options.workers, progress)
+    result = _link_images(source, target, selection, rules, options.workers, progress)
+    result.notes.extend(notes)
+    return result
 
 
 def _refuse_contradictions(options: SubsetOptions) -> None:
@@ -157,7 +159,8 @@ def _link_images(
             problems.extend(done.problems)
         files.difficult = fill_gaps(rules.folder, files.difficult, source.flavor, write=rules.write)
         result.problems.update(problem.code for problem in problems)
-        result.notes.extend(name_unshown(result.names, result.train_boxes))
+        result.notes.extend(name_unshown(result.names, result.boxes("train")))
+        result.notes.extend(name_unmeasured(result.names, result.boxes("valid")))
         target.finish(files, problems, counts_of(result))
     return result
 

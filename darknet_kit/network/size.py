@@ -15,7 +15,7 @@ _PROBE_SIZE = 1024
 def parse_size(text: str) -> tuple[int, int]:
     """Return (width, height) in pixels of `416` or `608x416`. Raises UsageError."""
     match = _SIZE.fullmatch(text.strip())
-    if match is None:
+    if match is None or 0 in (int(side) for side in match.groups() if side):
         raise UsageError(
             f"{text!r} is no size",
             code="bad-size",

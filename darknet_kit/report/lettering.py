@@ -64,6 +64,15 @@ def drawable(text: str, size: int) -> tuple[str, Font]:
     return line, font or _own_font(size)
 
 
+def direction_with(font: Font) -> str | None:
+    """Return the direction of a line as a whole, to draw it with; None where a font knows none.
+
+    Else a name in Hebrew at its beginning would turn all that follows.
+    """
+    engine = getattr(font, "layout_engine", ImageFont.Layout.BASIC)
+    return "ltr" if engine == ImageFont.Layout.RAQM else None
+
+
 def escape_controls(text: str) -> str:
     """Return a text without control characters, marks that turn its direction, stray bytes."""
     return "".join(

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from darknet_kit.core.wording import counted
 from darknet_kit.report.drawing import draw_boxes, letter_size, word_class
-from darknet_kit.report.lettering import drawable, font_for, shorten
+from darknet_kit.report.lettering import direction_with, drawable, font_for, shorten
 from darknet_kit.report.palette import class_color
 from darknet_kit.report.rendered import Rendered
 from darknet_kit.report.tiles import NO_IMAGE, Tile
@@ -103,7 +103,8 @@ def _write(picture: Image.Image, lines: Sequence[str], x: int, y: int, width: in
     for number, line in enumerate(lines):
         text, font = drawable(line, _LETTERS)
         middle = y + number * _ROW + _ROW // 2
-        draw.text((x, middle), shorten(text, font, width), _INK, font, anchor="lm")
+        cut = shorten(text, font, width)
+        draw.text((x, middle), cut, _INK, font, anchor="lm", direction=direction_with(font))
 
 
 def _add_legend(sheet: Image.Image, classes: Sequence[tuple[int, str]]) -> Image.Image:

@@ -105,13 +105,17 @@ def check_label(
     if content.startswith(BOM_UTF8):
         first.add("byte-order-mark", 1, "starts with a byte order mark: no box of it is read")
         content = content.removeprefix(BOM_UTF8)
-    seen: set[Label] = set()
+    seen: dict[tuple[float, ...], set[int]] = {}
     for number, label in _iter_labels(content, first):
         boxes += 1
         _check_box(label, number, rules, size or _UNKNOWN_SIZE, first)
-        if label in seen:
+        classes = seen.setdefault((label.cx, label.cy, label.width, label.height), set())
+        if label.class_id in classes:
             first.add("duplicate-box", number, f"class {label.class_id} has this very box before")
-        seen.add(label)
+        elif classes:
+            message = f"class {label.class_id} has the box of class {min(classes)}"
+            first.add("two-classes", number, message)
+        classes.add(label.class_id)
     if boxes > rules.most_boxes:
         first.add("many-boxes", 0, f"has {boxes:,} boxes; {rules.most_boxes} are taken")
     return LabelCheck(boxes, list(first.findings(path, rules.flavor)))
