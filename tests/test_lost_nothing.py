@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.core.files import holding
+from darknet_kit.dataset import convert as conversion
 
 from .conftest import PROJECT, Ended
 from .trees import WNIDS, Words, write_tree
@@ -109,3 +110,21 @@ def test_one_dkit_at_a_time_writes_into_a_folder(tmp_path: Path, dkit: Dkit, pla
         assert everything(out) == before
         assert dkit(*words, "--dry-run").exit_code == 0
     assert dkit(*words).exit_code == 0
+
+
+def test_a_folder_that_is_replaced_meanwhile_is_no_success(
+    tmp_path: Path, dkit: Dkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, words = prepare(tmp_path, "voc", "view", dkit)
+    convert_shard = conversion.convert_shard
+
+    def convert_and_move(*arguments: object, **more: object) -> object:
+        result = convert_shard(*arguments, **more)  # type: ignore[arg-type]
+        if (out / "valid").is_dir() and any((out / "valid").iterdir()):  # all is written
+            out.rename(tmp_path / "moved")
+            out.mkdir()
+        return result
+
+    monkeypatch.setattr(conversion, "convert_shard", convert_and_move)
+    ended = dkit(*words, "--workers", "1")
+    assert (ended.exit_code, "[folder-moved]" in ended.stderr) == (1, True)

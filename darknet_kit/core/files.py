@@ -192,7 +192,8 @@ def holding(folder: AnyPath, *, shared: bool = False) -> Iterator[None]:
     """Keep other dkits out of a folder while the block runs; the end of this process ends it too.
 
     A `shared` folder is kept from those alone that do not share it. A file system that has no
-    locks is trusted. Raises FolderInUseError.
+    locks is trusted. Raises FolderInUseError; WriteError (`folder-moved`) where the folder is not
+    in its place when the block ends, so that files may lie elsewhere.
     """
     stream = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -208,8 +209,22 @@ def holding(folder: AnyPath, *, shared: bool = False) -> Iterator[None]:
         except OSError:  # some network file systems
             pass
         yield
+        if not _is_at(stream, folder):
+            raise WriteError(
+                "this folder was moved or replaced while dkit wrote into it",
+                code="folder-moved",
+                hint="Run the command again; what was moved away is not needed for that.",
+                path=folder,
+            )
     finally:
         os.close(stream)
+
+
+def _is_at(stream: int, path: AnyPath) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream), os.stat(path))
+    except OSError:
+        return False
 
 
 def link(target: AnyPath, path: AnyPath) -> bool:
