@@ -4,11 +4,13 @@ The functions that the commands call, for notebooks and scripts; each is loaded 
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # typing's: its import is long enough for Ctrl-C to show a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from darknet_kit.dataset.checks.whole import HowToCheck, check_data
     from darknet_kit.dataset.convert import (
         ConvertOptions,
@@ -92,7 +94,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.core.files import holding
-from darknet_kit.dataset import convert as conversion
+from darknet_kit.dataset.shard import convert_shard
 
 from .conftest import PROJECT, Ended
 from .trees import WNIDS, Words, write_tree
@@ -116,7 +116,6 @@ def test_a_folder_that_is_replaced_meanwhile_is_no_success(
     tmp_path: Path, dkit: Dkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, words = prepare(tmp_path, "voc", "view", dkit)
-    convert_shard = conversion.convert_shard
 
     def convert_and_move(*arguments: object, **more: object) -> object:
         result = convert_shard(*arguments, **more)  # type: ignore[arg-type]
@@ -125,6 +124,6 @@ def test_a_folder_that_is_replaced_meanwhile_is_no_success(
             out.mkdir()
         return result
 
-    monkeypatch.setattr(conversion, "convert_shard", convert_and_move)
+    monkeypatch.setattr("darknet_kit.dataset.convert.convert_shard", convert_and_move)
     ended = dkit(*words, "--workers", "1")
     assert (ended.exit_code, "[folder-moved]" in ended.stderr) == (1, True)
