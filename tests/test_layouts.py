@@ -102,6 +102,26 @@ def test_listed_but_not_there_and_there_but_not_listed(tmp_path: Path) -> None:
     assert codes(found) == ["missing-in-tree", "missing-in-tree", "not-in-split"]
 
 
+def test_lists_that_name_images_with_their_folders(tmp_path: Path) -> None:
+    """As CVAT and Datumaro do, where frames of several films have the same names."""
+    for folder, stem in (("cam1", "a"), ("cam1", "b c"), ("cam2", "a"), ("cam2", "b c")):
+        image = tmp_path / f"JPEGImages/{folder}/{stem}.jpg"
+        write_pair(image, tmp_path / f"Annotations/{folder}/{stem}.xml")
+    write_picture(tmp_path / "JPEGImages/cam3/a.jpg")
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main/train.txt").write_text("cam1/a\ncam2/b c\ncam3/a\n")
+    (tmp_path / "ImageSets/Main/val.txt").write_text("cam2/a\nJPEGImages/cam1/b c.jpg\ncam9/a\n")
+    found = find_voc(tmp_path)
+    assert {item.name: item.split for item in (*found.items, *found.unlabelled)} == {
+        "cam1/a": "train",
+        "cam1/b c": "valid",
+        "cam2/a": "valid",
+        "cam2/b c": "train",
+        "cam3/a": "train",
+    }
+    assert codes(found) == ["missing-in-tree"]
+
+
 def test_a_list_may_name_images_without_annotation(tmp_path: Path) -> None:
     """CVAT and Datumaro write no XML for an image that shows nothing, and list it."""
     write_voc(tmp_path, "1 2", train="1 3", val="2 4")

@@ -8,7 +8,7 @@ The development kit's lists name an image a line; lists by class add 1, 0 or -1 
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from darknet_kit.core.records import Item, Split, stem_of, stems_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import read_text
 from darknet_kit.formats.image import is_image
-from darknet_kit.formats.pairs import Pairs, find_pairs
+from darknet_kit.formats.pairs import Pairs, find_pairs, place_of
 
 _MAIN = "ImageSets/Main"
 
@@ -53,40 +53,59 @@ def _apply_lists(pairs: Pairs, kit: str) -> None:
     main = os.path.join(pairs.root, kit, _MAIN)
     splits = _read_splits(main)
     below = os.path.join(pairs.root, kit, "")
-    stemmed, bare = _stemmed(pairs.items, below), _stemmed(pairs.unlabelled, below)
-    found = splits.keys() & {stem for stem, _, ours in stemmed if ours}
-    for stem in sorted(splits.keys() - found - {stem for stem, _, ours in bare if ours}):
-        message = f"{stem!r} is listed as {splits[stem]}, but is not an annotated image here"
+    named, bare = (_named(items, below, splits) for items in (pairs.items, pairs.unlabelled))
+    splits = _without_folders(splits, {name for name, _, ours in (*named, *bare) if ours})
+    found = splits.keys() & {name for name, _, ours in named if ours}
+    for name in sorted(splits.keys() - found - {name for name, _, ours in bare if ours}):
+        message = f"{name!r} is listed as {splits[name]}, but is not an annotated image here"
         pairs.problems.append(Problem("missing-in-tree", main, message))
     if not found:
         return
     pairs.items = []
-    for stem, item, ours in stemmed:
+    for name, item, ours in named:
         if not ours:
             pairs.items.append(item)
-        elif stem in splits:
-            pairs.items.append(replace(item, split=splits[stem]))
+        elif name in splits:
+            pairs.items.append(replace(item, split=splits[name]))
         else:
             message = f"in none of the lists of {kit or '.'}/{_MAIN}"
             pairs.problems.append(Problem("not-in-split", item.image, message))
     pairs.unlabelled = [
-        replace(item, split=splits[stem]) if ours and stem in splits else item
-        for stem, item, ours in bare
+        replace(item, split=splits[name]) if ours and name in splits else item
+        for name, item, ours in bare
     ]
 
 
-def _stemmed(items: Sequence[Item], kit: str) -> list[tuple[str, Item, bool]]:
-    """Return each item with its stem, and whether its annotation, or else it, lies in a devkit."""
+def _named(
+    items: Sequence[Item], kit: str, splits: Mapping[str, Split]
+) -> list[tuple[str, Item, bool]]:
+    """Return each item with its name in the lists, and whether its annotation, or else it, lies in
+    a devkit. The name is the stem, with the folders before it that lists have (CVAT's do)."""
     places = [item.notes or item.folder for item in items]
     ours = {place for place in set(places) if f"{place}/".startswith(kit)}
-    stems = stems_of([item.file for item in items])
+    names: Iterable[str] = stems_of([item.file for item in items])
+    if any("/" in name for name in splits):
+        names = (_name_in(splits, item.name) for item in items)
     return [
-        (stem, item, place in ours) for stem, item, place in zip(stems, items, places, strict=True)
+        (name, item, place in ours) for name, item, place in zip(names, items, places, strict=True)
     ]
+
+
+def _name_in(splits: Mapping[str, Split], name: str) -> str:
+    while name not in splits and "/" in name:
+        name = name.partition("/")[2]
+    return name
+
+
+def _without_folders(splits: Mapping[str, Split], names: Container[str]) -> dict[str, Split]:
+    """Return the lists with the folders taken away of entries that no image is called by: those of
+    another machine."""
+    away = {name.rpartition("/")[2]: split for name, split in splits.items() if name not in names}
+    return away | {name: split for name, split in splits.items() if name in names}
 
 
 def _read_splits(main: str) -> dict[str, Split]:
-    """Return the split of each stem. `train` and `val` win over `trainval`."""
+    """Return the split of each entry. `train` and `val` win over `trainval`."""
     with os.scandir(main) as entries:
         lists = {stem_of(one.name) for one in entries if _is_list(one)}
     plan: dict[str, Split] = {"test": "test", "val": "valid", "train": "train"}
@@ -95,12 +114,12 @@ def _read_splits(main: str) -> dict[str, Split]:
     splits: dict[str, Split] = {}
     for name, split in plan.items():
         if name in lists:
-            splits.update(dict.fromkeys(_stems(main, name), split))
+            splits.update(dict.fromkeys(_entries(main, name), split))
     if not splits:  # some tools write only the lists by class
         for name in sorted(lists):
             for ending, split in _BY_CLASS:
                 if name.endswith(ending):
-                    splits.update(dict.fromkeys(_stems(main, name, by_class=True), split))
+                    splits.update(dict.fromkeys(_entries(main, name, by_class=True), split))
     return splits
 
 
@@ -111,12 +130,14 @@ def _is_list(entry: os.DirEntry[str]) -> bool:
 _BY_CLASS: tuple[tuple[str, Split], ...] = (("_val", "valid"), ("_train", "train"))
 
 
-def _stems(main: str, name: str, *, by_class: bool = False) -> Iterator[str]:
+def _entries(main: str, name: str, *, by_class: bool = False) -> Iterator[str]:
+    """Yield the stems in a list, with the folders before them that say more than a kind of file."""
     for line in read_text(os.path.join(main, f"{name}.txt"), "a split list").splitlines():
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
         if by_class:
             entry = entry.rsplit(None, 1)[0]
-        entry = entry.rpartition("/")[2]  # some tools write paths
-        yield stem_of(entry) if is_image(entry) else entry
+        entry = stem_of(entry) if is_image(entry) else entry
+        folder, slash, stem = entry.rpartition("/")
+        yield "/".join((*place_of(folder), stem)) if slash else stem
