@@ -437,13 +437,19 @@ def test_the_csv_lists_what_the_screen_cuts_short(dkit: Dkit, data: Path, tmp_pa
     assert "classes = 2" in data.read_text()
 
 
-def test_show_pictures_what_the_csv_lists(dkit: Dkit, data: Path, tmp_path: Path) -> None:
+def test_show_pictures_what_the_csv_lists(
+    dkit: Dkit, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put("0.txt", BOX + "9 .5 .5 .2 .2\n")(tmp_path)
-    ended = dkit("check", data, "-o", tmp_path / "found.csv", "--json")
-    words = shlex.split(json.loads(ended.stdout)["next_command"])[1:]
+    monkeypatch.chdir(tmp_path)
+    words: list[str | Path] = ["check", data, "--flavor", "hank-ai", "--json"]
+    for _ in range(2):  # list them all, then show them
+        ended = dkit(*words)
+        words = [*shlex.split(json.loads(ended.stdout)["next_command"])[1:], "--json"]
     drawn = dkit(*words, "-o", tmp_path / "seen.png")
     assert drawn.exit_code == 0
-    assert "Drew 1 of 1 images" in drawn.stdout
+    document = json.loads(drawn.stdout)
+    assert (document["images"], document["of"]) == (1, 1)
 
 
 def test_a_leak_is_pictured(dkit: Dkit, data: Path, tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def test_other_pictures_and_networks_are_a_sentence(dkit: Dkit, tmp_path: Path) 
     cfg = tmp_path / "n.cfg"
     write_cfg(cfg, make_cfg(CfgRequest(3, "dkit-nano")))
     assert dkit("show", cfg, "-o", tmp_path / "n.gif").exit_code == 2
+    ended = dkit("show", cfg, "-o", tmp_path / "n.png", "--class", "dog")
+    assert (ended.exit_code, "--class has no meaning" in ended.stderr) == (2, True)
     (tmp_path / "n.png").write_text("mine")
     assert dkit("show", cfg, "-o", tmp_path / "n.png").exit_code == 2
     write_cfg(cfg, parse_cfg("[net]\nwidth=8\nheight=8\nchannels=3\n[route]\nlayers=-3\n"))

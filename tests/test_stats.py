@@ -264,6 +264,11 @@ def test_what_makes_no_sense_is_refused(
     assert (ended.exit_code, json.loads(ended.stdout)["error"]["code"]) == (exit_code, code)
 
 
+def test_a_tree_of_synsets_is_no_use_without_wnids(tmp_path: Path, dkit: Dkit) -> None:
+    ended = dkit("stats", write_labels(tmp_path, train=TRAIN), "--tree", "9k.tree")
+    assert (ended.exit_code, "[wrong-option]" in ended.stderr) == (2, True)
+
+
 def test_lists_without_images(tmp_path: Path, dkit: Dkit) -> None:
     ended = dkit("stats", write_labels(tmp_path, train={}, valid={}))
     assert ended.exit_code == 0

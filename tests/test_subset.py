@@ -348,6 +348,18 @@ def test_other_choices_and_other_things_in_the_folder_are_refused(
     assert (taken.exit_code, "[not-empty]" in taken.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_set_that_it_is_made_of_is_never_replaced(
+    tmp_path: Path, dkit: Dkit, data: Path, moved: bool
+) -> None:
+    if moved:  # its labels stay where those of the new set would be
+        data = data.rename(tmp_path / "other.data")
+    before = digests(tmp_path)
+    ended = dkit("subset", data, "--out", tmp_path / "all", "--classes", "owl", "--overwrite")
+    assert (ended.exit_code, "[same-folder]" in ended.stderr) == (2, True)
+    assert digests(tmp_path) == before
+
+
 def test_a_label_that_was_edited_is_kept(tmp_path: Path, dkit: Dkit, data: Path) -> None:
     words = ["subset", data, "--out", tmp_path / "some", "--classes", "dog"]
     dkit(*words)

@@ -91,12 +91,12 @@ def check(
         summary=[
             *_describe(given, looked),
             "",
-            *_verdict(tally, output, decodable=FileKind.DATA in given and not decode),
+            *_verdict(tally, output, decodable=_has_images(looked) and not decode),
             *(describe_mended(mended) if mended else ()),
         ],
         data=_data(given, looked, tally, output)
         | ({"fixed": mended.path, "left": mended.left} if mended else {}),
-        next_command=_next_command(given, tally, output),
+        next_command=_next_command(given, tally, output, flavor),
         exit_code=1 if failed else 0,
     )
 
@@ -159,6 +159,10 @@ def _describe(given: dict[FileKind, str], looked: Inspection) -> list[str]:
     return lines
 
 
+def _has_images(looked: Inspection) -> bool:
+    return looked.data is not None and any(one.images for one in looked.data.lists.values())
+
+
 def _describe_list(split: Split, found: Entries) -> str:
     empty = f"  ({found.negatives:,} without a box)" if found.negatives else ""
     images, labels = (
@@ -210,14 +214,20 @@ def _describe_group(group: Group) -> list[str]:
     return [*lines, f"  {cure}"] if cure else lines
 
 
-def _next_command(given: dict[FileKind, str], tally: Tally, output: str | None) -> str:
+def _next_command(
+    given: dict[FileKind, str], tally: Tally, output: str | None, flavor: str | None
+) -> str:
     data, cfg = given.get(FileKind.DATA), given.get(FileKind.CFG)
+    files = " ".join(shown(given[kind]) for kind in FileKind if kind in given)
     if tally.total(Level.ERROR):
-        shows = f"dkit show {shown(data)} --problems {shown(output)}" if data and output else ""
-        return shows if tally.groups.keys() & FAULTS.keys() else ""
+        if not data or not tally.groups.keys() & FAULTS.keys():
+            return ""
+        if output:
+            return f"dkit show {shown(data)} --problems {shown(output)}"
+        chosen = f" --flavor {flavor}" if flavor else ""
+        return f"dkit check {files}{chosen} -o findings.csv"
     if data and cfg:
-        words = [given[kind] for kind in FileKind if kind in given]
-        return f"dkit train {' '.join(map(shown, words))}"
+        return f"dkit train {files}"
     return f"dkit make-cfg --data {shown(data)}" if data else ""
 
 

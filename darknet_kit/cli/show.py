@@ -9,7 +9,7 @@ import click
 from darknet_kit.cli.bar import progress_bar
 from darknet_kit.cli.outcome import Outcome, dkit_command
 from darknet_kit.cli.paths import GivenPath, shown
-from darknet_kit.cli.shownetwork import show_network
+from darknet_kit.cli.shownetwork import refuse_options_of_data, show_network
 from darknet_kit.cli.showrequest import ON_PAGE, ON_SHEET, ShowRequest, first_split, is_page
 from darknet_kit.cli.writing import write_files
 from darknet_kit.core.flavor import Flavor
@@ -120,6 +120,7 @@ def show(
     place of DATA is drawn as a diagram, and its layers are listed.
     """
     if data.endswith(".cfg"):
+        refuse_options_of_data(click.get_current_context())
         return show_network(data, output, overwrite)
     if classes and negatives:
         raise _contradiction("--class", "--negatives")

@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import click
+from click.core import ParameterSource
+
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.cli.paths import shown
 from darknet_kit.cli.writing import PICTURES, kind_of, require_charts, write_files
@@ -11,6 +14,21 @@ from darknet_kit.errors import AnyPath, CfgError, UsageError
 from darknet_kit.formats.cfg import Cfg, Section, read_cfg
 from darknet_kit.network.layer import Layer
 from darknet_kit.network.layers import infer_layers, total_bflops
+
+_GIVEN = ParameterSource.COMMANDLINE
+_OPTIONS = frozenset(("data", "output", "overwrite", "as_json", "debug"))
+
+
+def refuse_options_of_data(context: click.Context) -> None:
+    """Raises UsageError where an option was given that has no meaning for a network."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in _OPTIONS and context.get_parameter_source(name) is _GIVEN:
+            raise UsageError(
+                f"{parameter.opts[0]} has no meaning for a network",
+                code="wrong-option",
+                hint="It chooses images of a data set; name its .data file.",
+            )
 
 
 def show_network(path: AnyPath, output: AnyPath | None, overwrite: bool) -> Outcome:

@@ -197,7 +197,16 @@ def _check_outputs(outputs: Sequence[str]) -> None:
 
 
 def _find_kin(wnids: Sequence[str], tree: str | None) -> list[Kin] | None:
-    """Return the close relatives, none for classes without wnids; None where no tree is found."""
+    """Return the close relatives, none for classes without wnids; None where no tree is found.
+
+    Raises UsageError where a tree was named, and it says nothing of these classes.
+    """
+    if not wnids and tree:
+        raise UsageError(
+            "--tree knows wnids, and these classes have none",
+            code="wrong-option",
+            hint="Leave it out; `dkit convert ilsvrc` writes wnids beside the .names file.",
+        )
     if not wnids:
         return []
     path = tree or find_word_tree()

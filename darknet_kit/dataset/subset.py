@@ -3,6 +3,7 @@
 import functools
 import os
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from darknet_kit.dataset.relabel import RelabelJob, Relabelled, RelabelRules, re
 from darknet_kit.dataset.selection import Selection, SubsetOptions, select_images
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.formats.datafile import format_lines, read_difficult
+from darknet_kit.formats.yolo import label_path
 
 
 @dataclass(slots=True)
@@ -143,6 +145,7 @@ def _link_images(
 ) -> Subset:
     classes = selection.classes
     placement = place_items(selection.items, rules.layout)
+    _refuse_source(source, selection, rules.folder, placement.folders)
     with target.begin(placement.folders):
         result = Subset(target.paths, [*classes.names], notes=[*classes.notes, *target.notes()])
         result.left_out, result.surplus = selection.negatives, selection.surplus
@@ -163,6 +166,23 @@ def _link_images(
         result.notes.extend(name_unmeasured(result.names, result.boxes("valid")))
         target.finish(files, problems, counts_of(result))
     return result
+
+
+def _refuse_source(
+    source: Dataset, selection: Selection, folder: str, needed: Collection[str]
+) -> None:
+    """Raises UsageError (`same-folder`) where labels of the source would be replaced."""
+    images = {os.path.join(item.folder, "1.jpg") for item in selection.items}
+    labels = (label_path(image, source.flavor) or "" for image in images)
+    theirs = {os.path.realpath(os.path.dirname(label)) for label in labels}
+    is_same = os.path.realpath(folder) == os.path.realpath(source.data.path.parent)
+    if is_same or theirs.intersection(map(os.path.realpath, needed)):
+        raise UsageError(
+            "a subset here would replace the data set that it is made of",
+            code="same-folder",
+            hint="Name another folder with --out.",
+            path=folder,
+        )
 
 
 def _jobs(source: Dataset, placement: Placement) -> dict[Split, list[RelabelJob]]:
