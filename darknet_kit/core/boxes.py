@@ -26,7 +26,7 @@ class BoxConvention(StrEnum):
     VOC_LABEL = "voc-label"
 
 
-class Box(msgspec.Struct, frozen=True, gc=False):
+class Box(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Edges in pixels from the image's top-left corner, xyxy_px."""
 
     left: float

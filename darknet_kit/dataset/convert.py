@@ -79,7 +79,8 @@ def convert_ilsvrc(
     WriteError.
     """
     start_early(_WORK, options.workers)
-    found = look_for_ilsvrc(source, mapping, images, options.workers, progress)
+    how = options.convention, options.workers
+    found = look_for_ilsvrc(source, mapping, images, *how, progress)
     return _convert(found, options, progress)
 
 
@@ -96,7 +97,8 @@ def convert_voc(
     where the images are if not there. Raises DatasetError, UsageError, WriteError.
     """
     start_early(_WORK, options.workers)
-    found = look_for_voc(source, images, options.names_file, options.workers, progress)
+    how = options.names_file, options.convention, options.workers
+    found = look_for_voc(source, images, *how, progress)
     return _convert(found, options, progress)
 
 
@@ -112,7 +114,8 @@ def convert_coco(
     `images` is where the images are if not there. Raises DatasetError, UsageError, WriteError.
     """
     start_early(_WORK, options.workers)
-    found = look_for_coco(source, images, options.names_file, options.workers, progress)
+    how = options.names_file, options.convention, options.workers
+    found = look_for_coco(source, images, *how, progress)
     return _convert(found, options, progress)
 
 
@@ -253,7 +256,7 @@ def _settings(found: Found, classes: Classes, options: ConvertOptions) -> dict[s
         "images": found.images.encode("utf-8", "backslashreplace").decode(),
         "view": options.out is not None,
         "flavor": options.flavor.value,
-        "box_convention": (options.convention or found.convention).value,
+        "box_convention": found.convention.value,
         **asdict(options.objects),
         "keep_unlabelled": options.keep_unlabelled,
         "verify_images": options.verify_images,
@@ -306,7 +309,7 @@ def _rules(found: Found, classes: Classes, options: ConvertOptions, folder: str)
         layout=Layout(options.flavor, os.path.abspath(options.out) if options.out else None),
         class_ids={key: classes.new_ids.get(old, LEFT_OUT) for old, key in enumerate(found.keys)},
         drop_negatives=bool(options.classes) and not options.keep_unlabelled,
-        convention=options.convention or found.convention,
+        convention=found.convention,
         objects=options.objects,
         verify_images=options.verify_images,
         replace_labels=options.overwrite,

@@ -3,15 +3,16 @@
 It writes nothing but label files and links, each whole or absent; running it twice is harmless.
 """
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
 from darknet_kit.core.contents import iter_contents
 from darknet_kit.core.problems import Problem
-from darknet_kit.core.records import Annotation, Item, LabelledObject, stem_of
+from darknet_kit.core.records import Annotation, Item, LabelledObject, stem_of, unpack
 from darknet_kit.dataset.difficult import write_difficult
 from darknet_kit.dataset.labelfiles import LabelFiles
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
@@ -66,11 +67,8 @@ def convert_shard(items: Sequence[Item], rules: ShardRules) -> ShardResult:
 
     Raises WriteError.
     """
-    contents = iter_contents([item.annotation for item in items if item.notes])
-    readings = (
-        _read(item, next(contents), rules.convention) if item.notes else None for item in items
-    )
-    return _convert(zip(items, readings, strict=True), rules)
+    annotations = _iter_annotations(items, rules.convention)
+    return _convert(zip(items, annotations, strict=True), rules)
 
 
 def convert_parsed(
@@ -79,6 +77,20 @@ def convert_parsed(
     """Write the labels of some images whose annotations are given. Raises WriteError."""
     parsed = ((item, one.parse() if isinstance(one, CocoEntry) else one) for item, one in jobs)
     return _convert(parsed, rules)
+
+
+def _iter_annotations(
+    items: Sequence[Item], convention: BoxConvention
+) -> Iterator[Annotation | DatasetError | None]:
+    unread = [item.annotation for item in items if item.notes and not item.packed]
+    contents = iter_contents(unread)
+    for item in items:
+        if not item.notes:
+            yield None
+        elif item.packed:
+            yield unpack(item.packed)
+        else:
+            yield _read(item, next(contents), convention)
 
 
 def _read(
@@ -247,14 +259,22 @@ def _reaches_beyond(annotation: Annotation) -> bool:
     )
 
 
-def collect_names(items: Sequence[Item]) -> Counter[str]:
-    """Count the class names in some XML files; unreadable ones are reported when converted."""
+def read_shard(
+    items: Sequence[Item], convention: BoxConvention
+) -> tuple[Counter[str], list[bytes]]:
+    """Count the class names in some XML files; return each file's annotation, packed, as well.
+
+    That is empty for all that are not plain: they are reported when they are converted.
+    """
     names: list[str] = []
+    packed: list[bytes] = []
     paths = [item.annotation for item in items]
     for path, content in zip(paths, iter_contents(paths), strict=True):
-        try:
-            if isinstance(content, bytes):
+        plain = parse_plain(content, convention) if isinstance(content, bytes) else None
+        packed.append(plain.pack() if plain else b"")
+        if plain:
+            names.extend(entry.name for entry in plain.objects)
+        elif isinstance(content, bytes):
+            with contextlib.suppress(DatasetError):
                 names.extend(find_names(content, path))
-        except DatasetError:
-            continue
-    return Counter(names)
+    return Counter(names), packed
