@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `dkit --help` answers at once.
 """
 
+import gc
 import importlib
 import signal
 import sys
@@ -138,4 +139,5 @@ def run() -> None:
     accept_any_text()
     exit_code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; only Python's own end is left
+    gc.freeze()  # which need not look for garbage
     sys.exit(exit_code)

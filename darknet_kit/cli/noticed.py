@@ -1,6 +1,7 @@
 """What was wrong with the input and what was written, told alike by all that make data sets."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from darknet_kit.cli.outcome import SKIPPED_INPUT
 from darknet_kit.cli.paths import shown
@@ -8,7 +9,9 @@ from darknet_kit.core.problems import KINDS, Severity
 from darknet_kit.core.records import Split
 from darknet_kit.core.wording import counted
 from darknet_kit.dataset.conversion import Conversion
-from darknet_kit.dataset.subset import Subset
+
+if TYPE_CHECKING:
+    from darknet_kit.dataset.subset import Subset
 
 _USES: dict[Split, str] = {"train": "train on", "valid": "validate on"}
 
@@ -58,7 +61,7 @@ def exit_code(problems: Mapping[str, int], *, strict: bool = False) -> int:
     return SKIPPED_INPUT if worst is Severity.SKIPPED else 0
 
 
-def written(made: Conversion | Subset, images: int, *, dry_run: bool) -> list[str]:
+def written(made: "Conversion | Subset", images: int, *, dry_run: bool) -> list[str]:
     """Return lines on the labels of all `images` and on the files beside them."""
     if dry_run:
         return ["  Nothing was written."]

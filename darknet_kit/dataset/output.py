@@ -160,7 +160,8 @@ class Target:
         with holding(self.paths.folder, shared=shared):
             self._mark()
             for folder in sorted(folders):
-                make_folder(folder)
+                if not os.path.isdir(folder):
+                    make_folder(folder)
             yield
 
     def _mark(self) -> None:

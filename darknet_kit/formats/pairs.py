@@ -8,7 +8,6 @@ and `Annotations/CLS-LOC/train/n0/a.xml` to `Data/CLS-LOC/train/n0/a.JPEG`.
 import functools
 import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -217,9 +216,13 @@ class _Matching:
 def _iter_notes(folders: Iterable[Folder]) -> Iterator[tuple[str, _Note]]:
     """Yield the stem of each annotation, and where it lies."""
     for folder in folders:
-        names = folder.annotations
-        for stem, name in zip(stems_of(names), names, strict=True):
-            yield stem, (folder.path, sys.intern(name[len(stem) :]))
+        notes: dict[str, _Note] = {}
+        for name in folder.annotations:
+            stem, _, suffix = name.rpartition(".")
+            note = notes.get(suffix)
+            if note is None:
+                note = notes[suffix] = (folder.path, f".{suffix}")
+            yield stem, note
 
 
 def _path_of(stem: str, note: _Note) -> str:

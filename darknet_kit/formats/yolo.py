@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from darknet_kit.core.flavor import Flavor
 
+_ALEXEYAB, _ORIGINAL = Flavor.ALEXEYAB, Flavor.ORIGINAL  # a million times found in an Enum
+
 # AlexeyAB src/utils.c, replace_image_to_label; the backslash forms for Windows are left out.
 _ALEXEYAB_FOLDERS = (
     ("/images/train2017/", "/labels/train2017/"),
@@ -42,15 +44,15 @@ def label_path(image: str, flavor: Flavor) -> str | None:
 
     None where it would open the image itself as a label, because it does not know the suffix.
     """
-    if flavor is Flavor.ALEXEYAB:
+    if flavor is _ALEXEYAB:
         stem, _, suffix = image.rpartition(".")
         if suffix not in _ALEXEYAB_SUFFIXES_BOTH:
             return None
-        if "/images/" in stem or "/JPEGImages/" in stem:
+        if "mages/" in stem:  # images/ or JPEGImages/
             folder, slash, name = stem.rpartition("/")
             return f"{_alexeyab_folder(folder + slash)}{name}.txt"
         return f"{stem}.txt"
-    if flavor is Flavor.ORIGINAL:
+    if flavor is _ORIGINAL:
         path = image
         for word in _ORIGINAL_WORDS:
             path = path.replace(word, "labels", 1)
