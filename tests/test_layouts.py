@@ -63,7 +63,16 @@ def codes(pairs: Pairs) -> list[str]:
         ({"val": "1", "test": "2"}, {"1": "valid", "2": "test"}),
         # some one's own, smaller train list counts, whatever trainval says
         ({"train": "1", "val": "2", "trainval": "1 2 3 4"}, {"1": "train", "2": "valid"}),
-        # a list that no tool of ours knows, as CVAT's default.txt
+        # CVAT's names, and its list of images without a split
+        (
+            {"Train": "1", "Validation": "2", "Test": "3"},
+            {"1": "train", "2": "valid", "3": "test"},
+        ),
+        (
+            {"default": "3 4", "Train": "1", "Validation": "2"},
+            {"1": "train", "2": "valid", "3": "", "4": ""},
+        ),
+        ({"default": "1 2", "trainval": "3 4"}, {"1": "", "2": "", "3": "train", "4": "train"}),
         ({"default": "1 2 3 4"}, {"1": "", "2": "", "3": "", "4": ""}),
         ({"train": ""}, {"1": "", "2": "", "3": "", "4": ""}),
     ],

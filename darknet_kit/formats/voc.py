@@ -9,6 +9,7 @@ The development kit's lists name an image a line; lists by class add 1, 0 or -1 
 import os
 import shlex
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -18,9 +19,11 @@ from darknet_kit.core.records import Item, Split, stem_of, stems_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import read_text
 from darknet_kit.formats.image import is_image
-from darknet_kit.formats.pairs import Pairs, find_pairs, place_of
+from darknet_kit.formats.pairs import Pairs, find_pairs, place_of, split_of_folder
 
 _MAIN = "ImageSets/Main"
+_Stated = Split | Literal[""]
+_SPLIT_ORDER: tuple[Split, ...] = ("test", "valid", "train")  # the last one wins
 
 
 def find_voc(
@@ -57,7 +60,9 @@ def _apply_lists(pairs: Pairs, kit: str) -> None:
     splits = _without_folders(splits, {name for name, _, ours in (*named, *bare) if ours})
     found = splits.keys() & {name for name, _, ours in named if ours}
     for name in sorted(splits.keys() - found - {name for name, _, ours in bare if ours}):
-        message = f"{name!r} is listed as {splits[name]}, but is not an annotated image here"
+        message = (
+            f"{name!r} is listed as {splits[name] or 'default'}, but is not an annotated image here"
+        )
         pairs.problems.append(Problem("missing-in-tree", main, message))
     if not found:
         return
@@ -77,7 +82,7 @@ def _apply_lists(pairs: Pairs, kit: str) -> None:
 
 
 def _named(
-    items: Sequence[Item], kit: str, splits: Mapping[str, Split]
+    items: Sequence[Item], kit: str, splits: Mapping[str, _Stated]
 ) -> list[tuple[str, Item, bool]]:
     """Return each item with its name in the lists, and whether its annotation, or else it, lies in
     a devkit. The name is the stem, with the folders before it that lists have (CVAT's do)."""
@@ -91,30 +96,36 @@ def _named(
     ]
 
 
-def _name_in(splits: Mapping[str, Split], name: str) -> str:
+def _name_in(splits: Mapping[str, _Stated], name: str) -> str:
     while name not in splits and "/" in name:
         name = name.partition("/")[2]
     return name
 
 
-def _without_folders(splits: Mapping[str, Split], names: Container[str]) -> dict[str, Split]:
+def _without_folders(splits: Mapping[str, _Stated], names: Container[str]) -> dict[str, _Stated]:
     """Return the lists with the folders taken away of entries that no image is called by: those of
     another machine."""
     away = {name.rpartition("/")[2]: split for name, split in splits.items() if name not in names}
     return away | {name: split for name, split in splits.items() if name in names}
 
 
-def _read_splits(main: str) -> dict[str, Split]:
-    """Return the split of each entry. `train` and `val` win over `trainval`."""
+def _read_splits(main: str) -> dict[str, _Stated]:
+    """Return the split of each entry. `train` and `val` win over `trainval`.
+
+    CVAT calls them Train, Validation and Test.
+    """
     with os.scandir(main) as entries:
-        lists = {stem_of(one.name) for one in entries if _is_list(one)}
-    plan: dict[str, Split] = {"test": "test", "val": "valid", "train": "train"}
-    if "train" not in lists:
-        plan = {"trainval": "train", "test": "test", "val": "valid"}
-    splits: dict[str, Split] = {}
-    for name, split in plan.items():
-        if name in lists:
-            splits.update(dict.fromkeys(_entries(main, name), split))
+        lists = sorted(stem_of(one.name) for one in entries if _is_list(one))
+    plan: list[tuple[str, _Stated]] = [
+        (name, split) for split in _SPLIT_ORDER for name in lists if split_of_folder(name) == split
+    ]
+    if "trainval" in lists and "train" not in {split for _, split in plan}:
+        plan = [("trainval", "train"), *plan]
+    if "default" in lists and plan:
+        plan = [("default", ""), *plan]  # CVAT's, of images that have no split
+    splits: dict[str, _Stated] = {}
+    for name, split in plan:
+        splits.update(dict.fromkeys(_entries(main, name), split))
     if not splits:  # some tools write only the lists by class
         for name in sorted(lists):
             for ending, split in _BY_CLASS:
