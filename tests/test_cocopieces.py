@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from darknet_kit.core.pool import begin_shards
 from darknet_kit.errors import DatasetError
-from darknet_kit.formats.coco import CocoFile, read_coco
+from darknet_kit.formats.coco import CocoFile, outline_coco, read_coco
 from darknet_kit.formats.cocopieces import CutFile, Piece, cut_file, decode_frame, decode_piece
 
 Json = dict[str, Any]
@@ -57,9 +57,9 @@ def read_whole(path: Path) -> Any:
 
 
 def read_cut(path: Path, cut: CutFile | None) -> Any:
-    parts = map(decode_piece, cut.pieces if cut else ())
+    outline = outline_coco(cut, str(path)) if cut else None
     try:
-        return told(read_coco(path, cut, parts))
+        return told(read_coco(path, outline, map(decode_piece, cut.pieces if cut else ())))
     except DatasetError as error:
         return str(error)
 
@@ -105,7 +105,7 @@ def cuts_at_commas(path: Path) -> list[CutFile]:
     content = path.read_bytes()
     cut = cut_file(str(path), len(content) // 2)
     assert cut is not None
-    start, end = len(cut.head), len(content) - len(cut.tail)
+    start, end = cut.head.end, cut.tail.start
     commas = [at for at in range(start, end) if content[at : at + 1] == b","]
     return [
         cut._replace(pieces=[Piece(str(path), start, at), Piece(str(path), at + 1, end)])
@@ -210,7 +210,8 @@ def test_in_other_processes(tmp_path: Path) -> None:
     assert cut is not None
     assert len(cut.pieces) > 2
     with begin_shards(decode_piece, cut.pieces, workers=2) as parts:
-        assert told(read_coco(path, cut, parts)) == read_whole(path)
+        outline = outline_coco(cut, str(path))
+        assert told(read_coco(path, outline, parts)) == read_whole(path)
 
 
 blanks = st.text(" \n\t\r", max_size=3)

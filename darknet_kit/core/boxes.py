@@ -108,7 +108,8 @@ def inner_fractions(
 
 def is_finite(box: Box) -> bool:
     """Tell whether all four edges are numbers."""
-    return (
+    # A sum with one that is none is none; that of numbers can be too large, though.
+    return math.isfinite(box.left + box.top + box.right + box.bottom) or (
         math.isfinite(box.left)
         and math.isfinite(box.top)
         and math.isfinite(box.right)

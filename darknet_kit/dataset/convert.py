@@ -182,10 +182,9 @@ def _run(
         work = functools.partial(convert_shard, rules=rules)
         yield from map_groups(work, placement.items, workers=workers, progress=progress)
         return
-    images = (item.image for item in found.items)
-    parsed = dict(zip(images, found.annotations, strict=True))
+    parsed = found.annotations.get
     jobs = {
-        split: [(item, parsed.get(item.image)) for item in items]
+        split: [(item, parsed(item.image)) for item in items]
         for split, items in placement.items.items()
     }
     work_parsed = functools.partial(convert_parsed, rules=rules)

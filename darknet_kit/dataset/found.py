@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -33,8 +33,8 @@ _ROOM = 64 << 20
 class Found:
     """A data set as some layout presents it, before any label is made.
 
-    `source` and `images` are what a person named, `root` the folder of the data. `annotations`
-    runs parallel to `items` where they do not come from files of their own; workers parse COCO's.
+    `source` and `images` are what a person named, `root` the folder of the data. `annotations` are
+    by the path of the image, where they do not come from files of their own; workers parse COCO's.
     `keys` are the class names as the annotations spell them, `names` as people read them.
     """
 
@@ -46,7 +46,7 @@ class Found:
     names: Sequence[str]
     convention: BoxConvention
     unlabelled: Sequence[Item] = ()
-    annotations: Sequence[Annotation | CocoEntry] | None = None
+    annotations: Mapping[str, Annotation | CocoEntry] | None = None
     images: str = ""
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -64,6 +64,8 @@ def look_for_ilsvrc(
     tree = find_ilsvrc(source, mapping, images, progress)
     convention = convention or BoxConvention.PLAIN
     synsets = tree.synsets or _used_synsets(tree, convention, workers)
+    paths = (item.image for item in tree.pairs.items)
+    solutions = tree.annotations
     unnamed = "no LOC_synset_mapping.txt: classes are named by wnid"
     return Found(
         format="ilsvrc",
@@ -74,7 +76,7 @@ def look_for_ilsvrc(
         names=display_names(synsets),
         convention=convention,
         unlabelled=tree.pairs.unlabelled,
-        annotations=tree.annotations,
+        annotations=None if solutions is None else dict(zip(paths, solutions, strict=True)),
         images=_absolute(images),
         problems=tree.pairs.problems,
         notes=[] if tree.mapping else [unnamed],

@@ -5,9 +5,8 @@ A `bbox` is x, y, width, height in pixels from the top-left corner, 0-based (COC
 order of the ids, which gives Darknet's own coco.names.
 """
 
-import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -85,25 +84,37 @@ class CocoEntry(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class CocoFile:
-    """One instances file: its images in their order, each with its objects."""
+    """One instances file: its images in their order and, once it is read, each with its objects.
+
+    `known` are all by their id. Of those that are listed under several ids, `images` has the
+    first, and `again` the other ids by the first; of those that share one it has none.
+    """
 
     path: str
-    entries: list[CocoEntry]
     categories: list[CocoCategory]
+    known: dict[Id, CocoImage] = field(default_factory=dict)
+    images: list[CocoImage] = field(default_factory=list)
+    again: dict[Id, list[Id]] = field(default_factory=dict)
+    entries: list[CocoEntry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
 def read_coco(
-    path: AnyPath, cut: CutFile | None = None, parts: Iterable[PackedObjects | None] = ()
+    path: AnyPath, outline: CocoFile | None = None, parts: Iterable[PackedObjects | None] = ()
 ) -> CocoFile:
     """Read an instances file. Raises DatasetError (`not-coco`, `cannot-read`, `out-of-memory`).
 
     A record that does not fit becomes a problem, of its image where it names one; the rest stays.
-    Where it is `cut`, `parts` begins with what `decode_piece` made of its pieces, which takes 80
-    bytes an object; else it takes as much memory as the file is large, and 260 bytes an object.
+    Where it was cut, `parts` is what came of its pieces, and `outline` what stands around them,
+    which is completed. Else it is decoded as a whole, which takes as much memory as it is large,
+    and 300 bytes an object.
     """
     try:
-        return (cut and _join(str(path), cut, parts)) or _read_whole(str(path))
+        every = list(parts)
+        objects = [part for part in every if part]
+        if outline and len(objects) == len(every):
+            return _complete(outline, objects)
+        return _read_whole(str(path))
     except MemoryError as error:
         raise DatasetError(
             "there is not enough memory to read this file",
@@ -113,14 +124,43 @@ def read_coco(
         ) from error
 
 
-def _join(path: str, cut: CutFile, parts: Iterable[PackedObjects | None]) -> CocoFile | None:
-    """Put a file together from its pieces; None where one was not of the plain kind."""
+def outline_coco(cut: CutFile, path: str) -> CocoFile | None:
+    """Read all but the annotations; None where only the whole file tells what it says."""
     frame = decode_frame(cut)
-    listed = list(itertools.islice(parts, len(cut.pieces)))
-    objects = [part for part in listed if part is not None]
-    if frame is None or len(objects) < len(listed):
-        return None
-    return _file_of(frame, objects, (), path)
+    return _outline(frame, path) if frame else None
+
+
+def _outline(frame: CocoFrame | CocoDocument, path: str) -> CocoFile:
+    for category in frame.categories:
+        category.name = class_name(category.name)
+    file = CocoFile(path, frame.categories)
+    mixed = _know_images(file, frame.images)
+    alike: dict[tuple[str, float | None, float | None], list[CocoImage]] = defaultdict(list)
+    for image in file.known.values():
+        if image.id not in mixed:
+            alike[image.file_name, image.width, image.height].append(image)
+    # Some converters list an image once for each of its objects, under another id.
+    for first, *again in alike.values():
+        file.images.append(first)
+        if again:
+            file.again[first.id] = [image.id for image in again]
+    return file
+
+
+def _know_images(file: CocoFile, images: Iterable[CocoImage]) -> set[Id]:
+    """Take in the images by id; return the ids that stand for different ones."""
+    mixed = set[Id]()
+    for image in images:
+        first = file.known.setdefault(image.id, image)
+        if first.file_name != image.file_name:
+            mixed.add(image.id)
+            pair = f"{first.file_name!r} and {image.file_name!r}"
+            message = f"image id {image.id} is {pair}: whose objects are whose is not said"
+            file.problems.append(Problem("ambiguous-image", file.path, message))
+        elif first is not image:
+            message = f"image id {image.id} is there twice; {image.file_name!r} is left out"
+            file.problems.append(Problem("duplicate-image", file.path, message))
+    return mixed
 
 
 def _read_whole(path: str) -> CocoFile:
@@ -128,57 +168,31 @@ def _read_whole(path: str) -> CocoFile:
     document, misfits = decode_coco(_read_bytes(path), path)
     objects = [pack_objects(document.annotations)]
     document.annotations = []
-    return _file_of(document, objects, misfits, path)
+    return _complete(_outline(document, path), objects, misfits)
 
 
-def _file_of(
-    frame: CocoFrame | CocoDocument,
-    parts: Sequence[PackedObjects],
-    misfits: Sequence[Misfit],
-    path: str,
+def _complete(
+    file: CocoFile, parts: Sequence[PackedObjects], misfits: Sequence[Misfit] = ()
 ) -> CocoFile:
-    for category in frame.categories:
-        category.name = class_name(category.name)
-    file = CocoFile(path, [], frame.categories)
-    images, mixed = _unique_images(frame.images, file)
-    flaws = _flaws_by_image(misfits, images, file)
-    objects = group_objects(parts, images)
+    """Give the images of a file their objects, and what does not fit."""
+    flaws = _flaws_by_image(misfits, file)
+    objects = group_objects(parts, file.known)
     for image_id in objects.strays:
         message = f"an annotation names image id {image_id}, which is not there"
-        file.problems.append(Problem("unknown-image", path, message))
-    names = {category.id: category.name for category in frame.categories}
+        file.problems.append(Problem("unknown-image", file.path, message))
+    names = {category.id: category.name for category in file.categories}
     categories = [(category_id, names.get(category_id)) for category_id in objects.category_ids]
-    file.entries.extend(
-        CocoEntry(path, image, rows, categories, tuple(flaws.get(image_id, ())))
-        for (image_id, image), rows in zip(images.items(), objects.rows, strict=True)
-        if image_id not in mixed
-    )
-    if len({entry.image.file_name for entry in file.entries}) < len(file.entries):
-        _put_together(file)
-    return file
-
-
-def _put_together(file: CocoFile) -> None:
-    """Give an image that is listed again, with other objects, all of them.
-
-    Some converters list it once for each of its objects, under another id.
-    """
-    parts: dict[tuple[str, float | None, float | None], list[CocoEntry]] = defaultdict(list)
-    for entry in file.entries:
-        image = entry.image
-        parts[image.file_name, image.width, image.height].append(entry)
-    for (name, *_), entries in parts.items():
-        if len(entries) > 1:
-            message = f"image {name!r} is listed under {len(entries)} ids"
-            file.problems.append(Problem("image-in-parts", file.path, message))
+    rows = dict(zip(file.known, objects.rows, strict=True))
+    for image_id, again in file.again.items():
+        message = f"image {file.known[image_id].file_name!r} is listed under {len(again) + 1} ids"
+        file.problems.append(Problem("image-in-parts", file.path, message))
+        rows[image_id] += b"".join(rows[one] for one in again)
+        flaws[image_id].extend(flaw for one in again for flaw in flaws[one])
     file.entries = [
-        msgspec.structs.replace(
-            entries[0],
-            objects=b"".join(entry.objects for entry in entries),
-            flaws=tuple(flaw for entry in entries for flaw in entry.flaws),
-        )
-        for entries in parts.values()
+        CocoEntry(file.path, image, rows[image.id], categories, tuple(flaws.get(image.id, ())))
+        for image in file.images
     ]
+    return file
 
 
 def _read_bytes(path: AnyPath) -> bytes:
@@ -189,30 +203,9 @@ def _read_bytes(path: AnyPath) -> bytes:
         raise unreadable_file(path, "a COCO instances file", error) from error
 
 
-def _unique_images(
-    images: Iterable[CocoImage], file: CocoFile
-) -> tuple[dict[Id, CocoImage], set[Id]]:
-    """Return the images by id, and the ids that stand for different ones."""
-    unique: dict[Id, CocoImage] = {}
-    mixed: set[Id] = set()
-    for image in images:
-        first = unique.setdefault(image.id, image)
-        if first.file_name != image.file_name:
-            mixed.add(image.id)
-            pair = f"{first.file_name!r} and {image.file_name!r}"
-            message = f"image id {image.id} is {pair}: whose objects are whose is not said"
-            file.problems.append(Problem("ambiguous-image", file.path, message))
-        elif first is not image:
-            message = f"image id {image.id} is there twice; {image.file_name!r} is left out"
-            file.problems.append(Problem("duplicate-image", file.path, message))
-    return unique, mixed
-
-
-def _flaws_by_image(
-    misfits: Iterable[Misfit], images: Mapping[Id, CocoImage], file: CocoFile
-) -> Mapping[Id, list[Problem]]:
+def _flaws_by_image(misfits: Sequence[Misfit], file: CocoFile) -> dict[Id, list[Problem]]:
     """Give every record that does not fit to its image, or to the file where there is none."""
-    by_text = {str(image_id): image_id for image_id in images} if misfits else {}
+    by_text = {str(image_id): image_id for image_id in file.known} if misfits else {}
     flaws: dict[Id, list[Problem]] = defaultdict(list)
     for misfit in misfits:
         image_id = by_text.get(str(misfit.image_id))

@@ -28,15 +28,16 @@ from darknet_kit.formats.cocoobjects import PackedObjects, pack_objects
 
 _SIZE = 4 << 20  # bytes of a piece
 _WINDOW = 1 << 16  # bytes, in which a piece may end
-_NEAR_END, _FAR = 1 << 20, 64 << 20  # bytes; COCO's images, where they come last, are 33 MB
+_BLOCK = 1 << 18  # bytes, looked through at once
+_NEAR, _FAR = 1 << 20, 64 << 20  # bytes; COCO's images, where they come last, are 33 MB
 _KEY = b'"annotations"'
-_OPENED = re.compile(rb"\s*:\s*\[")
+_OPENED = re.compile(rb"[^\\]" + _KEY + rb"\s*:\s*\[")
 _CLOSED = re.compile(rb'\]\s*,\s*"(?:images|categories|info|licenses)"\s*:\s*[\[{]')
 _BETWEEN = re.compile(rb"\}\s*,\s*\{")
 
 
 class Piece(NamedTuple):
-    """Some annotations: the bytes of a file from `start` to before `end`."""
+    """The bytes of a file from `start` to before `end`."""
 
     path: str
     start: int
@@ -46,9 +47,9 @@ class Piece(NamedTuple):
 class CutFile(NamedTuple):
     """What stands before the annotations of a file, these in pieces, and what follows them."""
 
-    head: bytes
+    head: Piece
     pieces: list[Piece]
-    tail: bytes
+    tail: Piece
 
 
 class CocoFrame(msgspec.Struct):
@@ -73,36 +74,40 @@ def cut_file(path: str, size: int = _SIZE) -> CutFile | None:
     try:
         with open(open_ordinary(path), "rb") as stream:
             length = os.fstat(stream.fileno()).st_size
-            head = _read_head(stream) if length > size else b""
-            if not head:
+            start, near = _find_start(stream) if length > size else (0, 0)
+            if not start:
                 return None
-            tail = _read_tail(stream, head, length)
-            pieces = list(_cut(stream.fileno(), path, len(head), length - len(tail), size))
+            end = _find_end(stream, max(start, length - near))
+            pieces = list(_cut(stream.fileno(), path, start, end, size))
+            stream.seek(0)
+            first = len(BOM_UTF8) if stream.read(len(BOM_UTF8)) == BOM_UTF8 else 0
     except OSError:
         return None
-    return CutFile(head, pieces, tail)
+    return CutFile(Piece(path, first, start), pieces, Piece(path, end, length))
 
 
-def _read_head(stream: BinaryIO) -> bytes:
-    """Return all up to the first annotation, or nothing where none is found."""
-    head, seen = bytearray(), 0
-    while (key := head.find(_KEY, max(seen - len(_KEY), 0))) < 0:
-        seen = len(head)
-        head += stream.read(_SIZE)
-        if len(head) == seen:
-            return b""
-    head += stream.read(_WINDOW)
-    opened = _OPENED.match(head, key + len(_KEY))
-    return bytes(head[: opened.end()]) if opened and head[key - 1] != ord("\\") else b""
+def _find_start(stream: BinaryIO) -> tuple[int, int]:
+    """Return where the first annotation begins, 0 where none is found, and how near to the end of
+    the file the last one ends: further away if the images come behind."""
+    done, last, near = 0, b"", _FAR
+    while block := stream.read(_BLOCK):
+        window = last + block
+        if near != _NEAR and b'"images"' in window:
+            near = _NEAR
+        if (key := window.find(_KEY)) >= 0:
+            at = max(done - len(last) + key - 1, 0)
+            opened = _OPENED.match(os.pread(stream.fileno(), _WINDOW, at))
+            return (at + opened.end() if opened else 0), near
+        done, last = done + len(block), block[-len(_KEY) :]
+    return 0, near
 
 
-def _read_tail(stream: BinaryIO, head: bytes, length: int) -> bytes:
-    """Return all from the end of the annotations on: before another list, or the last there is."""
-    near = min(_NEAR_END if b'"images"' in head else _FAR, length - len(head))
-    stream.seek(length - near)
-    content = stream.read(near)
+def _find_end(stream: BinaryIO, start: int) -> int:
+    """Return where the annotations end: before another list after `start`, or with the last."""
+    stream.seek(start)
+    content = stream.read()
     closed = _CLOSED.search(content)
-    return content[closed.start() if closed else max(content.rfind(b"]"), 0) :]
+    return start + max(closed.start() if closed else content.rfind(b"]"), 0)
 
 
 def _cut(stream: int, path: str, start: int, end: int, size: int) -> Iterator[Piece]:
@@ -117,9 +122,9 @@ def _cut(stream: int, path: str, start: int, end: int, size: int) -> Iterator[Pi
 def decode_frame(cut: CutFile) -> CocoFrame | None:
     """Decode what is around the annotations; None where it is not of the plain kind."""
     try:
-        before = _decode_part(cut.head.removeprefix(BOM_UTF8) + b"]}")
-        after = _decode_part(b'{"":[' + cut.tail)
-    except FAILED:
+        before = _decode_part(_read(cut.head, b"", b"]}"))
+        after = _decode_part(_read(cut.tail, b'{"":[', b""))
+    except (*FAILED, OSError):
         return None
     images = before.images if after.images is UNSET else after.images
     categories = before.categories if after.categories is UNSET else after.categories
@@ -131,15 +136,21 @@ def decode_frame(cut: CutFile) -> CocoFrame | None:
 
 def decode_piece(piece: Piece) -> PackedObjects | None:
     """Decode some annotations; None where they are not of the plain kind."""
-    content = bytearray(piece.end - piece.start + 2)
-    content[0], content[-1] = b"[]"
     try:
-        with open(open_ordinary(piece.path), "rb") as stream:
-            os.preadv(stream.fileno(), [memoryview(content)[1:-1]], piece.start)
-        objects = pack_objects(_decode_objects(content))
+        objects = pack_objects(_decode_objects(_read(piece, b"[", b"]")))
     except (*FAILED, OSError):
         return None
     plain = isinstance(objects.image_ids, array) and not any(
         isinstance(category_id, str) for category_id in objects.category_ids
     )
     return objects if plain and objects.image_ids else None
+
+
+def _read(piece: Piece, before: bytes, after: bytes) -> bytearray:
+    """Return a piece with something before and after it, copied once. Raises OSError."""
+    start, end = len(before), len(before) + piece.end - piece.start
+    content = bytearray(end + len(after))
+    content[:start], content[end:] = before, after
+    with open(open_ordinary(piece.path), "rb") as stream, memoryview(content)[start:end] as room:
+        os.preadv(stream.fileno(), [room], piece.start)
+    return content

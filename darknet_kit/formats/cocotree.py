@@ -7,24 +7,31 @@ annotations.json, result.json            anywhere below, found by name (labelme,
 train_mine.json, mine_val.json           likewise: the set's own, where there is none of these
 """
 
+import functools
+import itertools
 import os
 import re
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-
-from msgspec.structs import replace
 
 from darknet_kit.core.pool import Workers, begin_shards
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split, stem_of
 from darknet_kit.errors import AnyPath, DatasetError
-from darknet_kit.formats.coco import CocoEntry, CocoFile, class_names, read_coco
-from darknet_kit.formats.cocopieces import cut_file, decode_piece
-from darknet_kit.formats.pairs import SPLIT_FOLDERS, item_of, unreadable
+from darknet_kit.formats.coco import (
+    CocoEntry,
+    CocoFile,
+    class_names,
+    outline_coco,
+    read_coco,
+)
+from darknet_kit.formats.cocoimages import ImageTree, MatchedImages
+from darknet_kit.formats.cocoobjects import PackedObjects
+from darknet_kit.formats.cocopieces import CutFile, cut_file, decode_piece
+from darknet_kit.formats.pairs import SPLIT_FOLDERS, unreadable
 from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import Folder, list_tree, walk_tree
 
@@ -40,20 +47,25 @@ _INSTANCES_FILES: tuple[Callable[[str], bool], ...] = (
     lambda name: _SPLIT_WORD.search(stem_of(name)) is not None,
 )
 """How instances files are called, the surest sign first."""
-_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
-"""What Label Studio puts before the name of a file that was uploaded."""
 
 
 @dataclass(slots=True)
 class CocoSet:
-    """Everything found: items and their entries run in parallel."""
+    """Everything found; `entries` are by the path of the image."""
 
     root: str
     names: list[str] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
-    entries: list[CocoEntry] = field(default_factory=list)
+    entries: dict[str, CocoEntry] = field(default_factory=dict)
     unlabelled: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+    def add(self, file: CocoFile, images: MatchedImages) -> None:
+        """Add the images of a file that are in the tree, each with its objects."""
+        self.problems.extend((*file.problems, *images.problems))
+        self.items.extend(images.items)
+        entries = (file.entries[number] for number in images.numbers)
+        self.entries.update(zip(images.paths, entries, strict=True))
 
 
 def find_coco(
@@ -85,8 +97,8 @@ def find_coco(
     with begin_shards(decode_piece, pieces, workers=workers) as parts:
         if alone or images:
             folders = list_tree(images or root, progress, ".json")
-        index = _Index(folders)
-        files = [read_coco(path, cut, parts) for path, cut in zip(jsons, cuts, strict=True)]
+        tree = ImageTree(str(root), folders)
+        files, matched = _read_files(jsons, cuts, parts, functools.partial(_match, tree, alone))
     if not any(file.entries for file in files):
         raise DatasetError(
             "the list of images in this file is empty",
@@ -95,11 +107,38 @@ def find_coco(
             path=jsons[0],
         )
     found = CocoSet(str(root), class_names(files), problems=unreadable(folders))
-    taken: set[str] = set()
-    for file in files:
-        _collect(found, file, index, taken, alone=alone)
-    found.unlabelled = index.unused(taken)
+    for file, images_of_it in zip(files, matched, strict=True):
+        found.add(file, images_of_it)
+    found.unlabelled = tree.unused(found.entries)
     return found
+
+
+def _read_files(
+    paths: list[str],
+    cuts: list[CutFile | None],
+    parts: Iterator[PackedObjects | None],
+    match: Callable[[Sequence[CocoFile]], list[MatchedImages]],
+) -> tuple[list[CocoFile], list[MatchedImages]]:
+    """Return the files and their images. Raises DatasetError."""
+    outlines = [cut and outline_coco(cut, path) for path, cut in zip(paths, cuts, strict=True)]
+    likely = [outline for outline in outlines if outline]
+    # Matched while others decode: most often nothing but the objects is lacking.
+    matched = match(likely) if len(likely) == len(paths) else []
+    files = [
+        read_coco(path, outline, itertools.islice(parts, len(cut.pieces) if cut else 0))
+        for path, outline, cut in zip(paths, outlines, cuts, strict=True)
+    ]
+    return files, matched if files == likely else match(files)
+
+
+def _match(tree: ImageTree, alone: bool, files: Sequence[CocoFile]) -> list[MatchedImages]:
+    """Match the images of all files, each with the split of its file unless that is `alone`."""
+    taken: set[str] = set()
+    matched = []
+    for file in files:
+        folder, split = _split_of(file.path)
+        matched.append(tree.match(file, folder, "" if alone else split, taken))
+    return matched
 
 
 def _root_of(file: Path, images: AnyPath | None) -> Path:
@@ -115,86 +154,6 @@ def _instances_files(folders: list[Folder]) -> list[str]:
         if chosen:
             return chosen
     return every if len(every) == 1 else []
-
-
-class _Index:
-    """The images of a tree by their file name, and which of them are in use."""
-
-    def __init__(self, folders: list[Folder]) -> None:
-        self._folders: dict[str, list[Folder]] = defaultdict(list)
-        for folder in folders:
-            for name in folder.images:
-                self._folders[name].append(folder)
-
-    def find(self, file_name: str, split_name: str) -> list[Item]:
-        """Find by the end of the path; where several fit, take the one in the split's folder."""
-        name = wanted = file_name
-        if name not in self._folders:  # it has folders, most often
-            wanted = os.path.normpath(file_name.replace("\\", "/"))
-            name = os.path.basename(wanted)
-        if name not in self._folders:
-            name = _UPLOADED.sub("", name)
-        folders = self._folders.get(name, [])
-        if len(folders) > 1:
-            end = wanted if os.path.isabs(wanted) else f"/{wanted}"
-            folders = [one for one in folders if f"{one.path}/{name}".endswith(end)] or folders
-        if len(folders) > 1:
-            folders = [one for one in folders if split_name in one.relative.split("/")] or folders
-        return [item_of(folder, name) for folder in folders]
-
-    def unused(self, used: set[str]) -> list[Item]:
-        """Return the other images, but for panoptic masks, which lie among the annotations."""
-        items = [
-            item_of(folder, name)
-            for name, folders in self._folders.items()
-            for folder in folders
-            if f"{folder.path}/{name}" not in used
-            and not folder.relative.startswith("annotations/panoptic_")
-        ]
-        return sorted(items, key=lambda item: item.image)
-
-
-def _collect(
-    found: CocoSet, file: CocoFile, index: _Index, taken: set[str], *, alone: bool
-) -> None:
-    """Add the images of one file, each with its objects, to the set."""
-    split_name, stated = _split_of(file.path)
-    found.problems.extend(file.problems)
-    for entry in file.entries:
-        name = _from_root(entry.image.file_name, file.path, found.root)
-        fitting = index.find(name, split_name)
-        problem = _misfit(name, fitting, taken)
-        if problem:
-            found.problems.append(Problem(problem[0], file.path, problem[1]))
-            continue
-        item = replace(fitting[0], notes=file.path, split="" if alone else stated)
-        taken.add(item.image)
-        found.items.append(item)
-        found.entries.append(entry)
-
-
-def _from_root(name: str, path: str, root: str) -> str:
-    """Return a file_name that is counted from its instances file (`../images/1.jpg`) as counted
-    from the root, if it stays in there."""
-    if ".." not in name:
-        return name
-    whole = os.path.normpath(os.path.join(os.path.dirname(path), name.replace("\\", "/")))
-    top = os.path.join(root, "")
-    return whole.removeprefix(top) if whole.startswith(top) else name
-
-
-def _misfit(name: str, fitting: list[Item], taken: set[str]) -> tuple[str, str] | None:
-    """Return code and message where a file_name does not lead to exactly one new image."""
-    if ".." in name.replace("\\", "/").split("/"):
-        return "outside-root", f"file_name {name!r} leads out of the data set"
-    if not fitting:
-        return "missing-image", f"image {name!r} is not in the tree"
-    if len(fitting) > 1:
-        message = f"image {name!r} could be {fitting[0].image} or {fitting[1].image}"
-        return "ambiguous-image", message
-    if fitting[0].image in taken:
-        return "duplicate-image", f"image {name!r} is listed twice"
-    return None
 
 
 def _split_of(path: str) -> tuple[str, Split | Literal[""]]:
