@@ -365,6 +365,18 @@ def test_holds(tmp_path: Path) -> None:
     assert holds(tmp_path, b"") is False
     (tmp_path / "link").symlink_to(path)
     assert holds(tmp_path / "link", b"abc")
+    path.write_bytes(b"")
+    assert holds(path, b"")
+    assert holds(path, b"a") is False
+
+
+def test_what_is_no_file_holds_nothing(tmp_path: Path) -> None:
+    """A device may be empty, and so is a pipe into which nobody writes."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to(os.devnull)
+    for name in ("pipe", "device"):
+        assert holds(tmp_path / name, b"") is False
+        assert holds(tmp_path / name, b"a") is False
 
 
 def test_appending_and_digest(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 from typing import Self
 
 _NAMELESS = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _NONE = -1
 
 

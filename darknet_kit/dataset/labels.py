@@ -92,8 +92,22 @@ def _label_line(
     problems: list[Problem],
 ) -> str:
     inner = inner_fractions(entry.box, width, height)
-    if inner and inner[2] >= SMALLEST and inner[3] >= SMALLEST:
-        return format_label(class_id, *inner)
+    if inner:
+        cx, cy, inner_width, inner_height = inner
+        if inner_width >= SMALLEST and inner_height >= SMALLEST:
+            return format_label(class_id, cx, cy, inner_width, inner_height)
+    return _mended_line(entry, item, width, height, class_id, problems)
+
+
+def _mended_line(
+    entry: LabelledObject,
+    item: Item,
+    width: int,
+    height: int,
+    class_id: int,
+    problems: list[Problem],
+) -> str:
+    """Return the line of a box that is not just as it should be, and say why; or nothing."""
     box = ordered(entry.box)
     beyond = overhang(box, width, height)
     numbers = cxcywh_norm(clip(box, width, height), width, height)
