@@ -58,6 +58,12 @@ def datumaro(root: Path) -> None:
     (root / "annotations/train.json").write_text(json.dumps(record))
 
 
+def yolo_of_label_studio(root: Path) -> None:
+    (root / "notes.json").write_text('{"categories": [{"id": 0, "name": "cat"}], "info": {}}')
+    (root / "labels").mkdir()
+    (root / "labels/a.txt").write_text("0 0.5 0.5 1 1\n")
+
+
 def yolo_for_darknet(root: Path) -> None:
     """As CVAT exports it."""
     write_picture(root / "obj_train_data/a.jpg")
@@ -98,13 +104,14 @@ def nothing(root: Path) -> None:
         (images, "ilsvrc", "", "wrong-layout", "2 images, but no ILSVRC tree here"),
         (nothing, "voc", "", "no-annotations", "there is no XML annotation here or below"),
         (nothing, "voc", "gone", "missing-folder", "there is no such folder"),
-        (yolo, "voc", "", "already-yolo", "YOLO labels already, 3 text files as /train/labels/a"),
+        (yolo, "voc", "", "already-yolo", "YOLO labels already: 3 text files as /train/labels/a"),
         (yolo, "coco", "train", "already-yolo", "Darknet reads them beside their images"),
         (labelme, "voc", "", "wrong-layout", "labelme's own JSON: /a.json [] labelme2voc"),
         (labelme, "coco", "", "wrong-layout", "labelme's own JSON: /a.json [] labelme2coco"),
         (createml, "voc", "", "wrong-layout", "CreateML's JSON: /_annotations.createml.json"),
         (datumaro, "voc", "", "wrong-layout", "Datumaro's own JSON: /annotations/train.json"),
         (datumaro, "coco", "", "not-coco", "Datumaro's own JSON [] Export it as COCO."),
+        (yolo_of_label_studio, "voc", "", "already-yolo", "already: 1 text file as /labels/a.txt"),
         (yolo_for_darknet, "voc", "", "already-yolo", "set already [] dkit check /obj.data\n"),
         (coco, "voc", "", "wrong-layout", "this is COCO data: [] dkit convert coco \n"),
         (coco, "ilsvrc", "", "wrong-layout", "this is COCO data: [] dkit convert coco \n"),

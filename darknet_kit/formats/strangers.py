@@ -25,6 +25,8 @@ _TEXTS = 50  # of them, opened to see whether they are labels
 _BEGINNING = 1 << 14  # bytes of a file
 _LEVELS = 3  # up from a folder that is one of a data set
 _YOLO_LINE = re.compile(r"\s*\d+(?:\s+[-+.\deE]+){4,}\s*")
+# A large file may begin with all its categories; Label Studio's YOLO has a file of these alone.
+_COCO_KEYS = (re.compile(r'"(images|categories|annotations|info)"'), re.compile(r'"images"'))
 _CVAT_HINT = "Export it anew, as `PASCAL VOC 1.1` or `COCO 1.0`."
 _JSON_KINDS = (
     (("shapes", "imagePath"), "labelme's own JSON", "VOC or COCO (labelme2voc, labelme2coco)"),
@@ -174,7 +176,7 @@ def _of_json(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
             return _error(
                 f"this is {what}: {path}", "wrong-layout", f"Make {cure} of it first.", source
             )
-    if wanted != "coco" and re.search(r'"(images|categories|annotations|info)"', text):
+    if wanted != "coco" and _COCO_KEYS[len(text) < _BEGINNING].search(text):
         return _error(
             f"this is COCO data: {path}", "wrong-layout", _command("coco", source), source
         )
@@ -198,7 +200,7 @@ def _of_yolo(source: str, wanted: str, sight: _Sight) -> DatasetError | None:
         check = f"dkit check {shlex.quote(sight.first['data'])}"
         return _error("this is a Darknet data set already", "already-yolo", check, source)
     return _error(
-        f"these are YOLO labels already, {sight.counts['txt']:,} text files as {first}",
+        f"these are YOLO labels already: {counted(sight.counts['txt'], 'text file')} as {first}",
         "already-yolo",
         "Darknet reads them beside their images, not in a folder labels: put them there, list the "
         "images in train.txt and valid.txt, and name both and the class names in a .data file.",
