@@ -15,7 +15,7 @@ from darknet_kit.core.files import is_part
 
 from .conftest import PROJECT, Ended
 from .sets import contents
-from .trees import Words, write_tree
+from .trees import WNIDS, Words, write_tree
 
 Dkit = Callable[..., Ended]
 DKIT = [sys.executable, "-m", "darknet_kit", "convert"]
@@ -131,6 +131,42 @@ def test_what_may_not_be_read_is_listed_and_the_rest_is_converted(tmp_path: Path
     assert listed.count("\ncannot-read,") == 2
     assert (tmp_path / "out/train/2.txt").exists()
     (source / "more").chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("kind", "closed", "option", "code"),
+    [
+        ("ilsvrc", "Annotations/CLS-LOC/val", "--keep-unlabelled", 1),
+        ("ilsvrc", "Annotations/CLS-LOC/val", "--strict", 1),
+        ("ilsvrc", "Annotations/CLS-LOC/val", "--json", 3),
+        ("voc", "ImageSets", "--json", 1),
+        ("voc", "ImageSets/Main", "--json", 1),
+    ],
+)
+def test_a_folder_that_may_not_be_read_makes_no_image_a_negative_and_no_other_split(
+    tmp_path: Path, kind: str, closed: str, option: str, code: int
+) -> None:
+    """By hand: of the 12 images 0, 5 and 10 are to validate on, and 0 alone shows nothing."""
+    source, out = write_tree(kind, tmp_path / "set", 12), tmp_path / "out"
+    (source / closed).chmod(0)
+    assert convert_as_anybody(kind, source, "--out", out, option)[0] == code
+    assert not [path for path in out.glob("valid/*.txt") if not path.read_text()]
+    assert not [stem for stem in (0, 5, 10) if (out / f"train/{stem}.txt").exists()]
+    (source / closed).chmod(0o755)
+
+
+def test_labels_of_difficult_objects_that_cannot_be_read_are_told(
+    tmp_path: Path, dkit: Dkit
+) -> None:
+    source = write_tree("voc", tmp_path / "set", 12)
+    dkit("convert", "voc", source, "--out", tmp_path / "all", "--name", "x")
+    (hard,) = (tmp_path / "all/difficult_objects/valid").iterdir()
+    hard.unlink()
+    hard.mkdir()  # no file: nobody, not even root, reads that
+    data = tmp_path / "all/x.data"
+    ended = dkit("subset", data, "--classes", ",".join(WNIDS), "--out", tmp_path / "some")
+    assert ended.exit_code == 3
+    assert f"cannot-read,skipped,{hard}," in (tmp_path / "some/problems.csv").read_text()
 
 
 def test_few_files_may_be_open(tmp_path: Path) -> None:

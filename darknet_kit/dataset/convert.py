@@ -25,7 +25,13 @@ from darknet_kit.dataset.classes import (
 )
 from darknet_kit.dataset.conversion import Conversion, SplitCounts, counts_of
 from darknet_kit.dataset.difficult import fill_gaps
-from darknet_kit.dataset.found import Found, look_for_coco, look_for_ilsvrc, look_for_voc
+from darknet_kit.dataset.found import (
+    Found,
+    look_for_coco,
+    look_for_ilsvrc,
+    look_for_voc,
+    negatives,
+)
 from darknet_kit.dataset.labels import LEFT_OUT, ObjectRules
 from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
 from darknet_kit.dataset.parts import Kept, Part, convert_part, run_parts
@@ -268,13 +274,9 @@ def _settings(found: Found, classes: Classes, options: ConvertOptions) -> dict[s
 
 
 def _place(found: Found, options: ConvertOptions, lists: frozenset[str]) -> Placement:
-    """Give each image its split and its place."""
-    extra = [item for item in found.unlabelled if item.split != "test"]
-    items = assign_splits(
-        [*found.items, *(extra if options.keep_unlabelled else ())],
-        options.valid_fraction,
-        options.seed,
-    )
+    """Give each image its split and its place. Raises DatasetError (`cannot-read`)."""
+    extra = negatives(found) if options.keep_unlabelled else ()
+    items = assign_splits([*found.items, *extra], options.valid_fraction, options.seed)
     view = os.path.abspath(options.out) if options.out else None
     return place_items(items, Layout(options.flavor, view), lists)
 

@@ -52,6 +52,22 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
+def negatives(found: Found) -> list[Item]:
+    """Return the images that show nothing if those without annotation do.
+
+    Raises DatasetError (`cannot-read`) where a folder may hold annotations that nobody has seen.
+    """
+    for problem in found.problems:
+        if problem.code == "cannot-read":
+            raise DatasetError(
+                f"{problem.message}; annotations in it would be missed",
+                code="cannot-read",
+                hint="Make it readable; without --keep-unlabelled it is listed, and the rest done.",
+                path=problem.path,
+            )
+    return [item for item in found.unlabelled if item.split != "test"]
+
+
 def look_for_ilsvrc(
     source: AnyPath,
     mapping: AnyPath | None = None,

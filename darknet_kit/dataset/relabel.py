@@ -67,7 +67,7 @@ def relabel_shard(jobs: Sequence[RelabelJob], *, rules: RelabelRules) -> Relabel
             labels = _read(job.item.image, rules, done.problems)
             if labels is None:
                 continue
-            hard = _read_difficult(job, rules)
+            hard = _read_difficult(job, rules, done.problems)
             if not (labels or hard or rules.keep_negatives):
                 done.left_out += 1
                 continue
@@ -111,10 +111,14 @@ def _strange(labels: Iterable[Label], path: str, classes: int) -> Iterator[Probl
             yield Problem("class-out-of-range", path, message)
 
 
-def _read_difficult(job: RelabelJob, rules: RelabelRules) -> list[str]:
+def _read_difficult(job: RelabelJob, rules: RelabelRules, problems: list[Problem]) -> list[str]:
     """Return the label lines of an image's difficult objects of chosen classes."""
-    hard = read_image(job.difficult, rules.layout.flavor).labels if job.difficult else None
-    return [_line(label) for label in _choose(hard or (), rules.new_ids)]
+    if not job.difficult:
+        return []
+    found = read_image(job.difficult, rules.layout.flavor)
+    if found.labels is None and os.path.lexists(found.label):
+        problems.append(Problem("cannot-read", found.label, "labels of difficult objects"))
+    return [_line(label) for label in _choose(found.labels or (), rules.new_ids)]
 
 
 def _choose(labels: Iterable[Label], new_ids: Mapping[int, int]) -> list[Label]:

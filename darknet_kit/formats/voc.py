@@ -24,6 +24,7 @@ from darknet_kit.formats.pairs import Pairs, find_pairs, place_of, split_of_fold
 _MAIN = "ImageSets/Main"
 _Stated = Split | Literal[""]
 _SPLIT_ORDER: tuple[Split, ...] = ("test", "valid", "train")  # the last one wins
+_LIST_FOLDERS = ("/ImageSets/", "/ImageSets/Main/")
 
 
 def find_voc(
@@ -42,6 +43,14 @@ def find_voc(
             hint=f"dkit convert ilsvrc {shlex.quote(pairs.root)}",
             path=pairs.root,
         )
+    for problem in pairs.problems:
+        if problem.code == "cannot-read" and f"{problem.path}/".endswith(_LIST_FOLDERS):
+            raise DatasetError(
+                f"{problem.message}; its lists say what is trained on",
+                code="cannot-read",
+                hint="Make it readable.",
+                path=problem.path,
+            )
     for folder in pairs.folders:
         if folder == _MAIN or folder.endswith("/" + _MAIN):
             _apply_lists(pairs, folder.removesuffix(_MAIN).rstrip("/"))
@@ -115,7 +124,8 @@ def _read_splits(main: str) -> dict[str, _Stated]:
     CVAT calls them Train, Validation and Test.
     """
     with os.scandir(main) as entries:
-        lists = sorted(stem_of(one.name) for one in entries if _is_list(one))
+        texts = [one for one in entries if one.name.endswith(".txt")]
+    lists = sorted(stem_of(one.name) for one in texts if one.is_file())
     plan: list[tuple[str, _Stated]] = [
         (name, split) for split in _SPLIT_ORDER for name in lists if split_of_folder(name) == split
     ]
@@ -132,10 +142,6 @@ def _read_splits(main: str) -> dict[str, _Stated]:
                 if name.endswith(ending):
                     splits.update(dict.fromkeys(_entries(main, name, by_class=True), split))
     return splits
-
-
-def _is_list(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(".txt") and os.path.isfile(entry.path)
 
 
 _BY_CLASS: tuple[tuple[str, Split], ...] = (("_val", "valid"), ("_train", "train"))
