@@ -103,3 +103,7 @@ def test_seed_and_names_decide_and_nothing_else() -> None:
     # One image more moves at most one of those that were drawn.
     more = draw([*shown, {0}], 10, seed=1)
     assert len(draw(shown, 10, seed=1) - more) <= 1
+    # So does one in another folder, though all names are then longer.
+    names = [*(f"a/{name}" for name in names), "b/image 0"]
+    more = draw_images([*sets, frozenset({0})], names, 10, 1)
+    assert len(draw(shown, 10, seed=1) - more) <= 1

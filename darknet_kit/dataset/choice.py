@@ -1,5 +1,6 @@
 """Which classes, and which of their images, are taken by what the training images show."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,7 +64,7 @@ def draw_images(
     members: defaultdict[int, list[int]] = defaultdict(list)
     for place in sorted(
         (place for place, classes in enumerate(shown) if classes),
-        key=lambda place: (draw_lot(names[place], seed), names[place]),
+        key=lambda place: (draw_lot(os.path.basename(names[place]), seed), names[place]),
     ):
         for class_id in shown[place] or ():
             members[class_id].append(place)
