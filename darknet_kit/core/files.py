@@ -237,6 +237,8 @@ def link(target: AnyPath, path: AnyPath) -> bool:
     try:
         os.symlink(wanted, place)
     except FileExistsError as error:
+        if leads_to(place, wanted):
+            return False
         if not os.path.islink(place):
             raise WriteError(
                 "cannot link here: a file of that name is there",
@@ -244,25 +246,30 @@ def link(target: AnyPath, path: AnyPath) -> bool:
                 hint="Move it away, or name another folder with --out.",
                 path=place,
             ) from error
-        return _turn_link(wanted, place)
+        _turn_link(wanted, place)
     except OSError as error:
         raise _link_error(error, place) from error
     return True
 
 
-def _turn_link(wanted: str, place: str) -> bool:
-    """Let a link that is there lead to `wanted`; return False when it does. Raises WriteError."""
+def leads_to(path: str, target: str) -> bool:
+    """Tell whether `path` is a symbolic link to `target`, word for word."""
+    try:
+        return os.readlink(path) == target
+    except OSError:
+        return False
+
+
+def _turn_link(wanted: str, place: str) -> None:
+    """Let a link that is there lead to `wanted`. Raises WriteError."""
     part = _part_path(place)
     try:
-        if os.readlink(place) == wanted:
-            return False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
         os.symlink(wanted, part)
         os.replace(part, place)
     except OSError as error:
         raise _link_error(error, place) from error
-    return True
 
 
 def _link_error(error: OSError, place: str) -> WriteError:

@@ -3,7 +3,7 @@
 from typing import Self
 
 from darknet_kit.core.contents import holds
-from darknet_kit.core.files import link, put_bytes
+from darknet_kit.core.files import leads_to, link, put_bytes
 from darknet_kit.core.newfiles import NewFiles
 from darknet_kit.core.problems import Problem
 from darknet_kit.dataset.place import Placed
@@ -42,6 +42,7 @@ class LabelFiles:
             self._expect_new = new = self._write and not there
             if new:
                 put_bytes(label, content, new=there is None)
-        if self._write and placed.listed != image:
+        # Where the label was there, the link most often is.
+        if self._write and placed.listed != image and (new or not leads_to(placed.listed, image)):
             link(image, placed.listed)
         return new
