@@ -476,6 +476,15 @@ def test_of_two_images_the_one_whose_path_ends_so(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
+    ("train", "val"), [("train_images", "val_images"), ("Training", "validation")]
+)
+def test_of_two_images_the_one_of_the_split(tree: Tree, train: str, val: str) -> None:
+    files = {f"annotations/{name}.json": document([image(1, "a.jpg")]) for name in ("train", "val")}
+    root = tree(f"{train}/a.jpg", f"{val}/a.jpg", **files)
+    assert places(found_in(root)) == [(f"{train}/a.jpg", "train"), (f"{val}/a.jpg", "valid")]
+
+
+@pytest.mark.parametrize(
     "file_name", ["../two/a.jpg", "..\\two\\a.jpg", "x/../../one/../two/a.jpg"]
 )
 def test_names_counted_from_the_file_that_stay_in_the_set(tree: Tree, file_name: str) -> None:

@@ -162,6 +162,34 @@ def test_the_images_of_a_devkit_elsewhere(tmp_path: Path) -> None:
     assert (found.root, codes(found), found.unlabelled) == (str(tmp_path / "kit"), [], [])
 
 
+@pytest.mark.parametrize(
+    ("image", "annotation"),
+    [
+        ("{}_images", "{}_annotations"),
+        ("images_{}", "xml-{}"),
+        ("{} images/cam", "Annotations {}/cam"),
+        ("{}_images", "{}"),
+    ],
+)
+def test_folders_of_a_split_and_a_kind(tmp_path: Path, image: str, annotation: str) -> None:
+    """The same names in both splits."""
+    for split in ("train", "val"):
+        folders = (tmp_path / image.format(split), tmp_path / annotation.format(split))
+        write_pair(folders[0] / "1.jpg", folders[1] / "1.xml")
+    found = find_voc(tmp_path)
+    assert sorted((Path(item.image).parts, item.split) for item in found.items) == [
+        ((tmp_path / image.format(split) / "1.jpg").parts, ours)
+        for split, ours in (("train", "train"), ("val", "valid"))
+    ]
+    assert codes(found) == []
+
+
+def test_folders_that_only_sound_like_a_split(tmp_path: Path) -> None:
+    for folder in ("train_station", "test-tube", "my_test", "images_2"):
+        write_pair(tmp_path / folder / "1.jpg", tmp_path / folder / "1.xml")
+    assert {item.split for item in find_voc(tmp_path).items} == {""}
+
+
 def test_the_split_of_the_annotations_where_images_have_none(tmp_path: Path) -> None:
     for split, stem in (("train", "1"), ("val", "2")):
         write_pair(tmp_path / f"images/{stem}.jpg", tmp_path / f"annotations/{split}/{stem}.xml")

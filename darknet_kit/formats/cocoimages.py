@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Item, Split
 from darknet_kit.formats.coco import CocoFile
-from darknet_kit.formats.pairs import item_of
+from darknet_kit.formats.pairs import item_of, place_of, split_of_folder
 from darknet_kit.formats.tree import Folder
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
@@ -86,7 +86,10 @@ class ImageTree:
             end = wanted if os.path.isabs(wanted) else f"/{wanted}"
             folders = [one for one in folders if f"{one.path}/{name}".endswith(end)] or folders
         if len(folders) > 1:
-            folders = [one for one in folders if split_name in one.relative.split("/")] or folders
+            folders = [one for one in folders if split_name in place_of(one.relative)] or folders
+        split = split_of_folder(split_name)
+        if len(folders) > 1 and split:
+            folders = [one for one in folders if item_of(one, name).split == split] or folders
         return [item_of(folder, name) for folder in folders]
 
 

@@ -1,8 +1,9 @@
 """Images and their Pascal XML, wherever the two lie in a tree: matched by stem.
 
 `<filename>` is not asked: in real sets it names other images. Folders that only say what kind of
-file they hold do not count, so `VOC2007/Annotations/1.xml` belongs to `VOC2007/JPEGImages/1.jpg`
-and `Annotations/CLS-LOC/train/n0/a.xml` to `Data/CLS-LOC/train/n0/a.JPEG`.
+file they hold do not count, so `VOC2007/Annotations/1.xml` belongs to `VOC2007/JPEGImages/1.jpg`,
+`val_annotations/1.xml` to `val_images/1.jpg`, and `Annotations/CLS-LOC/train/n0/a.xml` to
+`Data/CLS-LOC/train/n0/a.JPEG`.
 """
 
 import functools
@@ -38,6 +39,7 @@ SPLIT_FOLDERS: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+_WORD_END = re.compile("[ _-]")
 _YEAR = re.compile(r"\d{4}$")  # COCO's train2017
 
 Place = tuple[str, ...]
@@ -254,7 +256,18 @@ def _describe(relative: str) -> tuple[str, Split | Literal[""]]:
 def place_of(relative: str) -> Place:
     """Return the folders of a path that say more than what kind of file they hold."""
     parts = relative.split("/") if relative else []
-    return tuple(part for part in parts if part.lower() not in _KIND_FOLDERS)
+    return tuple(filter(None, map(_meaning, parts)))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _meaning(folder: str) -> str:
+    """Return what a folder's name says but for kinds of files: nothing of `Annotations`, the split
+    of `train_images`, and all of any other."""
+    words = _WORD_END.split(folder.lower())
+    more = [word for word in words if word not in _KIND_FOLDERS]
+    if len(more) == 1 < len(words) and split_of_folder(more[0]):
+        return more[0]
+    return folder if more else ""
 
 
 def split_of_folder(name: str) -> Split | Literal[""]:
