@@ -195,8 +195,7 @@ def _tell(request: ShowRequest, sample: Sample, rendered: "Rendered") -> Outcome
     without_label = sum(drawn.lacks_label for drawn in sample.images)
     boxes = sum(len(drawn.labels or ()) for drawn in sample.images)
     data = shown(request.dataset.data.path)
-    # Whoever asks for problems is not surprised by them.
-    surprising = bool(without_label or rendered.unreadable) and not request.of_problems
+    wrong = bool(without_label or rendered.unreadable)
     return Outcome(
         summary=[
             _describe(request, sample, boxes),
@@ -211,8 +210,11 @@ def _tell(request: ShowRequest, sample: Sample, rendered: "Rendered") -> Outcome
             "unreadable": rendered.unreadable,
             "without_label": without_label,
         },
-        next_command=f"dkit check {data}" if surprising else f"dkit make-cfg --data {data}",
-        exit_code=1 if surprising else 0,
+        next_command=f"dkit check {data}"
+        if wrong or request.of_problems
+        else f"dkit make-cfg --data {data}",
+        # Whoever asks for problems is not surprised by them.
+        exit_code=1 if wrong and not request.of_problems else 0,
     )
 
 

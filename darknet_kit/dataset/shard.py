@@ -13,6 +13,7 @@ from darknet_kit.core.boxes import BoxConvention, is_inside, ordered, overhang
 from darknet_kit.core.contents import iter_contents
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Annotation, Item, LabelledObject, stem_of, unpack
+from darknet_kit.core.wording import counted
 from darknet_kit.dataset.difficult import write_difficult
 from darknet_kit.dataset.labelfiles import LabelFiles
 from darknet_kit.dataset.labels import EDGE_PX, Labelled, ObjectRules, label_objects, shows_none
@@ -201,7 +202,7 @@ def _label_objects(
 
 def _none_left(labelled: Labelled, annotation: Annotation, image: str) -> Problem:
     if labelled.excluded and len(labelled.excluded) == len(annotation.objects):
-        message = f"all {len(labelled.excluded)} objects are left out on purpose"
+        message = f"{counted(len(labelled.excluded), 'object')}, left out on purpose"
         return Problem("only-excluded", image, message)
     return Problem("no-box-left", image, "none of its objects could be used")
 

@@ -210,7 +210,7 @@ def _check_difficult(
         return []
     path = str(locate(named, data.path))
     listed = read_list(path, result.flavor, note)
-    if len(listed) != valid:
+    if valid and len(listed) != valid:
         message = f"has {counted(len(listed), 'line')}, and valid {valid:,}"
         note(fault("difficult-list", result.flavor, path, message))
     rules = ImageRules(_label_rules(result, how), path, images=False)
