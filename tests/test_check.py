@@ -279,6 +279,7 @@ def test_a_mistake_is_found_where_it_is_and_nothing_else(
 def test_every_mistake_of_the_table_is_made_in_a_test() -> None:
     assert FAULTS.keys() - {code for code, _, _ in MISTAKES} == {
         "little-space",
+        "lookalike",  # tests/test_lookalikes.py
         "labels-behind-links",
     }
 

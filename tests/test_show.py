@@ -14,7 +14,7 @@ from PIL import Image, ImageChops
 
 from darknet_kit.core.boxes import Box
 from darknet_kit.errors import DatasetError
-from darknet_kit.formats.image import decode_image, read_image_header
+from darknet_kit.formats.image import decode_small, read_image_header
 from darknet_kit.report import lettering, sheet
 from darknet_kit.report.drawing import DrawnBox, draw_boxes, open_picture, place_tags
 from darknet_kit.report.palette import class_color
@@ -208,7 +208,7 @@ def test_a_damaged_image_is_an_error_of_one_kind(
     with contextlib.suppress(DatasetError):
         assert read_image_header(path).width > 0
     with contextlib.suppress(DatasetError):
-        decode_image(path)
+        decode_small(path)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (8, 8), (300, 7)])
@@ -216,7 +216,7 @@ def test_a_damaged_image_is_an_error_of_one_kind(
 def test_the_smallest_images_are_decoded(tmp_path: Path, size: tuple[int, int], kind: str) -> None:
     path = tmp_path / "small"
     Image.new("RGB", size).save(path, kind)
-    decode_image(path)
+    decode_small(path)
     assert open_picture(str(path), most=100).width <= size[0]
 
 
@@ -225,7 +225,7 @@ def test_of_the_largest_images_the_header_is_read_and_no_pixel(tmp_path: Path) -
     path.write_bytes(b"P6 90000 60000 255\n")
     header = read_image_header(path)
     assert (header.width, header.height) == (90_000, 60_000)
-    for decode in (decode_image, open_picture):
+    for decode in (decode_small, open_picture):
         with pytest.raises((DatasetError, OSError), match="90000 x 60000 pixels are too many"):
             decode(str(path))
 

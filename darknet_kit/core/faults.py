@@ -162,6 +162,11 @@ FAULTS: dict[str, Fault] = {
         "a training image is also validated on: mAP shows what was learned by heart",
         "Keep it in one of the lists.",
     ),
+    "lookalike": Fault(
+        _WARNING,
+        "a validation image that looks like a training image: saved anew, scaled, or a next frame",
+        "Look at both; keep all frames of a film, all copies of a picture, in one of the lists.",
+    ),
     # images
     "missing-image": Fault(
         _ERROR,

@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = frozenset(
 """In lower case. What counts as an image in a data set; engines read fewer."""
 
 _MOST_PIXELS = 1 << 28  # to be decoded; the embedded engine's OpenCV takes no more either
+_SMALL = 64  # pixels, of which something can be seen
 _ORIENTATION = 0x0112  # EXIF tag
 # What Pillow's plugins raise for damaged files, beside OSError.
 _DAMAGED = (
@@ -99,14 +100,18 @@ def read_image_header(path: AnyPath) -> ImageHeader:
     )
 
 
-def decode_image(path: AnyPath) -> None:
-    """Decode all pixels, to see whether they are there. Raises DatasetError (`broken-image`)."""
+def decode_small(path: AnyPath) -> "Image.Image":
+    """Decode all pixels, to see whether they are there; return the image, grey and small if a JPEG.
+
+    Raises DatasetError (`broken-image`).
+    """
     try:
         with open_image(path) as image:
             # An eighth of the size: all of a JPEG is still read, most arithmetic is spared.
-            image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
+            image.draft("L", (max(_SMALL, image.width // 8), max(_SMALL, image.height // 8)))
             require_decodable(image)
             image.load()
+            return image
     except (OSError, *_DAMAGED) as error:
         raise DatasetError(
             f"the pixels cannot be decoded: {error}",

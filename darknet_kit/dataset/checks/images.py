@@ -11,7 +11,8 @@ from darknet_kit.core.findings import Finding, fault
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.checks.labels import LabelRules, check_label_file
 from darknet_kit.errors import DatasetError
-from darknet_kit.formats.image import ImageHeader, decode_image, read_image_header
+from darknet_kit.formats.image import ImageHeader, decode_small, read_image_header
+from darknet_kit.formats.imagelook import look_of
 from darknet_kit.formats.yolo import is_safe, label_path
 
 Entry = tuple[int, str]
@@ -50,6 +51,7 @@ class Entries:
 
     `files` and `contents` run parallel to the entries: equal numbers stand for one file, and for
     files whose size and beginning are equal; 0 where the file is not there or was not asked for.
+    So do `looks`, as in `look_of`, 0 where the image was not decoded.
     """
 
     images: int = 0
@@ -58,6 +60,7 @@ class Entries:
     boxes: int = 0
     files: "array.array[int]" = field(default_factory=lambda: array.array("Q"))
     contents: "array.array[int]" = field(default_factory=lambda: array.array("Q"))
+    looks: "array.array[int]" = field(default_factory=lambda: array.array("Q"))
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, other: "Entries") -> None:
@@ -68,6 +71,7 @@ class Entries:
         self.boxes += other.boxes
         self.files.extend(other.files)
         self.contents.extend(other.contents)
+        self.looks.extend(other.looks)
 
 
 def check_entries(entries: Sequence[Entry], *, rules: ImageRules) -> Entries:
@@ -98,7 +102,7 @@ def _check_image(entry: Entry, rules: ImageRules, result: Entries) -> ImageHeade
     """Look at the image itself; return its header where that can be read."""
     line, path = entry
     flavor = rules.labels.flavor
-    file = content = 0
+    file = content = look = 0
     header = None
     try:
         about = os.stat(path)
@@ -111,7 +115,7 @@ def _check_image(entry: Entry, rules: ImageRules, result: Entries) -> ImageHeade
             header = read_image_header(path)
             result.findings += _check_header(path, header, flavor)
             if rules.decode:
-                decode_image(path)
+                look = look_of(decode_small(path))
     except OSError as error:
         message = f"{os.path.basename(rules.listing)}:{line} lists it: {error.strerror}"
         beside = os.path.join(os.path.dirname(rules.listing), path)
@@ -123,6 +127,7 @@ def _check_image(entry: Entry, rules: ImageRules, result: Entries) -> ImageHeade
         result.findings.append(fault(error.code, flavor, path, error.message))
     result.files.append(file)
     result.contents.append(content)
+    result.looks.append(look)
     return header
 
 

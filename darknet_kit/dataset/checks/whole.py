@@ -108,6 +108,12 @@ def _check_lists(
     ]
     for finding in find_duplicates(checked, result.flavor, workers=how.workers, progress=progress):
         note(finding)
+    if how.decode:
+        from darknet_kit.dataset.checks.lookalikes import find_lookalikes  # and NumPy
+
+        alike = find_lookalikes(checked, result.flavor, workers=how.workers, progress=progress)
+        for finding in alike:
+            note(finding)
     difficult = _check_difficult(data, len(entries.get("valid", ())), result, how, note)
     unlisted = find_unlisted(
         [*entries.values(), difficult], paths.values(), _label_rules(result, how)
