@@ -320,7 +320,16 @@ def test_one_image_that_no_engine_knows(tmp_path: Path, dkit: Dkit) -> None:
     assert problems(source) == [("unsupported-image", "b.gif")]
 
 
-@pytest.mark.parametrize("suffix", [".jpeg", ".JPG", ".JPEG", ".PNG", ".png"])
+def test_what_a_view_would_mend_is_said(tmp_path: Path, dkit: Dkit) -> None:
+    source = write_set(tmp_path / "set")
+    for suffix in ("gif", "jfif"):
+        write_pair(source / f"{suffix}.{suffix}", source / f"{suffix}.xml")
+    dkit("convert", "voc", source)
+    gif, jfif = lines(source / "problems.csv")[1:]
+    assert ("--out DIR" in gif, "--out DIR" in jfif) == (False, True)
+
+
+@pytest.mark.parametrize("suffix", [".jpeg", ".JPG", ".JPEG", ".PNG", ".png", ".jfif", ".Jpg"])
 def test_a_view_gives_every_suffix_a_form_that_all_engines_know(
     tmp_path: Path, dkit: Dkit, suffix: str
 ) -> None:

@@ -21,7 +21,7 @@ from darknet_kit.errors import UsageError
 from darknet_kit.formats.pairs import split_of_folder
 from darknet_kit.formats.yolo import are_safe, defuse, is_beside, is_safe, label_path
 
-_SUFFIXES = {".jpeg": ".jpg", ".tif": ".tiff"}
+_SUFFIXES = {".jpeg": ".jpg", ".jfif": ".jpg", ".jpe": ".jpg", ".tif": ".tiff"}
 _LONGEST = 200  # bytes of a name; file systems stop at 255
 # Words that make one engine or another look for the label elsewhere (formats/yolo.py).
 _TRAPS = ("JPEGImages", "images", "raw", ".jpg", ".png", ".JPG", ".JPEG")
@@ -122,6 +122,8 @@ def _check(item: Item, placed: Placed, layout: Layout, lists: Collection[str]) -
         suffix = os.path.splitext(placed.listed)[1]
         engine = f"{layout.flavor.value} darknet"
         message = f"{engine} finds no label for a {suffix!r} image in this place"
+        if not layout.view and label_path(f"/1{_view_suffix(suffix)}", layout.flavor):
+            message += f"; {cure}"
         return Problem("unsupported-image", item.image, message)
     return None
 
@@ -137,8 +139,11 @@ def view_path(view: str, item: Item) -> str:
     if changed or safe != stem:
         token = hashlib.sha256(item.name.encode("utf-8", "surrogatepass")).hexdigest()
         safe = f"{safe}-{token[:8]}"
-    suffix = item.file[len(stem) :].lower()
-    return f"{view}/{folder}{safe}{_SUFFIXES.get(suffix, suffix)}"
+    return f"{view}/{folder}{safe}{_view_suffix(item.file[len(stem) :])}"
+
+
+def _view_suffix(suffix: str) -> str:
+    return _SUFFIXES.get(suffix.lower(), suffix.lower())
 
 
 @functools.lru_cache(maxsize=1 << 12)

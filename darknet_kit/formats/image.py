@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp", ".gif")
+    (".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp", ".gif")
 )
 """In lower case. What counts as an image in a data set; engines read fewer."""
 
