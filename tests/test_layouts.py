@@ -610,9 +610,8 @@ def test_the_order_of_classes(
     if file:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_bytes(text.encode())
-    folders = ["", "Annotations", "a_folder.names", "data", "train", "train/dogs", "train/dogs/n1"]
-    folders += ["x-PascalVOC-export"]
-    there = [folder for folder in folders if (tmp_path / folder).is_dir()]
+    write_pair(tmp_path / "a.jpg", tmp_path / "a.xml")
+    there = find_pairs(tmp_path).class_lists
     assert find_class_list(str(tmp_path), ["dog", "cat", "dog"], there) == (expected, "")
 
 
@@ -621,7 +620,7 @@ def test_the_order_of_classes(
 )
 def test_a_list_that_does_not_fit_is_told(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "classes.txt").write_text(text)
-    names, note = find_class_list(str(tmp_path), ["dog", "cat"])
+    names, note = find_class_list(str(tmp_path), ["dog", "cat"], ["classes.txt"])
     assert names == ["cat", "dog"]
     assert note.startswith(f"{tmp_path}/classes.txt is not the class list: it {why}")
 

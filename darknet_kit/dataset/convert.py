@@ -294,7 +294,7 @@ def _link_notes(found: Found, folders: Iterable[str]) -> Iterator[str]:
     """Yield where labels go that nobody named: people link a folder of images into a set."""
     roots = filter(None, (found.root, found.images))
     named = [os.path.join(os.path.realpath(root), "") for root in roots]
-    real = {os.path.join(os.path.realpath(folder), "") for folder in folders}
+    real = {os.path.join(folder, "") for folder in _iter_real(folders)}
     outside = sorted(folder for folder in real if not folder.startswith(tuple(named)))
     if outside:
         more = f" and {counted(len(outside) - 1, 'more folder')}" if len(outside) > 1 else ""
@@ -302,6 +302,15 @@ def _link_notes(found: Found, folders: Iterable[str]) -> Iterator[str]:
             f"labels go beside their images into {outside[0]}{more}, where links lead out of "
             "SOURCE. With --out DIR nothing is written there."
         )
+
+
+def _iter_real(folders: Iterable[str]) -> Iterator[str]:
+    """Yield `os.path.realpath` of each, which alone would look at all above it each time."""
+    above = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, folders))}
+    for folder in folders:
+        parent, name = os.path.split(folder)
+        linked = os.path.islink(folder)
+        yield os.path.realpath(folder) if linked else os.path.join(above[parent], name)
 
 
 def _rules(found: Found, classes: Classes, options: ConvertOptions, folder: str) -> ShardRules:

@@ -146,7 +146,7 @@ def look_for_voc(
         names, note = _listed_names(names_file), ""
     else:
         used = _used_names(pairs, convention, workers)
-        names, note = find_class_list(pairs.root, used, pairs.folders)
+        names, note = find_class_list(pairs.root, used, pairs.class_lists)
     return Found(
         format="voc",
         source=pairs.root,

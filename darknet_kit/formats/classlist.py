@@ -7,49 +7,46 @@ labelmap.txt: a line `label:color_rgb:parts:actions` a class (CVAT, Datumaro)
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 
 from darknet_kit.formats.datafile import one_line, parse_names, read_text
 
-_PLAIN = ("classes.txt", "predefined_classes.txt", "class_names.txt", "obj.names")
 _LABELMAP = "labelmap.txt"
+_TEXTS = frozenset(("classes.txt", "predefined_classes.txt", "class_names.txt", _LABELMAP))
 _ITEM = re.compile(r"item\s*\{([^{}]*)\}")
 _ID = re.compile(r"\bid\s*:\s*(\d+)")
 _NAME = re.compile(r"\bname\s*:\s*(?:'([^'\n]*)'|\"([^\"\n]*)\")")
 _DEEPEST = 2  # folders below the root; lists do not lie among the images of single classes
 
 
+def pick_class_lists(files: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return which files of a folder may be class lists; the names of all are by their suffix."""
+    texts = _TEXTS.intersection(files.get(".txt", ()))
+    return sorted((*texts, *files.get(".names", ()), *files.get(".pbtxt", ())))
+
+
 def find_class_list(
-    root: str, names: Iterable[str], folders: Iterable[str] = ("",)
+    root: str, names: Iterable[str], paths: Iterable[str] = ()
 ) -> tuple[list[str], str]:
     """Return the classes in the set's own documented order, else sorted, and a note or nothing.
 
-    A list of classes in one of the `folders` below the root is believed where it covers every
-    class in use. VOC's own documented order is the alphabet, so sorting serves it too. Raises
+    A list of classes, one of the `paths` below the root, is believed where it covers every class
+    in use. VOC's own documented order is the alphabet, so sorting serves it too. Raises
     DatasetError.
     """
     used = set(names)
     note = ""
-    for path in _candidates(root, folders):
-        listed = list(map(one_line, _parser_of(path)(read_text(path, "a class list"))))
+    near = [path for path in paths if path.count("/") <= _DEEPEST]
+    for path in sorted(near, key=lambda path: (path.count("/"), os.path.split(path))):
+        whole = os.path.join(root, path)
+        listed = list(map(one_line, _parser_of(path)(read_text(whole, "a class list"))))
         missing = sorted(used - set(listed))
         if not missing and len(set(listed)) == len(listed):
             return [name for name in listed if name in used or not _is_filler(name)], ""
-        if not note and os.path.dirname(path) == root.rstrip("/"):
+        if not note and "/" not in path:
             why = f"has no {missing[0]!r}" if missing else "names a class twice"
-            note = f"{path} is not the class list: it {why}; classes are in alphabetical order"
+            note = f"{whole} is not the class list: it {why}; classes are in alphabetical order"
     return sorted(used), note
-
-
-def _candidates(root: str, folders: Iterable[str]) -> Iterator[str]:
-    """Yield the files that may be class lists, those nearest to the root first."""
-    near = [folder for folder in folders if folder.count("/") < _DEEPEST]
-    for folder in sorted(near, key=lambda folder: (bool(folder), folder.count("/"), folder)):
-        place = os.path.join(root, folder)
-        for name in sorted(os.listdir(place)):
-            known = name in (*_PLAIN, _LABELMAP) or name.endswith((".names", ".pbtxt"))
-            if known and os.path.isfile(os.path.join(place, name)):
-                yield os.path.join(place, name)
 
 
 def _parser_of(path: str) -> Callable[[str], list[str]]:

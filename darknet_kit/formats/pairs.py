@@ -51,7 +51,8 @@ class Pairs:
     """What one walk over a tree found.
 
     `items` are sorted by path; those without an annotation are in `unlabelled`. `folders` are the
-    paths below the root of all folders that can be read.
+    paths below the root of all folders that can be read, `class_lists` those of files that may be
+    lists of classes.
     """
 
     root: str
@@ -59,6 +60,7 @@ class Pairs:
     unlabelled: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    class_lists: list[str] = field(default_factory=list)
 
 
 def find_pairs(
@@ -99,7 +101,10 @@ def list_images(root: AnyPath, progress: Progress, below: str = "") -> list[Fold
 def _match(folders: list[Folder], images: Sequence[Folder] | None = None) -> Pairs:
     """Match what lies in folders; `images` are other folders for the images, instead."""
     readable = [folder.relative for folder in folders if not folder.unreadable]
-    pairs = Pairs(folders[0].path, folders=readable)
+    lists = [
+        f"{folder.relative}/{name}".lstrip("/") for folder in folders for name in folder.class_lists
+    ]
+    pairs = Pairs(folders[0].path, folders=readable, class_lists=lists)
     if images is not None:
         folders = [*(replace(folder, images=[]) for folder in folders), *images]
     pairs.problems.extend(unreadable(folders))

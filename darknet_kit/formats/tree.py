@@ -7,11 +7,12 @@ folder once, so that a loop of links ends.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from darknet_kit.core.progress import Progress
 from darknet_kit.errors import AnyPath, DatasetError
+from darknet_kit.formats.classlist import pick_class_lists
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.record import RECORD, is_view
 
@@ -24,7 +25,8 @@ IMAGE_FOLDERS = ("data", "jpegimages", "images", "image", "imgs", "img")
 class Folder:
     """One folder: its absolute path, its path below the root, and the sorted names in it.
 
-    `unreadable` says why it could not be listed, and is empty where it could.
+    `unreadable` says why it could not be listed, and is empty where it could. `class_lists` are
+    files that may be lists of classes.
     """
 
     path: str
@@ -32,6 +34,7 @@ class Folder:
     images: list[str]
     annotations: list[str]
     unreadable: str = ""
+    class_lists: Sequence[str] = ()
 
 
 def walk_tree(root: AnyPath, annotation_suffix: str = ".xml") -> Iterator[Folder]:
@@ -99,7 +102,8 @@ def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, 
                     files[suffix].append(name)
     annotations = [name for end in files if end.lower() == suffix for name in files[end]]
     images = [name for end in files if is_image(end) for name in files[end]]
-    return Folder(path, relative, sorted(images), sorted(annotations)), folders
+    lists = pick_class_lists(files)
+    return Folder(path, relative, sorted(images), sorted(annotations), class_lists=lists), folders
 
 
 def _no_folder(path: str, error: OSError) -> DatasetError:

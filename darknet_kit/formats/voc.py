@@ -114,8 +114,9 @@ def _name_in(splits: Mapping[str, _Stated], name: str) -> str:
 def _without_folders(splits: Mapping[str, _Stated], names: Container[str]) -> dict[str, _Stated]:
     """Return the lists with the folders taken away of entries that no image is called by: those of
     another machine."""
-    away = {name.rpartition("/")[2]: split for name, split in splits.items() if name not in names}
-    return away | {name: split for name, split in splits.items() if name in names}
+    kept = dict(splits)
+    stray = [name for name in splits if name not in names]
+    return {name.rpartition("/")[2]: kept.pop(name) for name in stray} | kept
 
 
 def _read_splits(main: str) -> dict[str, _Stated]:
