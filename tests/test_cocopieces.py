@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from darknet_kit.core.pool import begin_shards
 from darknet_kit.errors import DatasetError
+from darknet_kit.formats import cocotree
 from darknet_kit.formats.coco import CocoFile, outline_coco, read_coco
 from darknet_kit.formats.cocopieces import CutFile, Piece, cut_file, decode_frame, decode_piece
+from darknet_kit.formats.cocotree import find_coco
 
 Json = dict[str, Any]
 
@@ -265,3 +267,38 @@ def test_any_document(tmp_path_factory: pytest.TempPathFactory, text: str, size:
         for at in commas[:: max(len(commas) // 8, 1)]:
             two = [first._replace(end=at), last._replace(start=at + 1)]
             assert read_cut(path, cut._replace(pieces=two)) == whole
+
+
+@pytest.mark.parametrize("odd", [[], [thing(bbox=[1, 2, 3])], [thing("1")]])
+@pytest.mark.parametrize(("size", "small"), [(800, False), (200, True)])
+def test_a_set_is_found_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: list[Json], size: int, small: bool
+) -> None:
+    """Though one of its files has something odd, or one is too small to be cut."""
+    again = {"id": 5, "file_name": "3.jpg", "width": 9}
+    train = {
+        "images": [*IMAGES, {"id": 4, "file_name": "x.jpg"}, again],
+        "annotations": [thing(number % 6) for number in range(40)] + odd,
+        "categories": CATEGORIES,
+    }
+    valid = {**train, "images": IMAGES[:1], "annotations": [thing(3)]}
+    for name, document in (("train", train), ("valid", valid)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "_annotations.coco.json", json.dumps(document))
+        for number in (1, 3):
+            (tmp_path / name / f"{number}.jpg").touch()
+    (tmp_path / "train" / "8.jpg").touch()
+    whole = find_coco(tmp_path)
+    cuts = []
+
+    def cut(path: str) -> CutFile | None:
+        cuts.append(cut_file(path, size))
+        return cuts[-1]
+
+    monkeypatch.setattr(cocotree, "cut_file", cut)
+    found = find_coco(tmp_path, workers=1 + small)
+    assert found == whole
+    assert [bool(one) for one in cuts] == [True, small]
+    assert whole is not None
+    assert [item.split for item in whole.items] == ["train", "train", "valid"]
+    assert {problem.code for problem in whole.problems} >= {"image-in-parts", "unknown-image"}
