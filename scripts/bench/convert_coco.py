@@ -5,15 +5,18 @@
 In turn: the floor (one typed decode of the file, which skips the polygons, and the label bytes
 written in Python); dkit with labels beside the images, and again with nothing to do; the same for
 a view; once, a script as most people have it, and globox and labelformat where PYTHON is an
-interpreter that has them. The figures to quote are the ratios, of seconds on an idle machine and of
-CPU seconds on one that others use too. These, and the largest sum of proportional set sizes, are of
-all processes of a command, asked ten times a second.
+interpreter that has them, and in a run of its own, since asking for it takes time, the memory of
+dkit: the largest sum of proportional set sizes. The figures to quote are the ratios, of seconds on
+an idle machine and of CPU seconds on one that others use too, of all processes of a command.
 """
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -46,11 +49,10 @@ PEERS = {
 
 
 class Cost(NamedTuple):
-    """Seconds, CPU seconds of all processes, and the peak of their memory in MB, if known."""
+    """Seconds, and CPU seconds of all processes."""
 
     seconds: float
     cpu: float
-    peak: float = 0
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -174,31 +176,46 @@ def run_script(root: Path, out: Path) -> Cost:
 
 def measure(*command: str) -> Cost:
     """Run a command."""
-    started = time.perf_counter()
-    # A group of its own, by which its workers are found.
+    before, started = children_cpu(), time.perf_counter()
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, check=True, stdout=quiet, stderr=quiet)
+    seconds = time.perf_counter() - started
+    with contextlib.suppress(ChildProcessError):  # there are no more
+        while True:
+            os.wait()
+    return Cost(seconds, children_cpu() - before)
+
+
+def children_cpu() -> float:
+    """Return the CPU seconds of all processes that were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def adopt_orphans() -> None:
+    """Have the workers of a command that ended become this process's children, to be waited for."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def peak_mb(*command: str) -> float:
+    """Run a command, and return the largest sum of the memory of its processes in MB."""
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
     peak = 0.0
-    cpu: dict[str, float] = {}
     while process.poll() is None:
-        cpu |= members(process.pid)
         peak = max(peak, sum(map(proportional_mb, members(process.pid))))
-        time.sleep(0.1)
-    if process.returncode:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    return Cost(time.perf_counter() - started, sum(cpu.values()), peak)
+        time.sleep(0.05)
+    return peak
 
 
-def members(session: int) -> dict[str, float]:
-    """Return the ids of the processes of a session, and their CPU seconds."""
-    found = {}
+def members(session: int) -> list[str]:
+    """Return the ids of the processes of a session."""
+    found = []
     for number in filter(str.isdigit, os.listdir("/proc")):
-        try:
+        with contextlib.suppress(OSError):
             fields = Path("/proc", number, "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session:
-            found[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            if int(fields[3]) == session:
+                found.append(number)
     return found
 
 
@@ -213,9 +230,9 @@ def proportional_mb(number: str) -> float:
     return 0.0
 
 
-def run_dkit(*arguments: str) -> Cost:
-    """Run a whole `dkit convert coco`."""
-    return measure(sys.executable, "-m", "darknet_kit", "convert", "coco", *arguments)
+def dkit(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of a whole `dkit convert coco`."""
+    return (sys.executable, "-m", "darknet_kit", "convert", "coco", *arguments)
 
 
 def compare(root: Path, peers: str | None) -> None:
@@ -226,18 +243,20 @@ def compare(root: Path, peers: str | None) -> None:
     def tell(name: str, cost: Cost) -> None:
         print(
             f"  {name:<18}{cost.seconds:>7.2f} s {cost.seconds / floor.seconds:>6.2f} floors"
-            f"{cost.cpu:>8.2f} CPU s {cost.cpu / floor.cpu:>6.2f} floors"
-            + (f"{cost.peak:>7,.0f} MB" if cost.peak else ""),
+            f"{cost.cpu:>8.2f} CPU s {cost.cpu / floor.cpu:>6.2f} floors",
             flush=True,
         )
 
     tell("floor", floor)
     for path in (root / "train2017").glob("*.txt"):
         path.unlink()
-    tell("dkit, in place", run_dkit(str(root)))
-    tell("dkit, again", run_dkit(str(root)))
-    tell("dkit, a view", run_dkit(str(root), "--out", str(root / "view")))
-    tell("dkit, again", run_dkit(str(root), "--out", str(root / "view")))
+    view = dkit(str(root), "--out", str(root / "view"))
+    tell("dkit, in place", measure(*dkit(str(root))))
+    tell("dkit, again", measure(*dkit(str(root))))
+    tell("dkit, a view", measure(*view))
+    tell("dkit, again", measure(*view))
+    shutil.rmtree(root / "view")
+    print(f"  dkit, a view      {peak_mb(*view):>7,.0f} MB")
     if peers:
         tell("script with json", run_script(root, root / "script"))
         for name, code in PEERS.items():
@@ -255,10 +274,11 @@ def main() -> None:
     parser.add_argument("--folder", help="where to make the set  [default: a temporary one]")
     parser.add_argument("--peers", help="a Python that has globox and labelformat")
     chosen = parser.parse_args()
+    adopt_orphans()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
         root = Path(name)
         make_set(root, chosen.images)
-        run_dkit(str(root))
+        measure(*dkit(str(root)))
         size = (root / "annotations/instances_train2017.json").stat().st_size / 1e6
         print(f"{chosen.images:,} images, {size:,.0f} MB of JSON")
         for number in range(chosen.runs):
