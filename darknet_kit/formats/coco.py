@@ -135,16 +135,24 @@ def _outline(frame: CocoFrame | CocoDocument, path: str) -> CocoFile:
         category.name = class_name(category.name)
     file = CocoFile(path, frame.categories)
     mixed = _know_images(file, frame.images)
+    file.images = [image for image in file.known.values() if image.id not in mixed]
+    if len({image.file_name for image in file.images}) < len(file.images):
+        _find_alike(file)
+    return file
+
+
+def _find_alike(file: CocoFile) -> None:
+    """Keep the first of several entries of an image.
+
+    Some converters list an image once for each of its objects, under another id.
+    """
     alike: dict[tuple[str, float | None, float | None], list[CocoImage]] = defaultdict(list)
-    for image in file.known.values():
-        if image.id not in mixed:
-            alike[image.file_name, image.width, image.height].append(image)
-    # Some converters list an image once for each of its objects, under another id.
+    for image in file.images:
+        alike[image.file_name, image.width, image.height].append(image)
+    file.images = [images[0] for images in alike.values()]
     for first, *again in alike.values():
-        file.images.append(first)
         if again:
             file.again[first.id] = [image.id for image in again]
-    return file
 
 
 def _know_images(file: CocoFile, images: Iterable[CocoImage]) -> set[Id]:
