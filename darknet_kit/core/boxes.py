@@ -26,6 +26,10 @@ class BoxConvention(StrEnum):
     VOC_LABEL = "voc-label"
 
 
+# Python looks long for a member of an enum; this is done for every box.
+_PLAIN, _VOC_LABEL = BoxConvention.PLAIN, BoxConvention.VOC_LABEL
+
+
 class Box(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Edges in pixels from the image's top-left corner, xyxy_px."""
 
@@ -51,9 +55,9 @@ def box_from_pascal(
     xmin: float, ymin: float, xmax: float, ymax: float, convention: BoxConvention
 ) -> Box:
     """Return the edges that four Pascal numbers stand for; corners stay the way round they are."""
-    if convention is BoxConvention.PLAIN:
+    if convention is _PLAIN:
         return Box(xmin, ymin, xmax, ymax)
-    if convention is BoxConvention.VOC_LABEL:
+    if convention is _VOC_LABEL:
         return Box(xmin - 1, ymin - 1, xmax - 1, ymax - 1)
     # Where the lower pixel number begins and the higher one ends.
     left, right = (xmin - 1, xmax) if xmin <= xmax else (xmin, xmax - 1)

@@ -225,8 +225,10 @@ def _begins_at_zero(entry: LabelledObject) -> bool:
 
 def _is_misnamed(filename: str, image: str) -> bool:
     """Tell whether `<filename>` is of another image; ILSVRC's has no suffix, some have folders."""
+    if filename == image:
+        return False
     stem = stem_of(image)
-    if filename in (stem, image):
+    if filename == stem:
         return False
     name = os.path.basename(filename.replace("\\", "/"))
     return bool(name) and stem not in (name, stem_of(name))
