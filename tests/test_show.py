@@ -414,3 +414,16 @@ def test_a_hebrew_name_does_not_turn_the_words_behind_it() -> None:
         return picture.crop((0, 0, width, 20)).tobytes()
 
     assert written(f"{name}.jpg: 3 boxes") == written(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--split", "test"], "there is no image in the test list"),
+        (["--negatives"], "no image in the train list is without a box"),
+        (["--negatives", "--split", "all"], "no image in any list is without a box"),
+        (["--split", "test", "--class", "cat"], "no image in the test list shows 'cat'"),
+    ],
+)
+def test_what_is_not_there_is_said(dkit: Dkit, data: Path, words: list[str], message: str) -> None:
+    assert f"{message}  [no-images]" in dkit("show", data, *words).stderr

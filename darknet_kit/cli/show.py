@@ -164,16 +164,27 @@ def _draw(
             progress=progress,
         )
     if not sample.images:
-        where = "of these problems" if request.of_problems else f"in the {request.what} list"
-        raise DatasetError(
-            f"there is no such image {where}",
-            code="no-images",
-            hint="Choose another --split, --class or --problem.",
-            path=dataset.data.path,
-        )
+        raise _nothing_to_draw(request, wanted)
     if request.is_page and not request.of_problems and os.path.exists(request.problems):
         sample.images = attach_problems(sample.images, iter_problems(request.problems))
     return sample
+
+
+def _nothing_to_draw(request: ShowRequest, wanted: Wanted) -> DatasetError:
+    lists = "any list" if request.what == "all" else f"the {request.what} list"
+    image = "no image of these problems" if request.of_problems else f"no image in {lists}"
+    names = [repr(request.dataset.names[class_id]) for class_id in sorted(wanted.class_ids)]
+    message = f"there is {image}"
+    if names:
+        message = f"{image} shows {' or '.join(names)}"
+    elif wanted.negatives:
+        message = f"{image} is without a box"
+    return DatasetError(
+        message,
+        code="no-images",
+        hint="Choose another --split, --class or --problem.",
+        path=request.dataset.data.path,
+    )
 
 
 def _render(request: ShowRequest, sample: Sample, columns: int, tile: int | None) -> "Rendered":

@@ -25,6 +25,7 @@ _QUARTERS = (0, 16, 32, 48)
 _QUARTER = np.uint64(0xFFFF)
 _BITS = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 _MOST_BITS = 6
+_MOST_NEAR = 10_000  # images with which it may share a quarter: a whole film, or one background
 _MOST_PAIRS = 4  # of an image that are compared pixel by pixel
 _SHARD = 16  # pairs
 
@@ -70,7 +71,7 @@ def _iter_pairs(other: Checked, train: Checked, progress: Progress) -> Iterator[
         if not look or {other.found.files[here], other.found.contents[here]} & copied:
             continue
         near = [
-            order[slice(*np.searchsorted(keys, [part, part + 1]))]
+            order[slice(*np.searchsorted(keys, [part, part + 1]))][:_MOST_NEAR]
             for shift, keys, order in zip(_QUARTERS, ranked, orders, strict=True)
             for part in [look >> shift & 0xFFFF]
         ]
