@@ -151,11 +151,20 @@ def test_any_name_is_text(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "train", [{}, {"a": None}, {"a": []}, {"a": [(0, 0.001, 0.001)]}, {"a": [(0, 0.003, 0.003)]}]
+    ("train", "lack"),
+    [
+        ({}, "there are no boxes"),
+        ({"a": None}, "there are no boxes"),
+        ({"a": []}, "there are no boxes"),
+        ({"a": [(0, 0.001, 0.001)]}, "no box is a pixel wide"),
+        ({"a": [(0, 0.003, 0.003)]}, "shape of boxes"),
+    ],
 )
-def test_sets_of_next_to_nothing_can_be_drawn(tmp_path: Path, train: dict[str, Boxes]) -> None:
+def test_sets_of_next_to_nothing_can_be_drawn(
+    tmp_path: Path, train: dict[str, Boxes], lack: str
+) -> None:
     figure = draw(stats(write_labels(tmp_path, ["cat", "dog"], train=train)))
-    assert {"cat", "dog", "box sizes at 416 x 416"} <= set(words(figure))
+    assert {"cat", "dog", "box sizes at 416 x 416", lack} <= set(words(figure))
 
 
 def test_the_command_writes_the_same_pictures_each_time(tmp_path: Path, dkit: Dkit) -> None:

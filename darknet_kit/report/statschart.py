@@ -30,6 +30,11 @@ def plot_stats(stats: Stats, rows: Sequence[ClassRow], title: str) -> Figure:
         plot_sizes(sizes, shapes)
         plot_aspects(aspects, shapes)
         plot_crowds(crowds, stats.total.per_image)
+    else:
+        lack = "no box is a pixel wide" if stats.total.boxes.total() else "there are no boxes"
+        for axes in (sizes, aspects, crowds):
+            axes.set_axis_off()
+            axes.text(0, 0.9, lack, fontsize=9, color="#333333", va="top")
     titles = {
         sizes: "box sizes at {} x {}".format(*shapes.size),
         aspects: "shape of boxes",
