@@ -107,10 +107,12 @@ def cuts_at_commas(path: Path) -> list[CutFile]:
     content = path.read_bytes()
     cut = cut_file(str(path), len(content) // 2)
     assert cut is not None
-    start, end = cut.head.end, cut.tail.start
+    start, end, changed = cut.head.end, cut.tail.start, cut.head.changed
     commas = [at for at in range(start, end) if content[at : at + 1] == b","]
     return [
-        cut._replace(pieces=[Piece(str(path), start, at), Piece(str(path), at + 1, end)])
+        cut._replace(
+            pieces=[Piece(str(path), *span, changed) for span in ((start, at), (at + 1, end))]
+        )
         for at in commas
     ]
 
@@ -203,6 +205,21 @@ def test_a_file_that_is_gone_meanwhile(tmp_path: Path) -> None:
     assert decode_piece(cut.pieces[-1]) is None
     path.unlink()
     assert decode_piece(cut.pieces[0]) is None
+
+
+def test_a_file_that_is_written_anew_meanwhile(tmp_path: Path) -> None:
+    """Its objects are all of the new one, not some of each, although all fit."""
+    old, new = ([thing(1 + (number + turn) % 2) for number in range(9)] for turn in (0, 1))
+    path = tmp_path / "a.json"
+    for things in (old, new):
+        document = {"images": IMAGES, "annotations": things, "categories": CATEGORIES}
+        write(path, json.dumps(document))
+        if things is old:
+            cut = cut_file(str(path), 300)
+    os.utime(path, ns=(0, 5))  # clocks of files are coarse
+    assert cut is not None
+    assert not any(map(decode_piece, cut.pieces))
+    assert read_cut(path, cut) == read_whole(path)
 
 
 def test_in_other_processes(tmp_path: Path) -> None:

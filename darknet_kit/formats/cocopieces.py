@@ -12,6 +12,7 @@ What is there twice counts as it stands last, so `annotations` must not come aga
 does not fit, nobody asks why: the file is decoded as a whole, which knows what to say.
 """
 
+import errno
 import os
 import re
 from array import array
@@ -37,11 +38,12 @@ _BETWEEN = re.compile(rb"\}\s*,\s*\{")
 
 
 class Piece(NamedTuple):
-    """The bytes of a file from `start` to before `end`."""
+    """The bytes of a file from `start` to before `end`; `changed` is its time, in ns."""
 
     path: str
     start: int
     end: int
+    changed: int
 
 
 class CutFile(NamedTuple):
@@ -73,17 +75,19 @@ def cut_file(path: str, size: int = _SIZE) -> CutFile | None:
     """Propose where to cut a file into pieces of about `size` bytes; None where it is small."""
     try:
         with open(open_ordinary(path), "rb") as stream:
-            length = os.fstat(stream.fileno()).st_size
+            status = os.fstat(stream.fileno())
+            length, changed = status.st_size, status.st_mtime_ns
             start, near = _find_start(stream) if length > size else (0, 0)
             if not start:
                 return None
             end = _find_end(stream, max(start, length - near))
-            pieces = list(_cut(stream.fileno(), path, start, end, size))
+            pieces = list(_cut(stream.fileno(), Piece(path, start, end, changed), size))
             stream.seek(0)
             first = len(BOM_UTF8) if stream.read(len(BOM_UTF8)) == BOM_UTF8 else 0
     except OSError:
         return None
-    return CutFile(Piece(path, first, start), pieces, Piece(path, end, length))
+    tail = Piece(path, end, length, changed)
+    return CutFile(Piece(path, first, start, changed), pieces, tail)
 
 
 def _find_start(stream: BinaryIO) -> tuple[int, int]:
@@ -110,13 +114,14 @@ def _find_end(stream: BinaryIO, start: int) -> int:
     return start + max(closed.start() if closed else content.rfind(b"]"), 0)
 
 
-def _cut(stream: int, path: str, start: int, end: int, size: int) -> Iterator[Piece]:
+def _cut(stream: int, whole: Piece, size: int) -> Iterator[Piece]:
+    path, start, end, changed = whole
     for target in range(start + size, end, size):
         between = _BETWEEN.search(os.pread(stream, min(_WINDOW, end - target), target))
         if between and target >= start:
-            yield Piece(path, start, target + between.start() + 1)
+            yield Piece(path, start, target + between.start() + 1, changed)
             start = target + between.end() - 1
-    yield Piece(path, start, end)
+    yield Piece(path, start, end, changed)
 
 
 def decode_frame(cut: CutFile) -> CocoFrame | None:
@@ -147,10 +152,15 @@ def decode_piece(piece: Piece) -> PackedObjects | None:
 
 
 def _read(piece: Piece, before: bytes, after: bytes) -> bytearray:
-    """Return a piece with something before and after it, copied once. Raises OSError."""
+    """Return a piece with something before and after it, copied once.
+
+    Raises OSError, as where the file is another one by now.
+    """
     start, end = len(before), len(before) + piece.end - piece.start
     content = bytearray(end + len(after))
     content[:start], content[end:] = before, after
     with open(open_ordinary(piece.path), "rb") as stream, memoryview(content)[start:end] as room:
         os.preadv(stream.fileno(), [room], piece.start)
+        if os.fstat(stream.fileno()).st_mtime_ns != piece.changed:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
     return content
