@@ -284,6 +284,13 @@ def test_every_mistake_of_the_table_is_made_in_a_test() -> None:
     }
 
 
+def test_pages_saved_in_place_of_images_are_no_copies(dkit: Dkit, data: Path) -> None:
+    """A download that failed leaves many of one content, in every list."""
+    for number in (0, 1, 3):
+        (data.parent / f"{number}.jpg").write_text("<html>404 Not Found</html>")
+    assert codes(dkit("check", data, "--json")) == {"unreadable-image": ("error", 3)}
+
+
 def test_little_space_for_weights(dkit: Dkit, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 1 << 30

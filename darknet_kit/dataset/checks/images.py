@@ -125,6 +125,7 @@ def _check_image(entry: Entry, rules: ImageRules, result: Entries) -> ImageHeade
         result.findings.append(fault(code, flavor, path, message))
     except DatasetError as error:
         result.findings.append(fault(error.code, flavor, path, error.message))
+        content = content if header else 0  # what is no image is no copy of one
     result.files.append(file)
     result.contents.append(content)
     result.looks.append(look)
