@@ -447,3 +447,12 @@ def test_a_folder_in_which_others_look_elsewhere_is_told(
         "original"
     ]
     assert any("follows links" in note for note in notes) is (flavor == "hank-ai")
+
+
+def test_a_label_that_cannot_be_read_is_not_missing(tmp_path: Path, dkit: Dkit, data: Path) -> None:
+    label = next((tmp_path / "all").rglob("1.txt"))
+    label.unlink()
+    label.mkdir()
+    ended = dkit("subset", data, "--classes", "cat", "--out", tmp_path / "cats", "--json")
+    assert json.loads(ended.stdout)["problems"] == {"cannot-read": 1}
+    assert f"its label cannot be read: {label}" in (tmp_path / "cats/problems.csv").read_text()

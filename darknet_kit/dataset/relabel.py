@@ -98,10 +98,17 @@ def _read(image: str, rules: RelabelRules, problems: list[Problem]) -> list[Labe
         problems.append(Problem("missing-image", image, "listed, but not there"))
         return None
     if found.labels is None:
-        problems.append(Problem("missing-label", image, f"looked for {found.label}"))
+        problems.append(_lacking(image, found.label))
         return None
     problems.extend(_strange(found.labels, found.label, rules.classes))
     return _choose(found.labels, rules.new_ids)
+
+
+def _lacking(image: str, label: str) -> Problem:
+    """Say what keeps an image from having labels: there are none, or they cannot be read."""
+    if label and os.path.lexists(label):
+        return Problem("cannot-read", image, f"its label cannot be read: {label}")
+    return Problem("missing-label", image, f"looked for {label}")
 
 
 def _strange(labels: Iterable[Label], path: str, classes: int) -> Iterator[Problem]:
