@@ -37,6 +37,27 @@ def test_results_come_in_the_order_of_the_pieces(workers: int) -> None:
     assert list(map_shards(total, pieces, workers=workers)) == expected
 
 
+class Arrived:
+    """Counts how often it came into a process."""
+
+    times = 0
+
+    def __setstate__(self, state: object) -> None:
+        Arrived.times += 1
+
+    def __getstate__(self) -> str:
+        return "rules"
+
+    def count(self, piece: Sequence[int]) -> int:
+        return Arrived.times
+
+
+def test_a_function_goes_to_each_worker_once() -> None:
+    """It may hold much: pickled with each piece it would take longer than the piece."""
+    pieces = [[number] for number in range(40)]
+    assert set(map_shards(Arrived().count, pieces, workers=2)) == {1}
+
+
 def test_any_executor_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
         assert list(map_shards(total, [[1, 2], [3]], workers=executor)) == [3, 3]

@@ -5,8 +5,10 @@ take the same functions: `core/cluster` offers that of a Dask cluster.
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -106,12 +108,23 @@ def begin_shards(
     try:
         with (
             naming_dead_workers("--workers 1; what is done already stays done"),
-            _begin(pool, function, pieces) as results,
+            _begin(pool, functools.partial(_call, pickle.dumps(function)), pieces) as results,
         ):
             yield results
     finally:
         with _ctrl_c_deferred():  # a second one, in whose midst all would wait for ever
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _call(packed: bytes, piece: T) -> Any:
+    return _unpack(packed)(piece)
+
+
+@functools.lru_cache(maxsize=2)
+def _unpack(packed: bytes) -> Callable[[Any], Any]:
+    """Read a function once in each process: it may hold the names of a thousand classes."""
+    function: Callable[[Any], Any] = pickle.loads(packed)
+    return function
 
 
 def _count(workers: int | None) -> int:
