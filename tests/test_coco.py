@@ -215,7 +215,7 @@ def test_a_category_without_a_name(read: Read) -> None:
 def test_an_image_id_that_is_there_twice(read: Read) -> None:
     found = read(document([image(1, "a.jpg"), image(1, "a.jpg")]))
     assert codes(found) == ["duplicate-image"]
-    assert [entry.image.file_name for entry in found.entries] == ["a.jpg"]
+    assert [entry.file_name for entry in found.entries] == ["a.jpg"]
 
 
 def test_an_image_under_several_ids_is_put_together(read: Read) -> None:
@@ -223,7 +223,7 @@ def test_an_image_under_several_ids_is_put_together(read: Read) -> None:
     images = [image(1, "a.jpg"), image(2, "b.jpg"), image(3, "a.jpg"), image(4, "b.jpg", width=9)]
     found = read(document(images, [thing(3, bbox=[2, 3, 4, 5]), thing(1), thing(4), thing(3)]))
     assert codes(found) == ["image-in-parts"]
-    assert [entry.image.id for entry in found.entries] == [1, 2, 4]
+    assert [image.id for image in found.images] == [1, 2, 4]
     boxes = [entry.box for entry in annotations(found)[0].objects]
     assert len(boxes) == 3
     assert boxes[1] == Box(2, 3, 6, 8)
@@ -234,7 +234,7 @@ def test_an_image_id_of_two_images(read: Read) -> None:
     """Two files were put together: nobody knows which image shows the object."""
     found = read(document([image(1, "a.jpg"), image(2, "b.jpg"), image(1, "c.jpg")], [thing(1)]))
     assert codes(found) == ["ambiguous-image"]
-    assert [entry.image.file_name for entry in found.entries] == ["b.jpg"]
+    assert [entry.file_name for entry in found.entries] == ["b.jpg"]
 
 
 def test_an_image_that_does_not_fit_and_its_objects(read: Read) -> None:

@@ -45,7 +45,7 @@ def told(file: CocoFile) -> Any:
     """Return all that comes of a file."""
     return (
         file.path,
-        [(entry.image, entry.parse()) for entry in file.entries],
+        [(entry.file_name, entry.parse()) for entry in file.entries],
         file.categories,
         file.problems,
     )

@@ -42,7 +42,9 @@ class CocoEntry(msgspec.Struct, frozen=True, gc=False):
     """
 
     path: str
-    image: CocoImage
+    file_name: str
+    width: float | None
+    height: float | None
     objects: bytes
     categories: list[tuple[Id, str | None]]
     flaws: tuple[Problem, ...] = ()
@@ -61,8 +63,8 @@ class CocoEntry(msgspec.Struct, frozen=True, gc=False):
             problems.append(self._flaw_of(category_id, name, bbox))
         return Annotation(
             tuple(objects),
-            _size(self.image.width),
-            _size(self.image.height),
+            _size(self.width),
+            _size(self.height),
             problems=tuple(problems),
         )
 
@@ -79,7 +81,7 @@ class CocoEntry(msgspec.Struct, frozen=True, gc=False):
             code, message = "no-box", f"{name} has no bbox"
         else:
             message = f"{name} has the bbox {bbox}"
-        return Problem(code, self.path, f"{self.image.file_name}: {message}")
+        return Problem(code, self.path, f"{self.file_name}: {message}")
 
 
 @dataclass(slots=True)
@@ -197,7 +199,15 @@ def _complete(
         rows[image_id] += b"".join(rows[one] for one in again)
         flaws[image_id].extend(flaw for one in again for flaw in flaws[one])
     file.entries = [
-        CocoEntry(file.path, image, rows[image.id], categories, tuple(flaws.get(image.id, ())))
+        CocoEntry(
+            file.path,
+            image.file_name,
+            image.width,
+            image.height,
+            rows[image.id],
+            categories,
+            tuple(flaws.get(image.id, ())),
+        )
         for image in file.images
     ]
     return file

@@ -83,14 +83,20 @@ class ImageTree:
             name = _UPLOADED.sub("", name)
         folders = self._folders.get(name, [])
         if len(folders) > 1:
-            end = wanted if os.path.isabs(wanted) else f"/{wanted}"
-            folders = [one for one in folders if f"{one.path}/{name}".endswith(end)] or folders
-        if len(folders) > 1:
-            folders = [one for one in folders if split_name in place_of(one.relative)] or folders
-        split = split_of_folder(split_name)
-        if len(folders) > 1 and split:
-            folders = [one for one in folders if item_of(one, name).split == split] or folders
+            folders = _narrow(folders, name, wanted, split_name)
         return [item_of(folder, name) for folder in folders]
+
+
+def _narrow(folders: list[Folder], name: str, wanted: str, split_name: str) -> list[Folder]:
+    """Return those of several folders that suit best."""
+    end = wanted if os.path.isabs(wanted) else f"/{wanted}"
+    folders = [one for one in folders if f"{one.path}/{name}".endswith(end)] or folders
+    if len(folders) > 1:
+        folders = [one for one in folders if split_name in place_of(one.relative)] or folders
+    split = split_of_folder(split_name)
+    if len(folders) > 1 and split:
+        folders = [one for one in folders if item_of(one, name).split == split] or folders
+    return folders
 
 
 def _from_root(name: str, path: str, root: str) -> str:
