@@ -87,6 +87,15 @@ def test_classes_and_their_boxes_are_named(tmp_path: Path, classes: int, shown: 
     assert any(word.startswith(heading) for word in said)
 
 
+def test_ticks_of_few_boxes_are_whole_numbers(tmp_path: Path) -> None:
+    images: dict[str, Boxes] = {str(number): [(number, 0.5, 0.5)] for number in range(101)}
+    figure = draw(stats(write_labels(tmp_path, name_classes(101), train=images)))
+    (ranks,) = (axes for axes in figure.axes if axes.get_title("left") == "all classes, by rank")
+    low, high = ranks.get_ylim()
+    ticks = [tick for tick in ranks.get_yticks() if low <= tick <= high]
+    assert ticks == [0, 1]
+
+
 @pytest.mark.parametrize("classes", [1, 20, 80, 300])
 def test_no_text_leaves_the_picture_or_covers_another(tmp_path: Path, classes: int) -> None:
     figure = draw(count(tmp_path, name_classes(classes)), "A title of some length")
