@@ -112,7 +112,9 @@ def _add_legend(sheet: Image.Image, classes: Sequence[tuple[int, str]]) -> Image
     places, rows = _lay_out(classes[:_MOST_CLASSES], sheet.width)
     if not places:
         return sheet
-    whole = Image.new("RGB", (sheet.width, sheet.height + rows * _ROW + _MARGIN), _GROUND)
+    surplus = len(classes) - len(places)
+    height = sheet.height + (rows + (surplus > 0)) * _ROW + _MARGIN
+    whole = Image.new("RGB", (sheet.width, height), _GROUND)
     whole.paste(sheet)
     draw = ImageDraw.Draw(whole)
     for (class_id, _), (x, row, name) in zip(classes, places, strict=False):
@@ -120,6 +122,9 @@ def _add_legend(sheet: Image.Image, classes: Sequence[tuple[int, str]]) -> Image
         draw.rectangle((x, y + 3, x + 10, y + 13), class_color(class_id))
         text, font = drawable(name, _LETTERS)
         draw.text((x + 15, y + _ROW // 2), text, _INK, font, anchor="lm")
+    if surplus:
+        more = f"and {counted(surplus, 'more class')}"
+        _write(whole, [more], _MARGIN, sheet.height + rows * _ROW, sheet.width - 2 * _MARGIN)
     return whole
 
 
