@@ -476,6 +476,19 @@ def test_of_two_images_the_one_whose_path_ends_so(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
+    ("there", "file_name"),
+    [
+        ("Ka\u0308fer.jpg", "K\u00e4fer.jpg"),
+        ("K\u00e4fer.jpg", "x/Ka\u0308fer.jpg"),
+        ("IMG_1.JPG", "img_1.jpg"),
+    ],
+)
+def test_names_that_are_one_on_another_machine(tree: Tree, there: str, file_name: str) -> None:
+    root = tree(there, "2.jpg", **{"x.json": document([image(1, file_name)])})
+    assert places(found_in(root)) == [(there, "")]
+
+
+@pytest.mark.parametrize(
     ("train", "val"), [("train_images", "val_images"), ("Training", "validation")]
 )
 def test_of_two_images_the_one_of_the_split(tree: Tree, train: str, val: str) -> None:

@@ -15,6 +15,7 @@ from darknet_kit.formats.pairs import Pairs, find_pairs, split_of_folder
 from darknet_kit.formats.synsets import display_names, parse_mapping
 from darknet_kit.formats.tree import walk_tree
 from darknet_kit.formats.voc import find_voc
+from tests.conftest import Ended
 
 from .sets import pascal_xml, write_pair, write_picture, write_voc
 
@@ -160,6 +161,49 @@ def test_the_images_of_a_devkit_elsewhere(tmp_path: Path) -> None:
         f"{images}/{stem}.jpg": f"{tmp_path}/kit/Annotations/{stem}.xml" for stem in "12"
     }
     assert (found.root, codes(found), found.unlabelled) == (str(tmp_path / "kit"), [], [])
+
+
+COMPOSED, APART = "K\u00e4fer", "Ka\u0308fer"  # one and the same, to macOS
+
+
+@pytest.mark.parametrize(
+    ("image", "annotation"),
+    [
+        (f"{APART}.jpg", f"{COMPOSED}.xml"),
+        (f"{COMPOSED}.jpg", f"{APART}.xml"),
+        ("IMG_1.JPG", "img_1.XML"),
+        ("1.jpg", "1.jpg.xml"),
+        ("a.b.PNG", "a.b.png.xml"),
+    ],
+)
+def test_names_that_are_one_on_another_machine(
+    tmp_path: Path, dkit: Callable[..., Ended], image: str, annotation: str
+) -> None:
+    kit = write_voc(tmp_path / "kit", "2", train="2", val=Path(annotation).stem)
+    write_pair(kit / f"JPEGImages/{image}", kit / f"Annotations/{annotation}")
+    found = find_voc(kit)
+    assert sorted(item.split for item in found.items) == ["train", "valid"]
+    assert matched(found)[f"JPEGImages/{image}"] == f"Annotations/{annotation}"
+    assert codes(found) == []
+    assert dkit("convert", "voc", kit, "--out", tmp_path / "out").exit_code == 0
+    labels = {path.read_text() for path in tmp_path.rglob("out/*/*.txt")}
+    assert labels == {"0 0.350000 0.400000 0.500000 0.400000\n"}  # as write_pair's box is, by hand
+
+
+def test_names_that_would_be_one_are_not_guessed(tmp_path: Path) -> None:
+    for stem in ("a", "A", COMPOSED):
+        write_picture(tmp_path / f"{stem}.jpg")
+    for stem in (APART, COMPOSED.upper()):  # of one image
+        (tmp_path / f"{stem}.xml").write_text(pascal_xml())
+    found = find_voc(tmp_path)
+    assert len(found.items) == 1
+    assert codes(found) == ["missing-image"]
+    write_picture(tmp_path / "b.jpg")
+    (tmp_path / "B.jpg.xml").write_text(pascal_xml())
+    (tmp_path / "A.jpg.xml").write_text(pascal_xml())  # of either
+    found = find_voc(tmp_path)
+    assert {item.stem for item in found.items} == {COMPOSED, "b"}
+    assert codes(found) == ["missing-image"] * 2
 
 
 @pytest.mark.parametrize(

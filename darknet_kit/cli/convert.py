@@ -108,7 +108,7 @@ def convert(
     """Turn ILSVRC, VOC or COCO annotations into a Darknet data set.
 
     Label files go where the engine looks for them; train.txt, valid.txt, .names, .data,
-    conversion.json and problems.csv go beside them. SOURCE is only read.
+    conversion.json and problems.csv go beside them. No file of SOURCE is changed.
     """
     _refuse_strangers(kind, mapping=mapping, names=chosen["names_file"])
     options = ConvertOptions(

@@ -1,5 +1,6 @@
 """Which image of a tree an instances file means by a file_name."""
 
+import functools
 import os
 import re
 from collections import defaultdict
@@ -13,7 +14,7 @@ from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Item, Split
 from darknet_kit.formats.coco import CocoFile
 from darknet_kit.formats.pairs import item_of, place_of, split_of_folder
-from darknet_kit.formats.tree import Folder
+from darknet_kit.formats.tree import Folder, names_alike, spell_alike
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of a file that was uploaded."""
@@ -38,6 +39,10 @@ class ImageTree:
         for folder in folders:
             for name in folder.images:
                 self._folders[name].append(folder)
+
+    @functools.cached_property
+    def _alike(self) -> dict[str, str]:
+        return names_alike(self._folders)
 
     def match(
         self, file: CocoFile, folder: str, split: Split | Literal[""], taken: set[str]
@@ -81,6 +86,8 @@ class ImageTree:
             name = os.path.basename(wanted)
         if name not in self._folders:
             name = _UPLOADED.sub("", name)
+        if name not in self._folders:
+            name = self._alike.get(spell_alike(name), name)
         folders = self._folders.get(name, [])
         if len(folders) > 1:
             folders = _narrow(folders, name, wanted, split_name)

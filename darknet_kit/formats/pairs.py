@@ -27,6 +27,8 @@ from darknet_kit.formats.tree import (
     IMAGE_FOLDERS,
     Folder,
     list_tree,
+    names_alike,
+    spell_alike,
 )
 
 _KIND_FOLDERS = frozenset((*ANNOTATION_FOLDERS, *IMAGE_FOLDERS))
@@ -170,6 +172,7 @@ class _Matching:
                 more.append((stem, note))
         table = self._tabulate(folders, notes)
         missing = [(stem, notes[stem]) for stem in notes.keys() - table.keys()]
+        missing = _match_alike(table, sorted(missing)) if missing else missing
         for stem, note in (*missing, *more):
             self._pairs.problems.append((_second if stem in table else _missing)(stem, note))
         return table
@@ -218,6 +221,23 @@ class _Matching:
         )
         message = f"there are images with the stem {stem!r} in {first!r} and in {second!r}"
         return Problem("ambiguous-image", _path_of(stem, note), message)
+
+
+def _match_alike(table: _Table, notes: list[tuple[str, _Note]]) -> list[tuple[str, _Note]]:
+    """Match annotations to images whose names differ as the names of other machines do, or that
+    end in the image's own suffix (`1.jpg.xml`); return those that are left."""
+    free = {
+        name: stem for stem, item in table.items() if not item.notes for name in (stem, item.file)
+    }
+    alike, left = names_alike(free), []
+    for stem, note in notes:
+        own = free.get(alike.get(spell_alike(stem), ""), "")
+        if own and not table[own].notes:
+            # By its whole path: the stem is another one.
+            table[own] = msgspec.structs.replace(table[own], notes=_path_of(stem, note))
+        else:
+            left.append((stem, note))
+    return left
 
 
 def _iter_notes(folders: Iterable[Folder]) -> Iterator[tuple[str, _Note]]:

@@ -6,8 +6,9 @@ folder once, so that a loop of links ends.
 """
 
 import os
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from darknet_kit.core.progress import Progress
@@ -104,6 +105,23 @@ def _list_folder(path: str, relative: str, suffix: str) -> tuple[Folder | None, 
     images = [name for end in files if is_image(end) for name in files[end]]
     lists = pick_class_lists(files)
     return Folder(path, relative, sorted(images), sorted(annotations), class_lists=lists), folders
+
+
+def spell_alike(name: str) -> str:
+    """Return a name as file systems compare it that ignore case (Windows) and how letters with
+    accents are composed (macOS): what was one name there may be two here."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def names_alike(names: Iterable[str]) -> dict[str, str]:
+    """Return names by how they are spelled alike, but for those that would be one."""
+    found: dict[str, str] = {}
+    several: set[str] = set()
+    for name in names:
+        alike = spell_alike(name)
+        if found.setdefault(alike, name) != name:
+            several.add(alike)
+    return {alike: name for alike, name in found.items() if alike not in several}
 
 
 def _no_folder(path: str, error: OSError) -> DatasetError:

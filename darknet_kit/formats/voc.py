@@ -100,9 +100,15 @@ def _named(
     names: Iterable[str] = stems_of([item.file for item in items])
     if any("/" in name for name in splits):
         names = (_name_in(splits, item.name) for item in items)
+    # An image that its annotation calls a little otherwise may be listed by either name.
     return [
-        (name, item, place in ours) for name, item, place in zip(names, items, places, strict=True)
+        (name if item.suffix or name in splits else _noted(item) or name, item, place in ours)
+        for name, item, place in zip(names, items, places, strict=True)
     ]
+
+
+def _noted(item: Item) -> str:
+    return stem_of(os.path.basename(item.notes))
 
 
 def _name_in(splits: Mapping[str, _Stated], name: str) -> str:
