@@ -153,14 +153,16 @@ def write_apart(root: Path) -> Path:
     return root / "fast"
 
 
-def test_the_images_of_a_devkit_elsewhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", ["", "Annotations"])
+def test_the_images_of_a_devkit_elsewhere(tmp_path: Path, given: str) -> None:
+    """Its lists hold, also where only its folder of annotations is named."""
     images = write_apart(tmp_path)
-    found = find_voc(tmp_path / "kit", images)
+    found = find_voc(tmp_path / "kit" / given, images)
     assert splits(found) == {"1": "train", "2": "valid"}
     assert {item.image: item.annotation for item in found.items} == {
         f"{images}/{stem}.jpg": f"{tmp_path}/kit/Annotations/{stem}.xml" for stem in "12"
     }
-    assert (found.root, codes(found), found.unlabelled) == (str(tmp_path / "kit"), [], [])
+    assert (found.root, codes(found), found.unlabelled) == (str(tmp_path / "kit" / given), [], [])
 
 
 COMPOSED, APART = "K\u00e4fer", "Ka\u0308fer"  # one and the same, to macOS

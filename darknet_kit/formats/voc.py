@@ -20,6 +20,7 @@ from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import read_text
 from darknet_kit.formats.image import is_image
 from darknet_kit.formats.pairs import Pairs, find_pairs, place_of, split_of_folder
+from darknet_kit.formats.tree import ANNOTATION_FOLDERS
 
 _MAIN = "ImageSets/Main"
 _Stated = Split | Literal[""]
@@ -54,17 +55,21 @@ def find_voc(
     for folder in pairs.folders:
         if folder == _MAIN or folder.endswith("/" + _MAIN):
             _apply_lists(pairs, folder.removesuffix(_MAIN).rstrip("/"))
+    above, name = os.path.split(pairs.root)
+    if name.lower() in ANNOTATION_FOLDERS and os.path.isdir(os.path.join(above, _MAIN)):
+        _apply_lists(pairs, "..")
     return pairs
 
 
 def _apply_lists(pairs: Pairs, kit: str) -> None:
-    """Set the split of each image of one devkit (a path below the root) from its lists.
+    """Set the split of each image of one devkit (a path from the root) from its lists.
 
     Lists that name none of its images, left over from another set, decide nothing.
     """
-    main = os.path.join(pairs.root, kit, _MAIN)
+    folder = os.path.normpath(os.path.join(pairs.root, kit))
+    main = os.path.join(folder, _MAIN)
     splits = _read_splits(main)
-    below = os.path.join(pairs.root, kit, "")
+    below = os.path.join(folder, "")
     named, bare = (_named(items, below, splits) for items in (pairs.items, pairs.unlabelled))
     splits = _without_folders(splits, {name for name, _, ours in (*named, *bare) if ours})
     found = splits.keys() & {name for name, _, ours in named if ours}
