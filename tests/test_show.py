@@ -335,6 +335,7 @@ def test_negatives_are_shown_without_boxes(dkit: Dkit, data: Path) -> None:
         (["out/set.data", "--count", "401"], 2, "too-many"),
         (["out/set.data", "--negatives"], 1, "no-images"),
         (["out/set.data", "--negatives", "--class", "dog"], 2, "contradiction"),
+        (["out/set.data", "-o", "a.html", "--columns", "3"], 2, "contradiction"),
         (["out/set.data", "--problem", "empty-box", "--split", "train"], 2, "contradiction"),
         (["out/set.data", "--problem", "empty-box"], 2, "no-such-problem"),
         (["out/set.data", "--problems", "none.csv"], 1, "no-problem-list"),

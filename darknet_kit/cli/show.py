@@ -34,7 +34,7 @@ from darknet_kit.errors import DatasetError, UsageError
 if TYPE_CHECKING:
     from darknet_kit.report.rendered import Rendered
 
-_SHEET_PX, _PAGE_PX = 280, 480
+_SHEET_PX, _PAGE_PX, _COLUMNS = 280, 480, 4
 _INSIDE = 60  # so many pictures can be part of a page itself
 
 
@@ -82,7 +82,7 @@ _INSIDE = 60  # so many pictures can be part of a page itself
     type=click.IntRange(1),
     help=f"Images.  [default: {ON_SHEET} on a sheet, {ON_PAGE} on a page]",
 )
-@click.option("--columns", type=click.IntRange(1, 20), default=4, show_default=True)
+@click.option("--columns", type=click.IntRange(1, 20), help="Of a sheet.  [default: 4]")
 @click.option(
     "--tile",
     type=click.IntRange(64, 1024),
@@ -106,7 +106,7 @@ def show(
     problems: str | None,
     order: Order | None,
     count: int | None,
-    columns: int,
+    columns: int | None,
     tile: int | None,
     seed: int,
     flavor: str | None,
@@ -128,6 +128,8 @@ def show(
     if split and of_problems:
         raise _contradiction("--split", "--problem")
     page = is_page(output)
+    if page and columns:
+        raise _contradiction("--columns", "-o NAME.html")
     dataset = read_dataset(data, Flavor(flavor) if flavor else None)
     name = "problems" if of_problems else split or first_split(dataset)
     request = ShowRequest(
@@ -140,7 +142,7 @@ def show(
     )
     wanted = Wanted(_class_ids(dataset, classes), negatives, order)
     sample = _draw(request, codes, wanted, request.limit(count), seed)
-    rendered = _render(request, sample, columns, tile)
+    rendered = _render(request, sample, columns or _COLUMNS, tile)
     write_files(rendered.files, overwrite)
     return _tell(request, sample, rendered)
 
