@@ -94,3 +94,18 @@ def test_a_terminal_shows_rate_and_time_left(
     assert line.rstrip().endswith("left")
     assert ("200k of 545k images" in line) is has_counts
     assert len(line) <= (columns or 80)
+
+
+def test_a_terminal_shows_the_second_round_at_its_own_pace(
+    terminal: Callable[[int], int],
+) -> None:
+    outer = terminal(80)
+    with progress_bar("convert", "images") as tell:
+        tell(5_000, 0)  # found
+        tell(10, 5_000)
+        time.sleep(0.15)
+        tell(1_000, 5_000)
+    sys.stderr.close()
+    shown = read_all(outer)
+    assert "20%" in shown
+    assert ", -" not in shown  # images a second since it began anew

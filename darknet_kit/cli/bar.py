@@ -6,10 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
 from darknet_kit.cli.streams import echo
 from darknet_kit.core.progress import Progress
 from darknet_kit.core.wording import format_duration
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _PATIENCE_SECONDS = 2.0
 _WIDE = (
@@ -34,28 +38,40 @@ def progress_bar(label: str, unit: str) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def _terminal_bar(label: str, unit: str) -> Iterator[Progress]:
-    from tqdm import tqdm  # a tenth of a second, which nothing else needs
-
-    columns = os.get_terminal_size(sys.stderr.fileno()).columns
-    with tqdm(
-        desc=label,
-        unit=f" {unit}",
-        delay=_PATIENCE_SECONDS,
-        leave=False,
-        ncols=None if columns else 79,  # where no width is told, as by some that record a terminal
-        dynamic_ncols=columns > 0,
-        miniters=1,
-        bar_format=_NARROW if 0 < columns < _NARROW_COLUMNS else _WIDE,
-    ) as bar:
+    started, bar = time.monotonic(), None
+    with contextlib.ExitStack() as stack:
 
         def move(done: int, total: int) -> None:
+            nonlocal bar
+            if bar is None:
+                if time.monotonic() - started < _PATIENCE_SECONDS:
+                    return
+                bar = stack.enter_context(_open_bar(label, unit, done))
             if done < bar.n:  # a second round, at another pace
+                bar.initial = 0
                 bar.reset()
             bar.total = total or None
             bar.unit_scale = total >= _LONG_NUMBERS
             bar.update(done - bar.n)
 
         yield move
+
+
+def _open_bar(label: str, unit: str, done: int) -> "tqdm[NoReturn]":
+    from tqdm import tqdm  # a twentieth of a second, which short work can do without
+
+    columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    return tqdm(
+        desc=label,
+        unit=f" {unit}",
+        initial=done,
+        delay=1e-6,  # it is shown when there is something to tell
+        leave=False,
+        ncols=None if columns else 79,  # where no width is told, as by some that record a terminal
+        dynamic_ncols=columns > 0,
+        miniters=1,
+        bar_format=_NARROW if 0 < columns < _NARROW_COLUMNS else _WIDE,
+    )
 
 
 @dataclass(slots=True)
