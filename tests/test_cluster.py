@@ -61,10 +61,16 @@ class Dask:
         command = [sys.executable, "-m", "dask", *words, "--no-dashboard"]
         with open(self._folder / f"{words[0]}.log", "wb") as log:
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self._folder, env={**os.environ, **settings}
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env={**os.environ, **settings},
+                start_new_session=True,
             )
         self._processes.callback(process.wait)
-        self._processes.callback(process.terminate)
+        # With all that it started: a worker without a scheduler takes its time to leave.
+        self._processes.callback(os.killpg, process.pid, signal.SIGKILL)
         return process
 
     def _read_address(self) -> str:
