@@ -91,10 +91,11 @@ def test_every_order_of_keys_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("indent", [None, 0, 2, "\t"])
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
-def test_blanks(tmp_path: Path, indent: Any, bom: bytes) -> None:
+@pytest.mark.parametrize("size", [500, 30])
+def test_blanks(tmp_path: Path, indent: Any, bom: bytes, size: int) -> None:
     document = {"images": IMAGES, "annotations": [thing()] * 40, "categories": CATEGORIES}
     path = write(tmp_path / "a.json", bom + json.dumps(document, indent=indent).encode())
-    cut = cut_file(str(path), 500)
+    cut = cut_file(str(path), size)
     assert is_plain(cut)
     assert cut is not None
     parts = [part for part in map(decode_piece, cut.pieces) if part]
@@ -158,6 +159,7 @@ def test_what_cannot_be_cut_is_read_as_a_whole(tmp_path: Path, text: str) -> Non
         cut = cut_file(str(path), size)
         assert not is_plain(cut)
         assert read_cut(path, cut) == read_whole(path)
+        assert not any(map(is_plain, cuts_at_commas(path) if cut else ()))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,17 @@ def test_objects_of_any_kind(tmp_path: Path, odd: Json) -> None:
     cut = cut_file(str(path), 200)
     assert cut is not None
     assert read_cut(path, cut) == read_whole(path)
+
+
+@pytest.mark.parametrize("kind", ["images", "categories"])
+def test_ids_that_are_text_beside_objects_with_numbers(tmp_path: Path, kind: str) -> None:
+    document: Json = {"images": IMAGES, "annotations": [thing()] * 9, "categories": CATEGORIES}
+    document[kind] = [{**one, "id": str(one["id"])} for one in document[kind]]
+    path = write(tmp_path / "a.json", json.dumps(document))
+    cut = cut_file(str(path), 200)
+    assert cut is not None
+    assert read_cut(path, cut) == read_whole(path)
+    assert len(read_coco(path).entries[1].parse().objects) == 9
 
 
 def test_utf_16(tmp_path: Path) -> None:
