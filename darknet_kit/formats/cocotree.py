@@ -83,14 +83,13 @@ def find_coco(
     if not top.exists() or not (top.is_dir() or top.suffix.lower() == ".json"):
         raise no_annotations(str(top), "coco")
     alone = not top.is_dir()  # then it is the whole data set, whatever split its name speaks of
-    if alone:
-        root, jsons, folders = _root_of(top, images), [str(top)], []
-    else:
-        root, folders = top, list_tree(top, progress, ".json")
-        jsons = _instances_files(folders)
-        if not jsons and any(folder.annotations for folder in walk_tree(top)):
-            return None
+    root, folders = (
+        (_root_of(top, images), []) if alone else (top, list_tree(top, progress, ".json"))
+    )
+    jsons = [str(top)] if alone else _instances_files(folders)
     if not jsons:
+        if any(folder.annotations for folder in walk_tree(top)):
+            return None
         raise no_annotations(str(top), "coco")
     cuts = [cut_file(path) for path in jsons]
     pieces = [piece for cut in cuts if cut for piece in cut.pieces]
@@ -100,17 +99,21 @@ def find_coco(
         tree = ImageTree(str(root), folders)
         files, matched = _read_files(jsons, cuts, parts, functools.partial(_match, tree, alone))
     if not any(file.entries for file in files):
-        raise DatasetError(
-            "the list of images in this file is empty",
-            code="no-images",
-            hint="Export it again, with its images.",
-            path=jsons[0],
-        )
+        raise _no_images(jsons[0])
     found = CocoSet(str(root), class_names(files), problems=unreadable(folders))
     for file, images_of_it in zip(files, matched, strict=True):
         found.add(file, images_of_it)
     found.unlabelled = tree.unused(found.entries)
     return found
+
+
+def _no_images(path: str) -> DatasetError:
+    return DatasetError(
+        "the list of images in this file is empty",
+        code="no-images",
+        hint="Export it again, with its images.",
+        path=path,
+    )
 
 
 def _read_files(
