@@ -1,5 +1,6 @@
 """Conversions in parts, `--shard I/N`: what comes of them together, and where one is missing."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -92,3 +93,17 @@ def test_what_is_no_part_is_refused(shard: str, tmp_path: Path, dkit: Dkit) -> N
 def test_a_part_cannot_be_dry(tmp_path: Path, dkit: Dkit) -> None:
     ended = _convert(dkit, "voc", tmp_path, "--shard", "1/2", "--dry-run")
     assert (ended.exit_code, "[contradiction]" in ended.stderr) == (2, True)
+
+
+def test_what_only_has_the_name_of_a_part_is_nothing(tmp_path: Path, dkit: Dkit) -> None:
+    """In a source from elsewhere, which is converted in place: nothing is waited for, or lost."""
+    source = write_tree("voc", tmp_path / "set", 12)
+    os.mkfifo(source / ".conversion-1-of-2.json")
+    (source / ".conversion-2-of-2.json").mkdir()
+    (source / ".conversion-1-of-3.json").symlink_to("/dev/zero")
+    strange = ["1-of-1000000000", "01-of-02", "9-of-7", "1-of-4", "2-of-4"]
+    for name in strange:
+        (source / f".conversion-{name}.json").write_text("[" * 100_000)
+    converted = _convert(dkit, "voc", source)
+    assert (converted.exit_code, converted.stderr) == (0, "")
+    assert len(lines(source / "train.txt") + lines(source / "valid.txt")) == 12

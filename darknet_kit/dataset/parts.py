@@ -12,10 +12,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from darknet_kit import __version__
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.core.files import write_text
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress
@@ -29,7 +29,8 @@ Results = list[tuple[Split, ShardResult]]
 Run = Callable[..., Iterator[tuple[Split, ShardResult]]]
 """Called with a placement and `progress`; writes its labels, yields what came of each shard."""
 
-_KEPT = re.compile(r"\.conversion-([0-9]+)-of-([0-9]+)\.json")
+_KEPT = re.compile(r"\.conversion-([1-9][0-9]{0,4})-of-([1-9][0-9]{0,4})\.json")
+_MOST = 99_999  # parts; as many machines nobody has
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Part:
 def parse_part(text: str) -> Part:
     """Read `2/8`. Raises UsageError (`bad-shard`)."""
     number, _, of = text.partition("/")
-    if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
+    if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= _MOST:
         return Part(int(number), int(of))
     raise UsageError(
         f"{text!r} is no part of a whole",
@@ -83,11 +84,12 @@ class Kept:
     def take(self, part: Part, items: Mapping[Split, Sequence[Item]]) -> Results | None:
         """Return what came of a part, None where nothing was kept of just these images."""
         try:
-            document = json.loads(Path(self._path(part)).read_bytes())
+            with open(open_ordinary(self._path(part)), "rb") as stream:
+                document = json.load(stream)
             if document["of"] != self._digest(items):
                 return None
             return [(split, _restore(result)) for split, result in document["results"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def parts(self) -> list[Part]:
@@ -102,7 +104,10 @@ class Kept:
             os.unlink(self._path(Part(number, of)))
 
     def _there(self) -> list[tuple[int, int]]:
-        names = os.listdir(self.folder) if os.path.isdir(self.folder) else []
+        if not os.path.isdir(self.folder):
+            return []
+        with os.scandir(self.folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         return [(int(found[1]), int(found[2])) for found in map(_KEPT.fullmatch, names) if found]
 
     def _path(self, part: Part) -> str:
