@@ -12,12 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from darknet_kit.dataset.checks.whole import HowToCheck, check_data
-    from darknet_kit.dataset.convert import (
-        ConvertOptions,
-        convert_coco,
-        convert_ilsvrc,
-        convert_voc,
-    )
+    from darknet_kit.dataset.convert import convert_coco, convert_ilsvrc, convert_voc
+    from darknet_kit.dataset.plan import ConvertOptions
     from darknet_kit.dataset.reading import iter_images, read_dataset
     from darknet_kit.dataset.selection import SubsetOptions
     from darknet_kit.dataset.stats import stats
@@ -36,7 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CfgRequest": "network.model",
-    "ConvertOptions": "dataset.convert",
+    "ConvertOptions": "dataset.plan",
     "HowToCheck": "dataset.checks.whole",
     "Look": "report.charts",
     "SubsetOptions": "dataset.selection",

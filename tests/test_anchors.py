@@ -12,7 +12,8 @@ import pytest
 
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.dataset.anchors import best_iou, compute_anchors
-from darknet_kit.dataset.convert import ConvertOptions, convert_voc
+from darknet_kit.dataset.convert import convert_voc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.errors import CfgError, DatasetError
 from darknet_kit.formats.cfg import format_cfg, parse_cfg, read_cfg
 from darknet_kit.network.anchors import count_anchors, read_anchors, set_anchors

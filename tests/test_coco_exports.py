@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from darknet_kit.dataset.conversion import Conversion
-from darknet_kit.dataset.convert import ConvertOptions, convert_coco
+from darknet_kit.dataset.convert import convert_coco
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.errors import DatasetError
 from tests.sets import lines, write_picture
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from darknet_kit.core.boxes import Box
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.convert import convert_ilsvrc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.evaluate.detect import Detection, parse_detection, suppress
 from darknet_kit.evaluate.matching import match_all

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.convert import convert_ilsvrc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.engine import embedded, find
 from darknet_kit.engine.command import map_command, train_command

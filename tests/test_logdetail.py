@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.convert import convert_ilsvrc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.formats.logdetail import is_detail, sum_up
 from darknet_kit.formats.logline import LogReader

@@ -12,7 +12,8 @@ import pytest
 from darknet_kit.cli.outcome import Outcome
 from darknet_kit.core.files import WriteError
 from darknet_kit.core.flavor import Flavor
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.convert import convert_ilsvrc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.engine.find import Engine
 from darknet_kit.engine.flavor import Features

@@ -13,7 +13,8 @@ from darknet_kit.core.boxes import Box, BoxConvention
 from darknet_kit.core.contents import iter_contents
 from darknet_kit.core.records import Annotation, LabelledObject, unpack
 from darknet_kit.dataset import found, shard
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc, convert_voc
+from darknet_kit.dataset.convert import convert_ilsvrc, convert_voc
+from darknet_kit.dataset.plan import ConvertOptions
 
 from .sets import CAT, contents, write_picture
 

@@ -17,7 +17,8 @@ cv2 = pytest.importorskip("cv2")
 
 from torch import Tensor
 
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.convert import convert_ilsvrc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.engine.torch.__main__ import main
 from darknet_kit.engine.torch.data.colour import Tint, shift_colour

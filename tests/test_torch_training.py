@@ -14,7 +14,8 @@ from PIL import Image
 pytest.importorskip("torch")
 
 import darknet_kit
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.convert import convert_ilsvrc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc
 from darknet_kit.engine.torch.__main__ import main
 from darknet_kit.formats.cfg import Cfg, format_cfg, read_cfg, set_value, write_cfg

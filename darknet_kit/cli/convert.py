@@ -17,9 +17,10 @@ from darknet_kit.core.boxes import BoxConvention
 from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.wording import counted
 from darknet_kit.dataset.conversion import Conversion, counts_of
-from darknet_kit.dataset.convert import ConvertOptions, convert_coco, convert_ilsvrc, convert_voc
+from darknet_kit.dataset.convert import convert_coco, convert_ilsvrc, convert_voc
 from darknet_kit.dataset.labels import ObjectRules
 from darknet_kit.dataset.parts import Part, parse_part
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.errors import UsageError
 
 _KINDS = ("ilsvrc", "voc", "coco")

@@ -14,7 +14,8 @@ from darknet_kit.cli.enginechoice import engine_option
 from darknet_kit.cli.outcome import Outcome, dkit_command, say
 from darknet_kit.cli.paths import shown
 from darknet_kit.core.files import make_folder
-from darknet_kit.dataset.convert import ConvertOptions, convert_ilsvrc
+from darknet_kit.dataset.convert import convert_ilsvrc
+from darknet_kit.dataset.plan import ConvertOptions
 from darknet_kit.dataset.reading import Dataset, LabelledImage, iter_images, read_dataset
 from darknet_kit.dataset.selection import SubsetOptions
 from darknet_kit.dataset.shapes import draw_ilsvrc

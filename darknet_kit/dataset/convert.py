@@ -4,69 +4,22 @@ Three functions find what there is, each in its own layout; one does the work on
 """
 
 import functools
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from darknet_kit.core.boxes import BoxConvention
-from darknet_kit.core.flavor import Flavor
 from darknet_kit.core.pool import Workers, map_groups, start_early
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split
-from darknet_kit.core.wording import counted
-from darknet_kit.dataset.classes import (
-    Classes,
-    all_classes,
-    choose_classes,
-    merge_classes,
-    name_unshown,
-)
+from darknet_kit.dataset.classes import name_unshown
 from darknet_kit.dataset.conversion import Conversion, SplitCounts, counts_of
 from darknet_kit.dataset.difficult import fill_gaps
-from darknet_kit.dataset.found import (
-    Found,
-    look_for_coco,
-    look_for_ilsvrc,
-    look_for_voc,
-    negatives,
-)
-from darknet_kit.dataset.labels import LEFT_OUT, ObjectRules
-from darknet_kit.dataset.output import DatasetFiles, Target, paths_for
-from darknet_kit.dataset.parts import Kept, Part, convert_part, run_parts
-from darknet_kit.dataset.place import Layout, Placement, check_view, place_items
+from darknet_kit.dataset.found import Found, look_for_coco, look_for_ilsvrc, look_for_voc
+from darknet_kit.dataset.output import DatasetFiles
+from darknet_kit.dataset.parts import Kept, convert_part, run_parts
+from darknet_kit.dataset.place import Placement
+from darknet_kit.dataset.plan import ConvertOptions, Plan, plan_conversion
 from darknet_kit.dataset.shard import ShardResult, ShardRules, convert_parsed, convert_shard
-from darknet_kit.dataset.splits import assign_splits
-from darknet_kit.errors import AnyPath, DatasetError, UsageError
-from darknet_kit.formats.strangers import no_images
-from darknet_kit.formats.yolo import is_safe
-
-
-@dataclass(frozen=True, slots=True)
-class ConvertOptions:
-    """What a person may choose. `out` makes a view of links there; without it labels lie beside
-    the images and the lists in the source folder. `convention` None is the format's own.
-    `classes` and `maps` are as `choose_classes` and `merge_classes` take them, `maps` first. Of a
-    `shard` labels are written, and no lists."""
-
-    out: str | None = None
-    name: str | None = None
-    flavor: Flavor = Flavor.ALEXEYAB
-    convention: BoxConvention | None = None
-    objects: ObjectRules = field(default_factory=ObjectRules)
-    names_file: str | None = None
-    classes: Sequence[str] = ()
-    maps: Sequence[str] = ()
-    valid_fraction: float = 0.1
-    seed: int = 0
-    verify_images: bool = False
-    keep_unlabelled: bool = False
-    overwrite: bool = False
-    dry_run: bool = False
-    workers: Workers = None
-    shard: Part | None = None
-
+from darknet_kit.errors import AnyPath
 
 _WORK = convert_shard.__module__
 
@@ -126,53 +79,65 @@ def convert_coco(
 
 
 def _convert(found: Found, options: ConvertOptions, progress: Progress) -> Conversion:
-    classes = _choose(found, options)
-    target = _target(found, classes, options)
-    notes = [*found.notes, *classes.notes, *_check_folder(found, options, target.paths.folder)]
-    notes.extend(target.notes())
-    target.claim()
-    placement = _place(found, options, target.paths.lists)
-    notes.extend(_place_notes(placement, options.flavor))
-    notes.extend(() if options.out else _link_notes(found, placement.folders))
-    with target.begin(placement.folders, shared=options.shard is not None):
-        conversion = Conversion(target.paths, found.format, found.root, classes.names, notes=notes)
-        files = DatasetFiles(classes.names, classes.wnids)
-        rules = _rules(found, classes, options, target.paths.folder)
-        problems = [*found.problems, *placement.problems]
-        for split, items in placement.items.items():
-            if items:
-                conversion.splits[split], files.lists[split] = SplitCounts(), []
-        kept = Kept(target.paths.folder, target.settings)
-        run = functools.partial(_run, found, rules=rules, workers=options.workers)
+    plan = plan_conversion(found, options)
+    paths, placement = plan.target.paths, plan.placement
+    with plan.target.begin(placement.folders, shared=options.shard is not None):
+        conversion = Conversion(
+            paths, found.format, found.root, plan.classes.names, notes=[*plan.notes]
+        )
+        conversion.splits.update(
+            (split, SplitCounts()) for split, items in placement.items.items() if items
+        )
+        kept = Kept(paths.folder, plan.target.settings)
+        run = functools.partial(_run, found, rules=plan.rules, workers=options.workers)
         if options.shard:
             return convert_part(options.shard, conversion, placement, kept, run, progress)
-        for split, result in run_parts(placement, kept, run, progress):
-            conversion.add(split, result)
-            files.lists[split].append(result.listed)
-            files.difficult.extend(result.difficult)
-            problems.extend(result.problems)
+        problems = [*found.problems, *placement.problems]
+        files = _gather(plan, conversion, problems, run_parts(placement, kept, run, progress))
         unlabelled = () if options.keep_unlabelled else found.unlabelled
-        conversion.found = len(found.items) + len(found.unlabelled)
-        conversion.unlabelled = len(unlabelled)
-        if unlabelled:
-            conversion.problems["no-annotation"] = len(unlabelled)
-        if conversion.from_zero:
-            conversion.notes.append(
-                f"{conversion.from_zero:,} boxes begin at 0, and pixel numbers begin at 1: if "
-                "labelImg, CVAT, VoTT or Roboflow wrote these files, --box-convention plain is "
-                "right"
-            )
-        files.difficult = fill_gaps(
-            rules.folder, files.difficult, options.flavor, write=rules.write
-        )
+        _sum_up(conversion, found, unlabelled, problems)
         if options.classes:
-            conversion.notes.extend(name_unshown(classes.names, conversion.train_boxes))
-        conversion.problems.update(problem.code for problem in problems)
+            conversion.notes.extend(name_unshown(plan.classes.names, conversion.train_boxes))
         more = functools.partial(map, _no_annotation, unlabelled)
-        target.finish(files, problems, counts_of(conversion), more)
-        if rules.write:
+        plan.target.finish(files, problems, counts_of(conversion), more)
+        if plan.rules.write:
             kept.remove()
     return conversion
+
+
+def _gather(
+    plan: Plan,
+    conversion: Conversion,
+    problems: list[Problem],
+    results: Iterable[tuple[Split, ShardResult]],
+) -> DatasetFiles:
+    """Return the lists of the data set; count what came of each shard. Raises WriteError."""
+    files = DatasetFiles(plan.classes.names, plan.classes.wnids)
+    files.lists.update((split, []) for split in conversion.splits)
+    for split, result in results:
+        conversion.add(split, result)
+        files.lists[split].append(result.listed)
+        files.difficult.extend(result.difficult)
+        problems.extend(result.problems)
+    rules = plan.rules
+    flavor = rules.layout.flavor
+    files.difficult = fill_gaps(rules.folder, files.difficult, flavor, write=rules.write)
+    return files
+
+
+def _sum_up(
+    conversion: Conversion, found: Found, unlabelled: Sequence[Item], problems: Iterable[Problem]
+) -> None:
+    conversion.found = len(found.items) + len(found.unlabelled)
+    conversion.unlabelled = len(unlabelled)
+    if unlabelled:
+        conversion.problems["no-annotation"] = len(unlabelled)
+    conversion.problems.update(problem.code for problem in problems)
+    if conversion.from_zero:
+        conversion.notes.append(
+            f"{conversion.from_zero:,} boxes begin at 0, and pixel numbers begin at 1: if "
+            "labelImg, CVAT, VoTT or Roboflow wrote these files, --box-convention plain is right"
+        )
 
 
 def _run(
@@ -195,136 +160,6 @@ def _run(
     }
     work_parsed = functools.partial(convert_parsed, rules=rules)
     yield from map_groups(work_parsed, jobs, workers=workers, progress=progress)
-
-
-def _choose(found: Found, options: ConvertOptions) -> Classes:
-    """Return the classes of the result. Raises UsageError, DatasetError."""
-    classes = all_classes(found.names, found.keys if found.format == "ilsvrc" else ())
-    where = "The .names file of a conversion without --classes"
-    if options.maps:
-        classes = merge_classes(classes, options.maps, where)
-    return choose_classes(classes, options.classes, where) if options.classes else classes
-
-
-def _target(found: Found, classes: Classes, options: ConvertOptions) -> Target:
-    if not found.items:
-        raise _nothing_found(found)
-    folder = os.path.abspath(options.out) if options.out else found.root
-    name = options.name or ("ilsvrc" if found.format == "ilsvrc" else os.path.basename(found.root))
-    return Target(
-        paths_for(folder, name),
-        _settings(found, classes, options),
-        own=options.out is not None,
-        overwrite=options.overwrite,
-        dry_run=options.dry_run,
-    )
-
-
-def _nothing_found(found: Found) -> DatasetError:
-    without = sum(problem.code == "missing-image" for problem in found.problems)
-    if without or not found.problems:
-        return no_images(found.root, without, found.images)
-    first = found.problems[0]
-    return DatasetError(
-        f"none of the annotations can be given its image: {first.message}",
-        code=first.code,
-        hint="Give a folder in which each image is there once.",
-        path=first.path,
-    )
-
-
-def _check_folder(found: Found, options: ConvertOptions, folder: str) -> Iterator[str]:
-    """Yield what people should know of the folder that is written into. Raises UsageError."""
-    if not options.out:
-        if not is_safe(folder):
-            raise UsageError(
-                "the path of this folder would end up in a shell, or break an image list",
-                code="unsafe-path",
-                hint="Rename it, or make a view of it elsewhere with --out DIR.",
-                path=folder,
-            )
-        return
-    if os.path.realpath(folder) in map(os.path.realpath, (found.root, found.images or found.root)):
-        raise UsageError(
-            "this is the folder of the images; a view of links needs one of its own",
-            code="out-is-source",
-            hint="Leave --out away to write the labels where the images are.",
-            path=folder,
-        )
-    yield from check_view(folder, options.flavor)
-
-
-def _settings(found: Found, classes: Classes, options: ConvertOptions) -> dict[str, Any]:
-    return {
-        "format": found.format,
-        "source": found.source.encode("utf-8", "backslashreplace").decode(),
-        "images": found.images.encode("utf-8", "backslashreplace").decode(),
-        "view": options.out is not None,
-        "flavor": options.flavor.value,
-        "box_convention": found.convention.value,
-        **asdict(options.objects),
-        "keep_unlabelled": options.keep_unlabelled,
-        "verify_images": options.verify_images,
-        "valid_fraction": options.valid_fraction,
-        "seed": options.seed,
-        "classes": list(classes.names),
-        "chosen": bool(options.classes),
-        "map": classes.renamed(found.names),
-    }
-
-
-def _place(found: Found, options: ConvertOptions, lists: frozenset[str]) -> Placement:
-    """Give each image its split and its place. Raises DatasetError (`cannot-read`)."""
-    extra = negatives(found) if options.keep_unlabelled else ()
-    items = assign_splits([*found.items, *extra], options.valid_fraction, options.seed)
-    view = os.path.abspath(options.out) if options.out else None
-    return place_items(items, Layout(options.flavor, view), lists)
-
-
-def _place_notes(placement: Placement, flavor: Flavor) -> Iterator[str]:
-    if placement.elsewhere:
-        yield (
-            f"{placement.elsewhere:,} labels do not lie beside their images, because "
-            f"{flavor.value} darknet looks elsewhere: {placement.example}. "
-            "--out DIR makes a view that every darknet reads the same way."
-        )
-
-
-def _link_notes(found: Found, folders: Iterable[str]) -> Iterator[str]:
-    """Yield where labels go that nobody named: people link a folder of images into a set."""
-    roots = filter(None, (found.root, found.images))
-    named = [os.path.join(os.path.realpath(root), "") for root in roots]
-    real = {os.path.join(folder, "") for folder in _iter_real(folders)}
-    outside = sorted(folder for folder in real if not folder.startswith(tuple(named)))
-    if outside:
-        more = f" and {counted(len(outside) - 1, 'more folder')}" if len(outside) > 1 else ""
-        yield (
-            f"labels go beside their images into {outside[0]}{more}, where links lead out of "
-            "SOURCE. With --out DIR nothing is written there."
-        )
-
-
-def _iter_real(folders: Iterable[str]) -> Iterator[str]:
-    """Yield `os.path.realpath` of each, which alone would look at all above it each time."""
-    above = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, folders))}
-    for folder in folders:
-        parent, name = os.path.split(folder)
-        linked = os.path.islink(folder)
-        yield os.path.realpath(folder) if linked else os.path.join(above[parent], name)
-
-
-def _rules(found: Found, classes: Classes, options: ConvertOptions, folder: str) -> ShardRules:
-    return ShardRules(
-        folder=folder,
-        layout=Layout(options.flavor, os.path.abspath(options.out) if options.out else None),
-        class_ids={key: classes.new_ids.get(old, LEFT_OUT) for old, key in enumerate(found.keys)},
-        drop_negatives=bool(options.classes) and not options.keep_unlabelled,
-        convention=found.convention,
-        objects=options.objects,
-        verify_images=options.verify_images,
-        replace_labels=options.overwrite,
-        write=not options.dry_run,
-    )
 
 
 def _no_annotation(item: Item) -> Problem:
