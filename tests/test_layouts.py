@@ -10,8 +10,9 @@ import pytest
 from darknet_kit.dataset.found import look_for_ilsvrc
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.classlist import find_class_list
+from darknet_kit.formats.foldernames import split_of_folder
 from darknet_kit.formats.ilsvrc import find_ilsvrc
-from darknet_kit.formats.pairs import Pairs, find_pairs, split_of_folder
+from darknet_kit.formats.pairs import Pairs, find_pairs
 from darknet_kit.formats.synsets import display_names, parse_mapping
 from darknet_kit.formats.tree import walk_tree
 from darknet_kit.formats.voc import find_voc

@@ -18,7 +18,7 @@ from darknet_kit.core.pool import shards
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import SPLITS, Item, Split
 from darknet_kit.errors import UsageError
-from darknet_kit.formats.pairs import split_of_folder
+from darknet_kit.formats.foldernames import split_of_folder
 from darknet_kit.formats.yolo import are_safe, defuse, is_beside, is_safe, label_path
 
 _SUFFIXES = {".jpeg": ".jpg", ".jfif": ".jpg", ".jpe": ".jpg", ".tif": ".tiff"}

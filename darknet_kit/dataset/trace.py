@@ -19,8 +19,8 @@ from darknet_kit.dataset.reading import Dataset
 from darknet_kit.dataset.sample import Candidate, Drawn, iter_candidates
 from darknet_kit.errors import AnyPath, UsageError
 from darknet_kit.formats.datafile import iter_image_lines
+from darknet_kit.formats.foldernames import place_of
 from darknet_kit.formats.image import IMAGE_SUFFIXES, is_image
-from darknet_kit.formats.pairs import place_of
 
 _IMAGE_NAME = re.compile(
     rf"[^\s'\":,]+(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})\b", re.IGNORECASE

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.records import Item, Split
 from darknet_kit.formats.coco import CocoFile
-from darknet_kit.formats.pairs import item_of, place_of, split_of_folder
+from darknet_kit.formats.foldernames import place_of, split_of_folder
+from darknet_kit.formats.pairs import item_of
 from darknet_kit.formats.tree import Folder, names_alike, spell_alike
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")

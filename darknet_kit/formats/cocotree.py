@@ -31,7 +31,8 @@ from darknet_kit.formats.coco import (
 from darknet_kit.formats.cocoimages import ImageTree, MatchedImages
 from darknet_kit.formats.cocoobjects import PackedObjects
 from darknet_kit.formats.cocopieces import CutFile, cut_file, decode_piece
-from darknet_kit.formats.pairs import SPLIT_FOLDERS, unreadable
+from darknet_kit.formats.foldernames import SPLIT_FOLDERS
+from darknet_kit.formats.pairs import unreadable
 from darknet_kit.formats.strangers import no_annotations
 from darknet_kit.formats.tree import Folder, list_tree, walk_tree
 

@@ -6,46 +6,21 @@ file they hold do not count, so `VOC2007/Annotations/1.xml` belongs to `VOC2007/
 `Data/CLS-LOC/train/n0/a.JPEG`.
 """
 
-import functools
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Literal
 
 import msgspec
 
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
-from darknet_kit.core.records import Item, Split, stems_of
+from darknet_kit.core.records import Item, stems_of
 from darknet_kit.errors import AnyPath
+from darknet_kit.formats.foldernames import Place, describe_folder, place_of
 from darknet_kit.formats.strangers import no_annotations
-from darknet_kit.formats.tree import (
-    ANNOTATION_FOLDERS,
-    IMAGE_FOLDERS,
-    Folder,
-    list_tree,
-    names_alike,
-    spell_alike,
-)
-
-_KIND_FOLDERS = frozenset((*ANNOTATION_FOLDERS, *IMAGE_FOLDERS))
-SPLIT_FOLDERS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "valid",
-    "valid": "valid",
-    "validation": "valid",
-    "test": "test",
-    "testing": "test",
-}
-_WORD_END = re.compile("[ _-]")
-_YEAR = re.compile(r"\d{4}$")  # COCO's train2017
-
-Place = tuple[str, ...]
-"""The folders of a file that say more than its kind."""
+from darknet_kit.formats.tree import Folder, list_tree, names_alike, spell_alike
 
 
 @dataclass(slots=True)
@@ -180,7 +155,7 @@ class _Matching:
     def _tabulate(self, folders: list[Folder], notes: Mapping[str, _Note]) -> _Table:
         table: _Table = {}
         for folder in folders:
-            place, split = _describe(folder.relative)
+            place, split = describe_folder(folder.relative)
             for stem, name in zip(stems_of(folder.images), folder.images, strict=True):
                 note, suffix = notes.get(stem, _NOWHERE)
                 item = Item(folder.path, name, place, note, suffix, split)
@@ -206,7 +181,7 @@ class _Matching:
                 self._pairs.problems.append(_second(stem, note))
             else:
                 item = fitting[0][stem]
-                split = item.split or _describe(note[0].removeprefix(self._pairs.root)[1:])[1]
+                split = item.split or describe_folder(note[0].removeprefix(self._pairs.root)[1:])[1]
                 fitting[0][stem] = msgspec.structs.replace(
                     item, notes=note[0], suffix=note[1], split=split
                 )
@@ -268,37 +243,5 @@ def _missing(stem: str, note: _Note) -> Problem:
 
 def item_of(folder: Folder, name: str) -> Item:
     """Return the item of an image as yet without annotation, its split as its folders say."""
-    place, split = _describe(folder.relative)
+    place, split = describe_folder(folder.relative)
     return Item(folder.path, name, place, split=split)
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def _describe(relative: str) -> tuple[str, Split | Literal[""]]:
-    place = place_of(relative)
-    return "/".join(place), _split_of(place)
-
-
-def place_of(relative: str) -> Place:
-    """Return the folders of a path that say more than what kind of file they hold."""
-    parts = relative.split("/") if relative else []
-    return tuple(filter(None, map(_meaning, parts)))
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def _meaning(folder: str) -> str:
-    """Return what a folder's name says but for kinds of files: nothing of `Annotations`, the split
-    of `train_images`, and all of any other."""
-    words = _WORD_END.split(folder.lower())
-    more = [word for word in words if word not in _KIND_FOLDERS]
-    if len(more) == 1 < len(words) and split_of_folder(more[0]):
-        return more[0]
-    return folder if more else ""
-
-
-def split_of_folder(name: str) -> Split | Literal[""]:
-    """Return the split that a folder's name stands for (`val`, `train2017`), if any."""
-    return SPLIT_FOLDERS.get(_YEAR.sub("", name.lower()), "")
-
-
-def _split_of(place: Place) -> Split | Literal[""]:
-    return next(filter(None, map(split_of_folder, reversed(place))), "")

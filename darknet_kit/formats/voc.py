@@ -18,8 +18,9 @@ from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Item, Split, stem_of, stems_of
 from darknet_kit.errors import AnyPath, DatasetError
 from darknet_kit.formats.datafile import read_text
+from darknet_kit.formats.foldernames import place_of, split_of_folder
 from darknet_kit.formats.image import is_image
-from darknet_kit.formats.pairs import Pairs, find_pairs, place_of, split_of_folder
+from darknet_kit.formats.pairs import Pairs, find_pairs
 from darknet_kit.formats.tree import ANNOTATION_FOLDERS
 
 _MAIN = "ImageSets/Main"
