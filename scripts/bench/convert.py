@@ -13,11 +13,13 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import re
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -28,11 +30,12 @@ _HERE = Path(__file__).parent
 _FLOOR = [sys.executable, "-c", "import floor; floor.main()"]
 _DKIT = [sys.executable, "-m", "darknet_kit", "convert"]
 _PEERS = [sys.executable, str(_HERE / "peers.py")]
+_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 class Bench:
-    """One tree, and the seconds, CPU seconds and megabytes that each way to convert it took."""
+    """One tree, and what each way to convert it took: seconds, CPU seconds, MB of the parent."""
 
     def __init__(self, kind: str, source: Path, workers: int) -> None:
         self.kind, self.source, self.workers = kind, source, ["--workers", str(workers)]
@@ -54,16 +57,25 @@ class Bench:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        watch = threading.Thread(target=self._watch, args=(name, process.pid))
+        watch.start()
+        code = process.wait()
         self.seconds[name].append(time.perf_counter() - started)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in (0, 3):
-            sys.exit(f"{name} ended with {process.returncode}")
+        watch.join()
+        if code not in (0, 3):
+            sys.exit(f"{name} ended with {code}")
         with contextlib.suppress(ChildProcessError):
             while True:
                 os.waitpid(-1, 0)  # workers, see `_adopt_orphans`
         self.cpu[name].append(_cpu_seconds() - cpu)
-        self.megabytes[name] = usage.ru_maxrss / 1024
+
+    def _watch(self, name: str, process: int) -> None:
+        """Note the most memory of a process, fifty times a second: what wait4(2) tells of one that
+        was started by vfork(2) is at least what this one has."""
+        with contextlib.suppress(OSError):
+            while match := _PEAK.search(Path(f"/proc/{process}/status").read_text()):
+                self.megabytes[name] = int(match[1]) / 1024
+                time.sleep(0.02)
 
     def in_place(self) -> None:
         """Run the floor, as it is and with labels that appear whole, and dkit with labels beside
@@ -129,7 +141,7 @@ class Bench:
                 if floor
                 else ""
             )
-            used = f"{cpu[name]:7.2f} CPU s {self.megabytes[name]:6.0f} MB"
+            used = f"{cpu[name]:7.2f} CPU s {self.megabytes.get(name, 0):6.0f} MB"
             print(f"{name:<28}{seconds:7.2f} s {used} {ratio}")
 
 
