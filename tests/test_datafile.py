@@ -289,10 +289,13 @@ def test_a_share_is_drawn_by_name_and_stays_when_images_are_added() -> None:
     drawn = {name: draw_split(name, 0.1, 0) for name in names}
     # Binomial, n = 10,000, p = 0.1: 1000, standard deviation 30
     assert 850 < list(drawn.values()).count("valid") < 1150
-    assert [item.split for item in assign_splits(items(image7="", image3="train"), 0.1, 0)] == [
-        drawn["image7"],
-        drawn["image3"],
-    ]
+    stated: dict[str, Stated] = {
+        name: "train" if number % 2 else "" for number, name in enumerate(names[:200])
+    }
+    some = items(**stated)
+    assert {item.name: item.split for item in assign_splits(some, 0.1, 0)} == {
+        name: drawn[name] for name in names[:200]
+    }
     other = {name: draw_split(name, 0.1, 1) for name in names}
     assert other != drawn
     more = {name: draw_split(name, 0.2, 0) for name in names}
