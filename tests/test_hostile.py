@@ -11,6 +11,8 @@ import pytest
 
 from darknet_kit.core.problems import iter_problems
 from darknet_kit.dataset.reading import read_dataset
+from darknet_kit.errors import DatasetError
+from darknet_kit.formats.image import read_image_header
 from darknet_kit.formats.yolo import Label, read_labels
 
 from .conftest import Ended
@@ -182,6 +184,26 @@ def listed_labels(folder: Path) -> dict[str, Label]:
     """Return the label of each listed image; each has one."""
     images = [Path(line) for name in ("train", "valid") for line in lines(folder / f"{name}.txt")]
     return {image.stem: (read_labels(str(image.with_suffix(".txt"))) or [])[0] for image in images}
+
+
+def test_an_image_that_is_a_pipe_by_now_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(DatasetError) as caught:
+        read_image_header(tmp_path / "a.jpg")
+    assert caught.value.code == "unreadable-image"
+
+
+@pytest.mark.parametrize("annotation", ["../pipe", "/dev/zero"])
+def test_a_source_of_another_layout_is_not_waited_for(
+    tmp_path: Path, dkit: Dkit, annotation: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    write_pair(tmp_path / "set/b.jpg", tmp_path / "set/b.xml", ("n01440764", 11, 11, 60, 30))
+    link("a.xml", annotation)(tmp_path / "set")
+    write_picture(tmp_path / "set/a.jpg")
+    ended = dkit("convert", "ilsvrc", tmp_path / "set", "--out", tmp_path / "out")
+    assert ended.exit_code == 3
+    assert [one.code for one in iter_problems(tmp_path / "out/problems.csv")] == ["cannot-read"]
 
 
 NAMES = [

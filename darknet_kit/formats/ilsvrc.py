@@ -20,6 +20,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from darknet_kit.core.contents import read_small
 from darknet_kit.core.problems import Problem
 from darknet_kit.core.progress import Progress, no_progress
 from darknet_kit.core.records import Annotation, Item, Split
@@ -141,8 +142,7 @@ def _find_other_layout(top: str, images: AnyPath | None, progress: Progress) -> 
     names = set[str]()
     for item in pairs.items[:_PEEKED]:
         try:
-            with open(item.annotation, "rb") as stream:
-                names.update(find_names(stream.read(), item.annotation))
+            names.update(find_names(read_small(item.annotation), item.annotation))
         except (OSError, DatasetError):
             continue
     if not names or not all(map(_WNID.fullmatch, names)):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.errors import AnyPath, DatasetError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def open_image(path: AnyPath) -> Iterator["Image.Image"]:
     Image.MAX_IMAGE_PIXELS = None  # it guards headers too; `require_decodable` is for pixels
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path) as image:
+        with open(open_ordinary(path), "rb") as stream, Image.open(stream) as image:
             yield image
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from darknet_kit.core.contents import open_ordinary
 from darknet_kit.core.wording import counted
 from darknet_kit.errors import DatasetError
 from darknet_kit.formats.image import is_image
@@ -265,7 +266,7 @@ def _unpack_command(path: str) -> str:
 
 def _beginning(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
+        with open(open_ordinary(path), encoding="utf-8", errors="replace") as stream:
             return stream.read(_BEGINNING)
     except OSError:
         return ""
