@@ -190,6 +190,10 @@ def test_few_files_may_be_open(tmp_path: Path) -> None:
     [
         (OSError(errno.EIO, "Input/output error", "/x/y"), "/x/y: the system refused: Input"),
         (MemoryError(), "there is not enough memory  [out-of-memory]"),
+        (
+            ImportError("PLEASE READ\n\nx.so: failed to map\n"),
+            "a library of Python cannot be loaded: x",
+        ),
     ],
 )
 def test_what_nobody_expects_of_a_machine(

@@ -108,20 +108,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         print_failure(stopped, INTERRUPTED, as_json)
         return INTERRUPTED
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, ImportError) as error:
         if debug:
             traceback.print_exc()
         print_failure(_lack(error), DkitError.exit_code, as_json)
         return DkitError.exit_code
 
 
-def _lack(error: OSError | MemoryError) -> DkitError:
+def _lack(error: OSError | MemoryError | ImportError) -> DkitError:
     """Return what the machine refused where nobody had to expect it: a disk that breaks, say."""
     if isinstance(error, MemoryError):
         return DkitError(
             "there is not enough memory",
             code="out-of-memory",
             hint="Free some, or give less to do at a time: fewer --workers, a part of the data.",
+        )
+    if isinstance(error, ImportError):
+        reason = str(error).strip().splitlines()[-1:]  # numpy's begins with advice
+        return DkitError(
+            f"a library of Python cannot be loaded: {''.join(reason)}",
+            code="cannot-load",
+            hint="Look for limits on memory (`ulimit -v`), or install darknet-kit again.",
         )
     place = error.filename if isinstance(error.filename, str) else None
     return DkitError(
