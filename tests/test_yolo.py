@@ -94,8 +94,8 @@ def test_alexeyab_says_where_it_looks(folder: Path) -> None:
     (folder / "list.txt").write_text("".join(f"{folder}/{image}\n" for image, _, _ in PLACES))
     printed = run_engine(engine, ["detector", "map", "a.data", "net.cfg"], folder)
     # Not by whole lines: other threads print into these.
-    looked = re.findall(r"Can't open label file.*?: (/\S+)", printed)
-    refused = re.findall(r"Failed to infer label file name.*?: (/\S+)", printed)
+    looked = re.findall(r"Can't open label file.*?: (/.*?\.txt)", printed)
+    refused = re.findall(r"Failed to infer label file name.*?: (.*) $", printed, re.M)
     paths = [(f"{folder}/{image}", label) for image, label, _ in PLACES]
     assert looked == [label_path(image, ALEXEYAB) for image, label in paths if label]
     assert refused == [image for image, label in paths if label is None]
