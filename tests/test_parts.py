@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from darknet_kit.core.files import holding
+
 from .conftest import Ended
 from .sets import contents, lines
 from .trees import write_tree
@@ -88,6 +90,18 @@ def test_parts_may_begin_at_the_same_moment(tmp_path: Path) -> None:
 def test_what_is_no_part_is_refused(shard: str, tmp_path: Path, dkit: Dkit) -> None:
     ended = _convert(dkit, "voc", tmp_path, "--shard", shard)
     assert (ended.exit_code, "[bad-shard]" in ended.stderr) == (2, True)
+
+
+def test_a_part_does_not_wait_for_a_conversion_that_goes_on(
+    tmp_path: Path, dkit: Dkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darknet_kit.dataset.output._PATIENCE_SECONDS", 0.1)
+    source, out = write_tree("voc", tmp_path / "set", 4), tmp_path / "view"
+    out.mkdir()
+    with holding(out):
+        ended = _convert(dkit, "voc", source, "--out", out, "--shard", "1/2")
+    assert (ended.exit_code, "[folder-in-use]" in ended.stderr) == (1, True)
+    assert list(out.iterdir()) == []
 
 
 def test_a_part_cannot_be_dry(tmp_path: Path, dkit: Dkit) -> None:

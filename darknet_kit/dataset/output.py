@@ -7,6 +7,7 @@ dkit's to complete or to bring up to date; any other folder with something in it
 import contextlib
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from darknet_kit.formats.datafile import can_hold, format_data, format_lines
 from darknet_kit.formats.record import RECORD, read_record, write_record
 
 Record = Mapping[str, Any]
+
+_PATIENCE_SECONDS = 5.0  # for another part that marks the folder at this moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +157,26 @@ class Target:
             yield
             return
         make_folder(self.paths.folder)
-        while shared and not self._is_marked():  # one marks it, the others see that
-            with contextlib.suppress(FolderInUseError), holding(self.paths.folder):
-                self._mark()
+        if shared:
+            self._mark_first()
         with holding(self.paths.folder, shared=shared):
             self._mark()
             for folder in sorted(folders):
                 if not os.path.isdir(folder):
                     make_folder(folder)
             yield
+
+    def _mark_first(self) -> None:
+        """Mark the folder before it is shared: one does, and others that begin then see that."""
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while not self._is_marked():
+            try:
+                with holding(self.paths.folder):
+                    self._mark()
+            except FolderInUseError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     def _mark(self) -> None:
         if not self._is_marked():
